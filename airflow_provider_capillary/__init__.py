@@ -1,0 +1,3 @@
+"""Airflow provider for Capillary's event logs."""
+
+__version__ = "0.1.0"

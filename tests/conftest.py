@@ -1,0 +1,56 @@
+"""What every test runs in: an Airflow of its own in a temporary folder, nothing of the user's, nothing of the network's.
+
+Airflow reads its settings when it is first imported, so all of this happens while pytest loads this file, before any test
+module does. Nothing here imports Airflow unless a test asks for :func:`airflow_db`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+
+
+def _isolate_environment() -> None:
+    """Forget the user's Airflow, and give this process and its children one of their own."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
+        del os.environ[name]
+    home = tempfile.mkdtemp(prefix="capillary-tests-")
+    owner = os.getpid()  # a forked task runs the same exit handlers; only the process that made the folder removes it
+    atexit.register(lambda: shutil.rmtree(home, ignore_errors=True) if os.getpid() == owner else None)
+    os.environ["AIRFLOW_HOME"] = home
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(TESTS / "dags")
+    # Servers of the tests listen on loopback; a proxy of the user's would answer in their place.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
+
+
+def _make_package_importable() -> None:
+    """Test the installed package where there is one, else the tree, in this process and in those that a test starts."""
+    try:
+        importlib.metadata.distribution("airflow-provider-capillary")
+    except importlib.metadata.PackageNotFoundError:
+        sys.path.insert(0, str(ROOT))
+        inherited = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), inherited] if inherited else [str(ROOT)])
+
+
+_isolate_environment()
+_make_package_importable()
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """A migrated metadata database; some seconds, once, for the tests that run a DAG."""
+    from airflow.utils.db import initdb
+
+    initdb()

@@ -1,0 +1,35 @@
+"""What Airflow asks a provider about itself. Every ``airflow`` command calls this, so nothing is imported before it is."""
+
+from __future__ import annotations
+
+__all__ = ["get_provider_info"]
+
+
+def get_provider_info() -> dict[str, object]:
+    """Name, connection type with its form, hooks and operators, as ``provider_info.schema.json`` of Airflow asks for.
+
+    ``package-name`` has to equal the distribution's name: where it does not, every ``airflow`` command fails.
+    """
+    from airflow_provider_capillary import __version__
+    from airflow_provider_capillary.hooks.fields import CONNECTION_TYPE, HOOK_CLASS, HOOK_NAME
+    from airflow_provider_capillary.hooks.forms import conn_fields, provider_ui_field_behaviour
+
+    integration = "Capillary"
+    return {
+        "package-name": "airflow-provider-capillary",
+        "name": "Capillary",
+        "description": "Capillary event logs: each run's interval complete in object storage, or a task that fails and says why.",
+        "versions": [__version__],
+        "integrations": [{"integration-name": integration, "tags": ["service"]}],
+        "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.hooks.capillary"]}],
+        "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.operators.capillary"]}],
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": HOOK_CLASS,
+                "hook-name": HOOK_NAME,
+                "ui-field-behaviour": provider_ui_field_behaviour(),
+                "conn-fields": conn_fields(),
+            }
+        ],
+    }

@@ -1,0 +1,135 @@
+"""``python -m airflow_provider_capillary.emulator``: the stand-in until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import shlex
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_capillary.emulator.api import Emulator
+from airflow_provider_capillary.emulator.auth import AUTH_TYPES, TOKEN_ENDS, Gate
+from airflow_provider_capillary.emulator.data import DEFAULT_END, DEFAULT_START
+from airflow_provider_capillary.emulator.faults import FAULTS, FaultSettings
+from airflow_provider_capillary.emulator.liberties import Liberties
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["main"]
+
+_DEFAULT_PORT: Final = 8642
+
+_GATE_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
+    "auth_type": (str, "which credentials are accepted", AUTH_TYPES),
+    "login": (str, "till user name, for Basic", ()),
+    "password": (str, "its password, plain; this stand-in's alone", ()),
+    "client_key": (str, "for OAuth", ()),
+    "client_secret": (str, "its secret; this stand-in's alone", ()),
+    "oauth_header": (str, "header that carries a token", ()),
+    "token_ttl": (float, "seconds for which a token is good", ()),
+    "token_requests": (int, "a token is revoked after so many requests", ()),
+    "token_end": (str, "how a token's end shows: as the status or as a code in a body with status 200", TOKEN_ENDS),
+    "refused_key_status": (int, "status beside code 320001", ()),
+}
+_FAULT_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
+    "hang_seconds": (float, "how long the fault hang says nothing", ()),
+    "drip_seconds": (float, "over how long slow_drip spreads its body", ()),
+    "big_body_bytes": (int, "size of the body of big_body", ()),
+    "redirect_to": (str, "where redirects point", ()),
+    "throttle_seconds": (int, "Retry-After in throttled_seconds and throttled_date", ()),
+    "absurd_seconds": (int, "Retry-After in throttled_absurd", ()),
+}
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.utcoffset() is not None else moment.replace(tzinfo=UTC)
+
+
+def _several(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    def read(text: str) -> tuple[Any, ...]:
+        return tuple(kind(part) for part in text.split(","))
+
+    read.__name__ = "list"
+    return read
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_capillary.emulator",
+        description="A stand-in for Capillary's GET /v2/events/logs: the ten documented records and as many made-up ones as asked for.",
+        epilog=f"Faults: {', '.join(FAULTS)}.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--host", help="where to listen (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=_DEFAULT_PORT, help=f"0 for any free one ({_DEFAULT_PORT})")
+    parser.add_argument("--events", type=int, help="made-up records beside the ten documented ones (0)")
+    parser.add_argument("--seed", type=int, help="of records and of everything random (0)")
+    parser.add_argument("--start", type=_moment, help=f"where made-up records begin ({DEFAULT_START.date()})")
+    parser.add_argument("--end", type=_moment, help=f"where they end, exclusive ({DEFAULT_END.date()})")
+    parser.add_argument("--tie-share", type=float, help="share of them that repeat another's instant (0.02)")
+    parser.add_argument("--burst-share", type=float, help="share of them that closely follow another (0.1)")
+    parser.add_argument("--no-compress", dest="compress", action="store_false", help="never gzip an answer")
+    rule = "NAME[:PROBABILITY][@N,M..]"
+    parser.add_argument("--fault", dest="faults", action="append", metavar=rule, help="repeat it for more, e.g. http_500:0.1 or hang@3,7")
+    parser.add_argument("--token-fault", dest="token_faults", action="append", metavar=rule, help="as --fault, for requests for a token")
+    parser.add_argument("--verbose", action="store_true", default=False, help="print each request: method, path and status")
+    credentials = parser.add_argument_group("credentials")
+    for name, (kind, text, choices) in _GATE_HELP.items():
+        _add(credentials, name, kind, f"{text} ({'none' if getattr(Gate, name) is None else getattr(Gate, name)})", choices)
+    liberties = parser.add_argument_group("liberties", "what the documentation leaves to the server")
+    for item in dataclasses.fields(Liberties):
+        kind = item.metadata["kind"]
+        _add(
+            liberties,
+            item.name,
+            _several(kind) if item.metadata["many"] else kind,
+            f"{item.metadata['help']} ({'none' if item.default in (None, ()) else item.default})",
+            item.metadata["choices"],
+        )
+    faults = parser.add_argument_group("faults", "sizes and times")
+    for name, (kind, text, choices) in _FAULT_HELP.items():
+        _add(faults, name, kind, f"{text} ({getattr(FaultSettings, name)})", choices)
+    return parser
+
+
+def _add(group: Any, name: str, kind: Callable[[str], Any], text: str, choices: tuple[str, ...]) -> None:  # noqa: ANN401  # argparse's is private
+    group.add_argument(
+        "--" + name.replace("_", "-"), type=kind, choices=choices or None, metavar=None if choices else "X", help=text.replace("%", "%%")
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGINT or SIGTERM.
+
+    :return: 0 after a clean stop, 2 where an option is impossible or the port is taken.
+    """
+    options = vars(_parser().parse_args(arguments))
+    verbose = options.pop("verbose")
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    try:
+        emulator = Emulator(**options).start()
+    except (ValueError, OSError, OverflowError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        print(f"Listening on {emulator.url} with {len(emulator.records)} event logs; Ctrl-C stops it.")
+        print(f"export AIRFLOW_CONN_CAPILLARY_DEFAULT={shlex.quote(emulator.connection_json())}", flush=True)
+        stopped.wait()
+    finally:
+        emulator.stop()
+    print("Stopped.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

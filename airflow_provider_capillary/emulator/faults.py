@@ -1,0 +1,284 @@
+"""What goes wrong between a server and its client, by name.
+
+None of this is documented behaviour but for the bodies of 403 and 503, which other v2 endpoints show. A fault is
+chosen for a request by a rule (``http_500:0.1``, ``hang@3,7``) or by a callable, and turns the true answer into a
+:class:`Wire`: pure data, which the HTTP server or a test without sockets puts into effect.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from typing import Any, Final
+
+from airflow_provider_capillary.emulator.world import Answer, refusal
+
+__all__ = ["FAULTS", "FaultHook", "FaultRule", "FaultSettings", "Wire", "plan", "spoil", "true_wire"]
+
+FaultHook = Callable[[int, Mapping[str, str]], str | None]
+"""Given the number of a request (from 1) and its parameters, the name of a fault or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultSettings:
+    """Sizes and times of the faults that have any.
+
+    :param hang_seconds: ``hang`` says nothing for so long and closes; a stop of the server ends it at once.
+    :param drip_seconds: over how long ``slow_drip`` spreads its body; a stop of the server ends it at once.
+    :param big_body_bytes: about how large the body of ``big_body`` is.
+    :param redirect_to: where redirects point: another host.
+    :param throttle_seconds: ``Retry-After``, seconds, in ``throttled_seconds`` and ``throttled_date``.
+    :param absurd_seconds: the same in ``throttled_absurd``.
+    """
+
+    hang_seconds: float = 30.0
+    drip_seconds: float = 2.0
+    big_body_bytes: int = 64 * 1024 * 1024
+    redirect_to: str = "https://elsewhere.invalid/v2/events/logs"
+    throttle_seconds: int = 1
+    absurd_seconds: int = 31_536_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """An answer as it goes over the wire.
+
+    :param transport: ``whole``; ``drip``; ``hang``; or where the connection is reset: ``reset_before_headers``,
+        ``reset_in_headers``, ``reset_in_body``.
+    :param length_error: bytes by which ``Content-Length`` overstates (or, negative, understates) the body.
+    :param compressible: whether the server may gzip the body where the client accepts it.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    transport: str = "whole"
+    length_error: int = 0
+    compressible: bool = True
+
+
+_JSON: Final = {"Content-Type": "application/json"}
+_HTML: Final = {"Content-Type": "text/html; charset=UTF-8"}
+_CHALLENGE: Final = b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>Sorry</body></html>"
+_UNAUTHORIZED: Final = "Please check your username/password or authentication token"
+
+
+def true_wire(answer: Answer) -> Wire:
+    """Return an answer as it goes over the wire when nothing goes wrong."""
+    return Wire(status=answer.status, body=_dump(answer.body), headers={**_JSON, **answer.headers})
+
+
+def _dump(body: Any) -> bytes:  # noqa: ANN401  # anything that JSON holds
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _refuse(status: int, message: str, *, code: int | None = None) -> Callable[[FaultSettings, float], Wire]:
+    return lambda _settings, _now: true_wire(refusal(status, message, code=code))
+
+
+def _redirect(status: int) -> Callable[[FaultSettings, float], Wire]:
+    return lambda settings, _now: Wire(status=status, body=b"", headers={"Location": settings.redirect_to})
+
+
+def _throttle(header: Callable[[FaultSettings, float], str | None]) -> Callable[[FaultSettings, float], Wire]:
+    def build(settings: FaultSettings, now: float) -> Wire:
+        value = header(settings, now)
+        return true_wire(refusal(429, "Too many requests", headers={} if value is None else {"Retry-After": value}))
+
+    return build
+
+
+def _page(status: int) -> Callable[[FaultSettings, float], Wire]:
+    return lambda _settings, _now: Wire(status=status, body=_CHALLENGE, headers=_HTML)
+
+
+_INSTEAD: Final[dict[str, Callable[[FaultSettings, float], Wire]]] = {
+    "redirect_301": _redirect(301),
+    "redirect_302": _redirect(302),
+    "redirect_307": _redirect(307),
+    "redirect_308": _redirect(308),
+    "http_400": _refuse(400, "Bad request"),
+    "http_401": _refuse(401, _UNAUTHORIZED),
+    "http_403": _refuse(403, "Not authorized. Access is denied!", code=4000),
+    "http_403_html": _page(403),
+    "http_404": _refuse(404, "Incorrect resource"),
+    "throttled_seconds": _throttle(lambda settings, _now: str(settings.throttle_seconds)),
+    "throttled_date": _throttle(lambda settings, now: formatdate(now + settings.throttle_seconds, usegmt=True)),
+    "throttled_absurd": _throttle(lambda settings, _now: str(settings.absurd_seconds)),
+    "throttled_absent": _throttle(lambda _settings, _now: None),
+    "http_461": _refuse(461, "Search engine is busy"),
+    "http_498": _refuse(498, "Token is expired or invalid"),
+    "http_500": _refuse(500, "All requests have failed due to errors"),
+    "http_502": _page(502),
+    "http_503": _refuse(503, "Authorization status unavailable!", code=4001),
+    "http_504": _page(504),
+    "http_520": _page(520),
+    "http_521": _page(521),
+    "html_200": _page(200),
+    "empty_200": lambda _settings, _now: Wire(status=200, body=b"", headers=_JSON),
+    "null": lambda _settings, _now: Wire(status=200, body=b"null", headers=_JSON),
+}
+"""Faults that have nothing of the true answer in them."""
+
+_ITEM: Final = {"status": False, "code": 500, "message": "One of the requests has failed"}
+
+
+def _beside(**changes: Any) -> Callable[[dict[str, Any]], bytes]:  # any JSON
+    return lambda envelope: _dump({**envelope, **changes})
+
+
+def _first(name: str, text: bytes) -> Callable[[dict[str, Any]], bytes]:
+    """Put JSON, valid or not, into one field of the first record (of a made-up one where there is none)."""
+
+    def build(envelope: dict[str, Any]) -> bytes:
+        first, *rest = envelope["data"] or [{"id": "00000000-0000-4000-8000-000000000000", "startTime": 0}]
+        marked = _dump({**envelope, "data": [{**first, name: "\x00here\x00"}, *rest]})
+        return marked.replace(b'"\\u0000here\\u0000"', text)
+
+    return build
+
+
+def _cut(envelope: dict[str, Any]) -> bytes:
+    body = _dump(envelope)
+    return body[: len(body) // 2]
+
+
+def _without_data(envelope: dict[str, Any]) -> bytes:
+    return _dump({name: value for name, value in envelope.items() if name != "data"})
+
+
+_DATA_CHANGED: Final[dict[str, Callable[[dict[str, Any]], bytes]]] = {
+    "no_data": _without_data,
+    "data_null": _beside(data=None),
+    "data_not_a_list": lambda envelope: _dump({**envelope, "data": {"records": envelope["data"]}}),
+    "errors_beside_data": _beside(errors=[_ITEM]),
+    "errors_blank_item": _beside(errors=[{}]),
+    "errors_null": _beside(errors=None),
+    "created_201_errors": _beside(errors=[_ITEM]),
+    "invalid_utf8": _first("message", b'"\xff\xfe\xc3("'),
+    "duplicate_keys": lambda envelope: _dump(envelope)[:-1] + b',"data":[]}',
+    "huge_start_time": _first("startTime", b"1" * 25),
+    "huge_digits": _first("startTime", b"9" * 5000),
+    "cut_json": _cut,
+    "nan": _first("responseTime", b"NaN"),
+}
+"""Faults inside a true answer. ``errors_blank_item`` and ``errors_null`` are how other v2 endpoints say *no errors*."""
+
+_CARRIED: Final[dict[str, Callable[[Wire], Wire]]] = {
+    "reset_before_headers": lambda wire: replace(wire, transport="reset_before_headers"),
+    "reset_in_headers": lambda wire: replace(wire, transport="reset_in_headers"),
+    "reset_in_body": lambda wire: replace(wire, transport="reset_in_body"),
+    "hang": lambda wire: replace(wire, transport="hang"),
+    "slow_drip": lambda wire: replace(wire, transport="drip"),
+    "truncated_gzip": lambda wire: replace(
+        wire,
+        body=(packed := gzip.compress(wire.body, mtime=0))[: len(packed) // 2],
+        headers={**wire.headers, "Content-Encoding": "gzip"},
+        compressible=False,
+    ),
+    "length_too_long": lambda wire: replace(wire, length_error=64),
+    "length_too_short": lambda wire: replace(wire, length_error=-(len(wire.body) // 2 or 1), compressible=False),
+}
+"""Faults on the way, which may befall any answer."""
+
+FAULTS: Final = (*_INSTEAD, *_DATA_CHANGED, *_CARRIED, "big_body")
+"""The name of every fault."""
+
+
+def spoil(name: str | None, answer: Answer, settings: FaultSettings | None = None, *, now: float = 0.0) -> Wire:
+    """Return the true answer with one fault, or without any for ``None``.
+
+    A fault inside the data leaves an answer without data (a 400, a 429) as it is, for it has nothing to change there.
+
+    :param now: seconds since the epoch, for a date in ``Retry-After``.
+    :raises ValueError: there is no such fault.
+    """
+    settings = settings or FaultSettings()
+    wire = true_wire(answer)
+    if name is None:
+        return wire
+    if name in _INSTEAD:
+        return _INSTEAD[name](settings, now)
+    if name in _CARRIED:
+        return _CARRIED[name](wire)
+    if name not in FAULTS:
+        raise ValueError(_unknown(name))
+    if not (isinstance(answer.body, dict) and isinstance(answer.body.get("data"), list)):
+        return wire
+    if name == "big_body":
+        body = wire.body[:-1] + b',"padding":"' + b"x" * settings.big_body_bytes + b'"}'
+        return replace(wire, body=body, compressible=False)
+    return replace(wire, status=201 if name == "created_201_errors" else wire.status, body=_DATA_CHANGED[name](answer.body))
+
+
+def _unknown(name: str) -> str:
+    return f"fault={name!r} is not known; choose among {', '.join(FAULTS)}"
+
+
+_SPAN: Final = r"[0-9]+(?:\.\.[0-9]*)?"
+_RULE: Final = re.compile(rf"(?P<name>\w+)(?::(?P<probability>[0-9]*\.?[0-9]+))?(?:@(?P<numbers>{_SPAN}(?:,{_SPAN})*))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultRule:
+    """One fault, how probable, and at which requests.
+
+    :param probability: of the fault at each request that ``numbers`` allows.
+    :param numbers: pairs of first and last number (None: no end); empty: every request.
+    """
+
+    name: str
+    probability: float = 1.0
+    numbers: tuple[tuple[int, int | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in FAULTS:
+            raise ValueError(_unknown(self.name))
+        if not 0 <= self.probability <= 1:
+            message = f"fault={self.name!r} with probability={self.probability!r} is not possible; give one between 0 and 1"
+            raise ValueError(message)
+
+    @classmethod
+    def parse(cls, text: str) -> FaultRule:
+        """Read ``name[:probability][@n,m..]``: ``http_500:0.1``, ``hang@3,7``, ``null@2..5``, ``http_503:0.5@10..``.
+
+        :raises ValueError: the text is none of these, or the fault is not known.
+        """
+        match = _RULE.fullmatch(text)
+        if match is None:
+            message = f"fault={text!r} cannot be read; write name[:probability][@n,m..], for example http_500:0.1 or hang@3,7"
+            raise ValueError(message)
+        numbers = tuple(_span(part) for part in match["numbers"].split(",")) if match["numbers"] else ()
+        return cls(name=match["name"], probability=float(match["probability"] or 1), numbers=numbers)
+
+    def covers(self, number: int) -> bool:
+        """Tell whether the rule speaks of this request."""
+        return not self.numbers or any(low <= number and (high is None or number <= high) for low, high in self.numbers)
+
+
+def _span(text: str) -> tuple[int, int | None]:
+    low, dots, high = text.partition("..")
+    return int(low), (int(high) if high else None) if dots else int(low)
+
+
+def plan(rules: Iterable[FaultRule | str], *, seed: int = 0) -> FaultHook:
+    """Return the hook that applies the first of the rules whose lot falls on a request.
+
+    The lot depends on the seed, the rule's place and the request's number alone, so a run can be repeated.
+
+    :raises ValueError: a rule that cannot be read.
+    """
+    parsed = [rule if isinstance(rule, FaultRule) else FaultRule.parse(rule) for rule in rules]
+
+    def hook(number: int, _params: Mapping[str, str]) -> str | None:
+        for place, rule in enumerate(parsed):
+            if rule.covers(number) and random.Random(f"{seed}/{place}/{number}").random() < rule.probability:  # noqa: S311
+                return rule.name
+        return None
+
+    return hook

@@ -1,0 +1,271 @@
+"""The stand-in over HTTP/1.1, with keep-alive, on the standard library's threading server.
+
+Documented: the two paths, their methods, the credentials and the envelope. Liberties and faults come from
+:mod:`.world`, :mod:`.auth` and :mod:`.faults`; here is only how each of them is put on a socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import logging
+import socket
+import struct
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_capillary.emulator.faults import FaultHook, FaultSettings, Wire, spoil
+from airflow_provider_capillary.emulator.world import World, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_capillary.emulator.auth import Gate
+    from airflow_provider_capillary.emulator.world import Answer
+
+__all__ = ["LOGS_PATH", "REQUEST_ID_HEADER", "TOKEN_PATH", "ApiServer", "Seen", "Service"]
+
+LOGS_PATH: Final = "/v2/events/logs"
+TOKEN_PATH: Final = "/v3/oauth/token/generate"  # noqa: S105  # a path
+REQUEST_ID_HEADER: Final = "X-Cap-RequestID"
+
+_DRIPS: Final = 20
+_LARGEST_POST: Final = 64 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: the close sends RST in place of FIN
+_GZIP_LEVEL: Final = 1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One request that arrived. No header and no body, so nothing secret.
+
+    :param number: counted from 1 over all requests.
+    :param params: of the query, as sent.
+    :param status: of the answer; None where no whole status line went out.
+    :param fault: the name of the fault that befell it.
+    :param request_id: the answer's ``X-Cap-RequestID``.
+    """
+
+    number: int
+    method: str
+    path: str
+    params: Mapping[str, str]
+    status: int | None
+    fault: str | None
+    request_id: str
+
+
+@dataclass(kw_only=True)
+class Service:
+    """What answers requests: the world behind its gate, the faults before it, and the journal of both.
+
+    :param hook: chooses a fault for each request to the event logs; ``token_hook`` for each request for a token.
+        Each is given its own count, from 1.
+    """
+
+    world: World
+    gate: Gate
+    hook: FaultHook
+    token_hook: FaultHook
+    settings: FaultSettings = field(default_factory=FaultSettings)
+    compress: bool = True
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = {LOGS_PATH: 0, TOKEN_PATH: 0}
+        self._arrived = 0
+        self._journal: list[Seen] = []
+
+    @property
+    def journal(self) -> list[Seen]:
+        """A copy of what was asked so far, in the order in which it was answered."""
+        with self._lock:
+            return list(self._journal)
+
+    def handle(self, method: str, target: str, header: Callable[[str], str | None], body: bytes) -> Wire:
+        """Decide about one request, note it, and return what goes over the wire.
+
+        :param header: looks up a header of the request by name, in any case.
+        """
+        parts = urlsplit(target)
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        known = (method, parts.path) in {("GET", LOGS_PATH), ("POST", TOKEN_PATH)}
+        with self._lock:
+            self._arrived += 1
+            arrived = self._arrived
+            if known:
+                self._counts[parts.path] += 1
+            number = self._counts.get(parts.path, 0)
+        fault = None
+        if known:
+            fault = (self.hook if parts.path == LOGS_PATH else self.token_hook)(number, params)
+        wire = spoil(fault, self._answer(known, parts.path, params, header, body), self.settings, now=self.clock())
+        wire = self._finished(wire, arrived, accepts_gzip="gzip" in (header("Accept-Encoding") or ""))
+        unanswered = wire.transport in {"hang", "reset_before_headers"}
+        seen = Seen(
+            number=arrived,
+            method=method,
+            path=parts.path,
+            params=params,
+            status=None if unanswered else wire.status,
+            fault=fault,
+            request_id=wire.headers[REQUEST_ID_HEADER],
+        )
+        with self._lock:
+            self._journal.append(seen)
+        return wire
+
+    def _answer(self, known: bool, path: str, params: Mapping[str, str], header: Callable[[str], str | None], body: bytes) -> Answer:  # noqa: FBT001
+        if not known:
+            return refusal(404, "Incorrect resource")
+        if path == TOKEN_PATH:
+            return self.gate.issue(body)
+        return self.gate.check(header) or self.world.respond(params)
+
+    def _finished(self, wire: Wire, arrived: int, *, accepts_gzip: bool) -> Wire:
+        headers = {**wire.headers, REQUEST_ID_HEADER: f"emulator-{arrived:06d}"}
+        body = wire.body
+        if self.compress and accepts_gzip and wire.compressible and body:
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        headers["Content-Length"] = str(max(0, len(body) + wire.length_error))
+        return Wire(
+            status=wire.status, body=body, headers=headers, transport=wire.transport, length_error=wire.length_error, compressible=False
+        )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "CapillaryEmulator"
+    disable_nagle_algorithm = True
+    server: ApiServer
+
+    def do_GET(self) -> None:
+        self._serve(b"")
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > _LARGEST_POST:
+            self.send_error(411 if not length else 413)
+            return
+        self._serve(self.rfile.read(int(length)))
+
+    def _serve(self, body: bytes) -> None:
+        wire = self.server.service.handle(self.command, self.path, self.headers.get, body)
+        if wire.transport == "hang":
+            self.server.stopping.wait(self.server.service.settings.hang_seconds)
+            self.close_connection = True
+            return
+        if wire.transport == "reset_before_headers":
+            self._reset()
+            return
+        if wire.transport == "reset_in_headers":
+            head = f"HTTP/1.1 {wire.status} OK\r\n{REQUEST_ID_HEADER}: {wire.headers[REQUEST_ID_HEADER]}\r\nContent-Le"
+            self.wfile.write(head.encode())
+            self._reset()
+            return
+        self.send_response(wire.status)
+        for name, value in wire.headers.items():
+            self.send_header(name, value)
+        if wire.length_error:
+            # The connection ends with the answer, or the next one would begin in the wrong place.
+            self.close_connection = True
+        self.end_headers()
+        if wire.transport == "reset_in_body":
+            self.wfile.write(wire.body[: len(wire.body) // 2])
+            self._reset()
+        elif wire.transport == "drip":
+            self._drip(wire.body)
+        else:
+            self.wfile.write(wire.body)
+
+    def _drip(self, body: bytes) -> None:
+        size = max(1, -(-len(body) // _DRIPS))
+        for begin in range(0, len(body), size):
+            self.wfile.write(body[begin : begin + size])
+            if self.server.stopping.wait(self.server.service.settings.drip_seconds / _DRIPS):
+                self.close_connection = True
+                return
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.server.to_reset.add(self.connection)
+        self.close_connection = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        del size
+        logger.info("%s %s: %s", self.command, self.path, int(code) if isinstance(code, int) else code)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that the standard library uses
+        logger.debug(format, *args)
+
+
+class ApiServer(ThreadingHTTPServer):
+    """One thread per connection; a stop ends hanging answers and open connections at once."""
+
+    daemon_threads = True
+    # Threads are kept and joined below, which the standard library does only for threads that are no daemons.
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], service: Service) -> None:
+        self.service = service
+        self.stopping = threading.Event()
+        self.to_reset: set[Any] = set()
+        self._open: dict[Any, threading.Thread] = {}
+        self._open_lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the reverse look-up of the host's name, which can take seconds."""
+        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in the standard library
+        """Serve one connection in a thread of its own."""
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        with self._open_lock:
+            self._open[request] = thread
+        thread.start()
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  # as in the standard library
+        """Close one connection, by RST where a fault asked for it."""
+        with self._open_lock:
+            self._open.pop(request, None)
+        if request in self.to_reset:
+            self.to_reset.discard(request)
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in the standard library
+        """Log what went wrong in a thread; a client that went away is nothing of the kind."""
+        del request
+        error = sys.exc_info()[1]
+        if isinstance(error, ConnectionError | TimeoutError):
+            logger.debug("The connection from %s ended early.", client_address)
+        else:
+            # A traceback holds lines of code, no values: nothing from a body.
+            logger.error("Serving %s failed.", client_address, exc_info=error)
+
+    def end(self) -> None:
+        """Stop listening, release answers that hang, close connections, and wait for their threads."""
+        self.stopping.set()
+        self.shutdown()
+        self.server_close()
+        with self._open_lock:
+            open_now = list(self._open.items())
+        for connection, thread in open_now:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(timeout=5)

@@ -1,0 +1,116 @@
+"""What importing the package costs, needs and refuses, each in an interpreter of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_capillary
+
+PACKAGE = Path(airflow_provider_capillary.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__main__.py"  # a program, which importing would run
+)
+OPTIONAL = ["pyarrow", "zstandard", "s3fs", "gcsfs", "adlfs", "boto3", "orjson", "wtforms", "flask_appbuilder", "pytest", "hypothesis"]
+PURE = ("airflow_provider_capillary.errors", "airflow_provider_capillary.get_provider_info", "airflow_provider_capillary.reading")
+
+PROBE = """
+import importlib, json, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+failed = {}
+for module in MODULES:
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        failed[module] = repr(error)
+print(json.dumps({"failed": failed, "loaded": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+
+
+def probe(modules, *, absent=()):
+    """Import the modules where some packages can't be, and tell which failed and what was loaded."""
+    program = f"MODULES = {list(modules)!r}\nABSENT = {set(absent)!r}\n{PROBE}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_list_of_modules_is_the_package():
+    assert {"airflow_provider_capillary", "airflow_provider_capillary.hooks.settings"} <= set(MODULES)
+
+
+def airflow_s_own():
+    """The optional packages that Airflow itself loads: Airflow 2 is built on Flask, and no import of ours changes that."""
+    return set(probe(["airflow.providers.common.compat.sdk", "airflow.models"])["loaded"]) & set(OPTIONAL)
+
+
+def test_every_module_imports_without_optional_packages():
+    # Airflow may itself need some of them, on version 2 the form library; those can't be taken away.
+    absent = set(OPTIONAL) - {"wtforms", "flask_appbuilder"}
+    assert probe(MODULES, absent=absent)["failed"] == {}
+
+
+def test_no_module_loads_an_optional_package():
+    loaded = set(probe([*MODULES, "airflow.models"])["loaded"])
+    assert loaded & set(OPTIONAL) <= airflow_s_own()
+
+
+def test_what_is_pure_loads_neither_airflow_nor_a_transport():
+    modules = [module for module in MODULES if module.startswith(PURE)]
+    assert len(modules) > len(PURE)
+    report = probe([*modules, "airflow_provider_capillary.hooks.settings", "airflow_provider_capillary.hooks.forms"])
+    assert report["failed"] == {}
+    # The standard library's own `importlib.metadata` loads `socket`, so that says nothing.
+    assert not {"airflow", "requests", "urllib3", "pendulum", "asyncio", "ssl"} & set(report["loaded"])
+
+
+REFUSED = [
+    ("2.10.5", True),
+    ("2.9.0", True),
+    ("1.10.15", True),
+    ("2.11.0", False),
+    ("2.11.0rc1", False),
+    ("3.0.0b1", False),
+    ("10.0", False),
+]
+
+
+@pytest.mark.parametrize(("version", "refused"), REFUSED)
+def test_an_older_airflow_is_refused_in_one_sentence(version, refused, monkeypatch):
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version if name == "apache-airflow" else real(name))
+    if refused:
+        with pytest.raises(RuntimeError) as caught:
+            airflow_provider_capillary._refuse_older_airflow()
+        us = f"airflow-provider-capillary {airflow_provider_capillary.__version__}"
+        assert str(caught.value) == f"{us} needs Apache Airflow 2.11.0 or later, and {version} is installed"
+    else:
+        airflow_provider_capillary._refuse_older_airflow()
+
+
+def test_the_refusal_happens_on_import():
+    program = (
+        "import importlib.metadata\n"
+        "importlib.metadata.version = lambda name: '2.10.5'\n"
+        "try:\n    import airflow_provider_capillary.errors\n"
+        "except RuntimeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "2.10.5 is installed" in done.stdout
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").is_file()

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Export: the interval of a run, and records that become one published object and its manifest."""

@@ -1,0 +1,194 @@
+"""The four formats of an object, chosen by the ending of its name, written from and read back to sorted records.
+
+The same records give the same bytes: gzip carries no time and no name, Zstandard and parquet use fixed settings, and the row groups of
+parquet depend on the records alone. Bytes are compared between runs of one environment; another version of zlib, zstandard or pyarrow
+may compress differently, and pyarrow writes its version into each file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import importlib
+import io
+import json
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from airflow_provider_capillary.errors import DestinationError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+    from pathlib import Path
+
+    from _typeshed import WriteableBuffer
+
+__all__ = ["ENDINGS", "ForeignObjectError", "format_of", "read_pairs", "require_format", "write_object"]
+
+ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+"""The endings, each the name of its format."""
+
+_NEEDS = {".jsonl.zst": ("zstandard", "zstd"), ".parquet": ("pyarrow", "parquet")}
+
+_GZIP_LEVEL = 6  # zlib's own default: level 9 takes twice the time for about one percent
+_ZSTD_LEVEL = 3  # the library's default
+
+_CHUNK = 256 * 1024
+_LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes. An object whose line is longer was not written here, and must not fill memory when it is looked at."""
+
+
+class ForeignObjectError(Exception):
+    """What stands at the destination was not written by this package, or is damaged. Never leaves :mod:`.export`."""
+
+
+def format_of(destination: object) -> str:
+    """The ending of a destination, one of :data:`ENDINGS`.
+
+    Looks at nothing but the end of the text, so that it can be asked while a DAG file is parsed and of a template such as
+    ``s3://bucket/{{ ds }}.jsonl.gz``.
+
+    :param destination: a URI or an ``ObjectStoragePath``.
+    :raises DestinationError: any other ending (they are case-sensitive), or nothing before the ending.
+    """
+    text = str(destination)
+    name = text.rpartition("/")[2]
+    for ending in ENDINGS:
+        if name.endswith(ending):
+            if name == ending:
+                break
+            return ending
+    raise DestinationError(
+        f"destination={text!r} does not say in which format to write",
+        cure=f"end the name of the object with one of {', '.join(ENDINGS)}, as in s3://my_conn@bucket/events/2025-09-18.jsonl.gz",
+    )
+
+
+def require_format(ending: str) -> None:
+    """Make sure that the package which writes the format is installed.
+
+    :raises DestinationError: it is not; names the extra to install.
+    """
+    if ending not in _NEEDS:
+        return
+    module, extra = _NEEDS[ending]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise DestinationError(
+            f"A destination that ends in {ending} needs the package {module}, which cannot be imported ({type(error).__name__})",
+            cure=f"pip install 'airflow-provider-capillary[{extra}]'",
+        ) from error
+
+
+def write_object(lines: Iterable[bytes], target: Path, *, ending: str) -> None:
+    """Write a local file.
+
+    :param lines: one JSON object each, UTF-8 without line feed, in the order to write.
+    :param target: path of the local file, replaced if it exists.
+    """
+    with target.open("wb") as raw:
+        if ending == ".parquet":
+            from airflow_provider_capillary.export.parquet import write_parquet
+
+            write_parquet(lines, raw)
+            return
+        with contextlib.ExitStack() as stack:
+            out: BinaryIO = raw
+            if ending == ".jsonl.gz":
+                packer = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=raw, mtime=0)
+                out = cast("BinaryIO", stack.enter_context(packer))
+            elif ending == ".jsonl.zst":
+                import zstandard
+
+                compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, threads=0)
+                out = stack.enter_context(compressor.stream_writer(raw, closefd=False))
+            for chunk in _chunks(lines):
+                out.write(chunk)
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    # Whole chunks are many times cheaper for the compressors than single lines.
+    pending = bytearray()
+    for line in lines:
+        pending += line
+        pending += b"\n"
+        if len(pending) >= _CHUNK:
+            yield bytes(pending)
+            pending.clear()
+    if pending:
+        yield bytes(pending)
+
+
+def read_pairs(source: Path, *, ending: str) -> Iterator[tuple[int, str]]:
+    """The ``(startTime, id)`` of each record of an object that this package wrote, in its order.
+
+    :param source: path of a local copy.
+    :raises ForeignObjectError: it does not read as such an object: damaged, another format, unsorted, a record twice.
+    """
+    if ending == ".parquet":
+        from airflow_provider_capillary.export.parquet import read_parquet_pairs
+
+        pairs = read_parquet_pairs(source)
+    else:
+        pairs = _read_line_pairs(source, ending=ending)
+    previous: tuple[int, str] | None = None
+    with contextlib.closing(pairs):
+        while True:
+            try:
+                pair = next(pairs, None)
+            except ForeignObjectError:
+                raise
+            except Exception as error:
+                # zlib.error, EOFError, ZstdError, ArrowException, KeyError and more: each says the same thing about a file.
+                raise ForeignObjectError(type(error).__name__) from error
+            if pair is None:
+                return
+            start_time, record_id = pair
+            if isinstance(start_time, bool) or not isinstance(start_time, int) or not isinstance(record_id, str):
+                raise ForeignObjectError("a record without startTime or id")
+            if previous is not None and pair <= previous:
+                raise ForeignObjectError("records out of order")
+            previous = pair
+            yield pair
+
+
+def _read_line_pairs(source: Path, *, ending: str) -> Generator[tuple[int, str]]:
+    with contextlib.ExitStack() as stack:
+        raw: BinaryIO = stack.enter_context(source.open("rb"))
+        if ending == ".jsonl.gz":
+            raw = cast("BinaryIO", stack.enter_context(gzip.GzipFile(fileobj=raw, mode="rb")))
+        elif ending == ".jsonl.zst":
+            raw = cast("BinaryIO", stack.enter_context(io.BufferedReader(_ZstdFrame(raw), _CHUNK)))
+        while line := raw.readline(_LONGEST_LINE):
+            if not line.endswith(b"\n"):
+                raise ForeignObjectError("a line without its end")
+            record = json.loads(line)
+            yield record["startTime"], record["id"]
+
+
+class _ZstdFrame(io.RawIOBase):
+    """One Zstandard frame, read to its end; the library's own reader takes a frame that is cut off for one that ends there."""
+
+    _INPUT = 64 * 1024
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import zstandard
+
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._pending = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        while not self._pending and not self._frame.eof:
+            packed = self._raw.read(self._INPUT)
+            if not packed:
+                raise ForeignObjectError("cut off")
+            self._pending = self._frame.decompress(packed)
+        view = memoryview(buffer).cast("B")
+        taken = self._pending[: len(view)]
+        view[: len(taken)] = taken
+        self._pending = self._pending[len(taken) :]
+        return len(taken)

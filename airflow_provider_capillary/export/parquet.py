@@ -1,0 +1,124 @@
+"""The parquet format: typed columns for the documented fields, and ``_extra`` for what they cannot hold.
+
+.. code-block:: text
+
+    startTime     timestamp, milliseconds, UTC       webhookId     string
+    responseTime  int64                              parentOrgId   int64
+    orgId         int64                              message       string
+    status        string                             _extra        string: a JSON object, or null
+    eventName     string
+    inputRequest  string
+    id            string
+
+Nothing is lost and nothing is guessed. ``_extra`` holds, under the field's own name, every field that is not documented, every documented
+field whose value is not of its column's type (its column is null then), and every documented field that was sent as ``null``: a column that
+is null with nothing in ``_extra`` means that the record came without the field. The order of a record's fields is not kept here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from airflow_provider_capillary.export.spool import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+    from pathlib import Path
+
+    from pyarrow import Schema
+
+__all__ = ["read_parquet_pairs", "write_parquet"]
+
+_INTEGERS = frozenset({"startTime", "responseTime", "orgId", "parentOrgId"})
+_COLUMNS = (
+    "startTime",
+    "responseTime",
+    "orgId",
+    "status",
+    "eventName",
+    "inputRequest",
+    "id",
+    "webhookId",
+    "parentOrgId",
+    "message",
+)
+_EXTRA = "_extra"
+
+# A row group is closed by whichever comes first. Both count the records themselves, so that equal records give equal row groups, and
+# the bytes (of JSON) keep memory bounded where a record is large.
+_ROWS_IN_GROUP = 20_000
+_BYTES_IN_GROUP = 8 * 1024 * 1024
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+def _schema() -> Schema:
+    import pyarrow as pa
+
+    types: dict[str, Any] = {name: pa.int64() if name in _INTEGERS else pa.string() for name in (*_COLUMNS, _EXTRA)}
+    types["startTime"] = pa.timestamp("ms", tz="UTC")
+    return pa.schema(list(types.items()))
+
+
+def write_parquet(lines: Iterable[bytes], raw: BinaryIO) -> None:
+    """Write records (one JSON object each) to an open file; without any, a file with the columns and no rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema()
+    # Snappy, format 2.6 and no schema of Arrow's own beside parquet's: what every query engine reads alike.
+    with pq.ParquetWriter(raw, schema, compression="snappy", version="2.6", store_schema=False) as writer:
+        for rows in _groups(lines):
+            columns: dict[str, list[Any]] = {name: [] for name in (*_COLUMNS, _EXTRA)}
+            for line in rows:
+                _split(json.loads(line), columns)
+            arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=_ROWS_IN_GROUP)
+
+
+def _groups(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    rows: list[bytes] = []
+    size = 0
+    for line in lines:
+        rows.append(line)
+        size += len(line)
+        if len(rows) >= _ROWS_IN_GROUP or size >= _BYTES_IN_GROUP:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _split(record: dict[str, Any], columns: dict[str, list[Any]]) -> None:
+    extra = {name: value for name, value in record.items() if name not in _COLUMNS or not _fits(name, value)}
+    for name in _COLUMNS:
+        columns[name].append(None if name in extra else record.get(name))
+    columns[_EXTRA].append(to_json(extra) if extra else None)
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in _INTEGERS:
+        return isinstance(value, int) and not isinstance(value, bool) and _LEAST <= value <= _MOST
+    return isinstance(value, str) and _is_unicode(value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def read_parquet_pairs(source: Path) -> Generator[tuple[int, str]]:
+    """The ``(startTime, id)`` of each row; whatever pyarrow raises means that the file is not one of ours."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source) as file:
+        for batch in file.iter_batches(batch_size=10_000, columns=["startTime", "id", _EXTRA]):
+            # As integers: a timestamp beyond the year 9999 has no datetime.
+            times = batch.column("startTime").cast(pa.int64()).to_pylist()
+            for start_time, record_id, extra in zip(times, batch.column("id").to_pylist(), batch.column(_EXTRA).to_pylist(), strict=True):
+                yield start_time, record_id if record_id is not None else json.loads(extra)["id"]

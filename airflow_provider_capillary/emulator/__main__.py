@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import queue
 import shlex
 import signal
 import sys
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,9 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     verbose = options.pop("verbose")
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
-    stopped = threading.Event()
+    # Not an Event: its lock is not reentrant, and a signal that arrives while wait() holds it would wait for itself.
+    stopped: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stopped.set())
+        signal.signal(number, lambda received, _frame: stopped.put(received))
     try:
         emulator = Emulator(**options).start()
     except (ValueError, OSError, OverflowError) as error:
@@ -124,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         print(f"Listening on {emulator.url} with {len(emulator.records)} event logs; Ctrl-C stops it.")
         print(f"export AIRFLOW_CONN_CAPILLARY_DEFAULT={shlex.quote(emulator.connection_json())}", flush=True)
-        stopped.wait()
+        stopped.get()
     finally:
         emulator.stop()
     print("Stopped.", flush=True)

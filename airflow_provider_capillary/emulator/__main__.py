@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
-import queue
 import shlex
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from airflow_provider_capillary.emulator.faults import FAULTS, FaultSettings
 from airflow_provider_capillary.emulator.liberties import Liberties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -105,6 +106,25 @@ def _add(group: Any, name: str, kind: Callable[[str], Any], text: str, choices: 
     )
 
 
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Give a socket that can be read once SIGINT or SIGTERM has arrived; what stood before stands again afterwards."""
+    # The byte comes from the interpreter's own handler. An Event set by a Python one is not enough: a signal that arrives in
+    # another thread, or just before the main thread blocks on the Event's lock, does not wake it, and the command never ends.
+    received, signalled = socket.socketpair()
+    signalled.setblocking(False)  # noqa: FBT003  # the only way to call it
+    wakeup = signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda _number, _frame: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        received.close()
+        signalled.close()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM.
 
@@ -113,21 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     verbose = options.pop("verbose")
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
-    # Not an Event: its lock is not reentrant, and a signal that arrives while wait() holds it would wait for itself.
-    stopped: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: stopped.put(received))
     try:
-        emulator = Emulator(**options).start()
+        emulator = Emulator(**options)
+        with _signals() as received, emulator:
+            print(f"Listening on {emulator.url} with {len(emulator.records)} event logs; Ctrl-C stops it.")
+            print(f"export AIRFLOW_CONN_CAPILLARY_DEFAULT={shlex.quote(emulator.connection_json())}", flush=True)
+            received.recv(1)
     except (ValueError, OSError, OverflowError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    try:
-        print(f"Listening on {emulator.url} with {len(emulator.records)} event logs; Ctrl-C stops it.")
-        print(f"export AIRFLOW_CONN_CAPILLARY_DEFAULT={shlex.quote(emulator.connection_json())}", flush=True)
-        stopped.get()
-    finally:
-        emulator.stop()
     print("Stopped.", flush=True)
     return 0
 

@@ -1,0 +1,181 @@
+"""One question until it is answered: the budget, the token, and every retry."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError, RequestRefusedError
+from airflow_provider_capillary.reading.answers import Answer, read_answer, read_json
+from airflow_provider_capillary.reading.budget import Budget
+from airflow_provider_capillary.reading.retries import RetryPlan, failure_of, request_id
+from airflow_provider_capillary.reading.steps import Conceal, Now, Request, Send, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_capillary.reading.steps import NoReply, Reply, Steps
+
+T = TypeVar("T")
+
+__all__ = ["LOGS_PATH", "TOKEN_PATH", "Credential", "Exchange", "Traffic"]
+
+LOGS_PATH = "/v2/events/logs"
+TOKEN_PATH = "/v3/oauth/token/generate"  # noqa: S105  # a path, no token
+
+TOKEN_LIFE = 60 * 60.0
+"""Seconds; what the documentation gives as the longest life, for an answer that does not say."""
+TOKEN_MARGIN = 60.0
+"""A token is renewed so many seconds before it ends, or at half its life where that is sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What is needed to fetch a token; ``oauth`` false means Basic, which the session sends by itself.
+
+    :param described: the form of the credential in words, for errors.
+    """
+
+    oauth: bool
+    described: str
+    key: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What the questions so far have cost."""
+
+    requests: int = 0
+    waited: float = 0.0
+    retries: Counter[str] = field(default_factory=Counter)
+    warnings: int = 0
+
+
+class Exchange:
+    """Asks questions of one API, one at a time, with one budget and one token.
+
+    :param per_minute: the client's own budget of requests a minute; retries and token fetches count too.
+    """
+
+    def __init__(self, *, credential: Credential, per_minute: int, plan: RetryPlan | None = None, rng: random.Random | None = None) -> None:
+        self._credential = credential
+        self._budget = Budget(per_minute)
+        self._plan = plan or RetryPlan()
+        self._rng = rng or random.Random()  # noqa: S311  # jitter
+        self._token: str | None = None
+        self._renew_at = 0.0
+        self.traffic = Traffic()
+
+    def logs(self, params: Mapping[str, str]) -> Steps[Answer]:
+        """Ask for event logs until they come.
+
+        :raises RequestError: for what no retry cures, at once; for the rest, when attempts or patience are used up.
+        """
+        request = Request(method="GET", path=LOGS_PATH, params=tuple(params.items()))
+        renewed = False
+        while True:
+            token = (yield from self._valid_token()) if self._credential.oauth else None
+            try:
+                reply = yield from self._attempts(request, token)
+            except AuthenticationError:
+                # A token can end before its time (498, or 401 once revoked): a new one is worth exactly one try.
+                if token is None or renewed:
+                    raise
+                renewed, self._token = True, None
+                continue
+            self.traffic.warnings += reply.warnings
+            return reply
+
+    def _attempts(self, request: Request, token: str | None) -> Steps[Answer]:
+        asked = str(request)
+        return (yield from self._persist(Send(request=request, token=token), lambda reply: read_answer(reply, asked)))
+
+    def _persist(self, send: Send, read: Callable[[Reply], T]) -> Steps[T]:
+        asked, patience, attempt = str(send.request), self._plan.total, 0
+        while True:
+            attempt += 1
+            outcome = yield from self._send(send)
+            error = failure_of(outcome, asked, self._credential.described)
+            if error is None:
+                try:
+                    return read(outcome)  # type: ignore[arg-type]  # no reply at all is a failure
+                except RequestError as unreadable:
+                    error = unreadable
+            if not error.retryable:
+                raise error
+            delay = self._plan.delay(attempt, error, self._rng)
+            if attempt >= self._plan.attempts or delay > patience:
+                error.problem = f"{error.problem} ({attempt} tries)"
+                raise error
+            patience -= delay
+            self.traffic.retries[type(error).__name__] += 1
+            yield from self._wait(delay, f"{type(error).__name__} at try {attempt} of {self._plan.attempts}: {error.answered}")
+
+    def _send(self, send: Send) -> Steps[Reply | NoReply]:
+        now = yield Now()
+        if delay := self._budget.delay(now):
+            yield from self._wait(delay, "the budget of requests a minute is spent")
+            now += delay
+        self._budget.spend(now)
+        self.traffic.requests += 1
+        outcome: Reply | NoReply = yield send
+        return outcome
+
+    def _wait(self, seconds: float, reason: str) -> Steps[None]:
+        self.traffic.waited += seconds
+        yield Wait(seconds, reason)
+
+    def _valid_token(self) -> Steps[str]:
+        now = yield Now()
+        if self._token is not None and now < self._renew_at:
+            return self._token
+        body = {"key": self._credential.key, "secret": self._credential.secret}
+        request = Request(method="POST", path=TOKEN_PATH, body=body)
+        try:
+            token, life = yield from self._persist(Send(request=request), lambda reply: _read_token(reply, str(request)))
+        except RequestRefusedError as error:
+            raise _refused_key(str(request), error.answered, error.request_id) from None
+        yield Conceal(token)
+        self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
+        return token
+
+
+def _read_token(reply: Reply, asked: str) -> tuple[str, float]:
+    try:
+        said = read_json(reply)
+    except ValueError as error:
+        raise _no_token(asked, str(error), reply) from None
+    envelope: dict[str, Any] = said if isinstance(said, dict) else {}
+    errors = envelope.get("errors")
+    if isinstance(errors, list) and any(errors):
+        codes = sorted({item["code"] for item in errors if isinstance(item, dict) and type(item.get("code")) is int})
+        raise _refused_key(asked, f"HTTP 200 with error codes {codes}", request_id(reply.headers))
+    data = envelope.get("data")
+    token = data.get("accessToken") if isinstance(data, dict) else None
+    if not isinstance(token, str) or not token or not token.isprintable():
+        raise _no_token(asked, "JSON without data.accessToken", reply)
+    life = data.get("ttlSeconds")
+    return token, float(life) if type(life) in (int, float) and 0 < life <= TOKEN_LIFE * 24 else TOKEN_LIFE
+
+
+def _no_token(asked: str, answered: str, reply: Reply) -> RequestError:
+    return MalformedAnswerError(
+        "The API answered a request for an OAuth token with something else",
+        asked=asked,
+        answered=answered,
+        request_id=request_id(reply.headers),
+        cure="if it stays so, check that the connection's host is the API",
+    )
+
+
+def _refused_key(asked: str, answered: str | None, request: str | None) -> AuthenticationError:
+    return AuthenticationError(
+        "The API refuses the OAuth client key and secret",
+        asked=asked,
+        answered=answered,
+        request_id=request,
+        cure="check login (the key) and password (the secret) of the connection, or set `auth_type` to `basic`",
+    )

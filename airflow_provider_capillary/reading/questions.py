@@ -1,0 +1,88 @@
+"""Windows of event logs asked of one API, and what its answers show of how much it answers at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_capillary.errors import RequestRefusedError
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.answers import Answer
+    from airflow_provider_capillary.reading.dates import DateFormat
+    from airflow_provider_capillary.reading.exchange import Exchange
+    from airflow_provider_capillary.reading.steps import Steps
+
+__all__ = ["Questions"]
+
+SMALLER_LIMITS = (500, 200, 100, 50, 20, 10)
+"""Tried in turn where a ``limit`` is refused; 10 is the documented default, so an API that refuses it refuses something else."""
+
+
+class Questions:
+    """Asks for windows, with a ``limit`` that the API accepts.
+
+    :ivar limit: what is asked for; lowered by itself where the API refuses it.
+    :ivar capacity: the most records that one answer has held under this limit. The API can answer with so many, so an answer
+        with fewer is whole, unless the API has lowered its cap since: then :meth:`has_shrunk` is told.
+    :ivar backward: the longest way, milliseconds, from the end of a window back to a record in its answer: an API that silently
+        cuts long windows at their start does not cut one that is no longer than this.
+    :ivar forward: the same from the start of a window on to a record.
+    :ivar undated_ids: the ids of the last answer to a request without dates.
+    """
+
+    def __init__(self, exchange: Exchange, *, limit: int) -> None:
+        self.exchange = exchange
+        self.limit = limit
+        self.capacity = 0
+        self.backward = 0
+        self.forward = 0
+        self.undated_ids: frozenset[str] = frozenset()
+
+    def undated(self) -> Steps[Answer]:
+        """Ask without dates, lowering the limit until it is accepted.
+
+        :raises RequestRefusedError: where even the documented default is refused.
+        """
+        smaller = [limit for limit in SMALLER_LIMITS if limit < self.limit]
+        while True:
+            try:
+                answer = yield from self.exchange.logs({"limit": str(self.limit)})
+            except RequestRefusedError:
+                if not smaller:
+                    raise
+                self.limit, self.capacity = smaller.pop(0), 0
+                continue
+            self.capacity = max(self.capacity, len(answer))
+            self.undated_ids = frozenset(record["id"] for record in answer.records)
+            return answer
+
+    def window(self, dates: DateFormat, low: int, high: int, *, event_name: str | None = None) -> Steps[Answer]:
+        """Ask for ``[low, high]``, both as :meth:`DateFormat.down` or :meth:`DateFormat.up` return them."""
+        params = {"from_date": dates.text(low), "to_date": dates.text(high), "limit": str(self.limit)}
+        if event_name:
+            params["event_name"] = event_name
+        answer = yield from self.exchange.logs(params)
+        self.capacity = max(self.capacity, len(answer))
+        inside = [record["startTime"] for record in answer.records if low <= record["startTime"] <= high]
+        if inside:
+            self.backward = max(self.backward, high - min(inside))
+            self.forward = max(self.forward, max(inside) - low)
+        return answer
+
+    def steady_window(self, dates: DateFormat, low: int, high: int, *, event_name: str | None = None) -> Steps[Answer]:
+        """:meth:`window`, for an API that may come to refuse the limit half way.
+
+        :raises RequestRefusedError: where it is the window that is refused, not the limit.
+        """
+        while True:
+            try:
+                return (yield from self.window(dates, low, high, event_name=event_name))
+            except RequestRefusedError:
+                limit = self.limit
+                yield from self.undated()
+                if self.limit == limit:
+                    raise
+
+    def has_shrunk(self, to: int) -> None:
+        """Take note that the API now answers with no more than ``to`` records."""
+        self.capacity = to

@@ -1,0 +1,296 @@
+"""The overlapping pages of one interval, and the proof that they join.
+
+Why a chain of pages is complete: each page after the first is asked for so that it begins with the *seam*, the records, already known, at
+which the page before it ended. An answer is sorted, so whatever comes behind the seam comes next; a page that holds the seam and goes
+past it has skipped nothing. What remains to be proved, and how:
+
+- *that pages have no holes*: the stretch of one is asked for again without its last instant. Those are fewer records than the
+  API has just shown it can answer with, so nothing can have been cut from the second answer, whatever the order. The first pages are
+  looked at so;
+- *that the last page is the last*: the walk asks for more than the interval, and a record from beyond its far end shows that the end was
+  passed. Where there is none, a page that brings nothing new ends the walk, once a longer answer has shown that it was not cut;
+- *that an empty stretch is empty*: :mod:`~airflow_provider_capillary.reading.spans`.
+
+An instant with more records than one answer holds can't be walked past: :class:`~airflow_provider_capillary.errors.TieError`.
+Everything else that does not fit is a :class:`~airflow_provider_capillary.errors.ContinuityError`. Nothing is skipped.
+
+For N records, p of them in an answer and at most k in one instant, an API that is newest first is asked at most ceil(N / (p - k)) + 4 times.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_provider_capillary.errors import ContinuityError, RequestRefusedError, TieError
+from airflow_provider_capillary.reading.dates import SECOND
+from airflow_provider_capillary.reading.order import Order
+from airflow_provider_capillary.reading.pages import Page, Pages
+from airflow_provider_capillary.reading.seams import Seams
+from airflow_provider_capillary.reading.spans import prove_spans
+from airflow_provider_capillary.reading.steps import Found
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.calibration import Wire
+    from airflow_provider_capillary.reading.questions import Questions
+    from airflow_provider_capillary.reading.steps import Record, Steps
+
+__all__ = ["Walk", "WindowRefusedError"]
+
+FEW = 3
+"""Pages of so few records look sorted and whole by chance; more of them are looked at twice."""
+LOOKED_AT_TWICE = 2
+LOOKED_AT_TWICE_OF_FEW = 8
+LARGER = 10
+"""By how much more is asked for at once where one instant fills an answer."""
+
+
+class WindowRefusedError(Exception):
+    """The API refuses the window itself, with nothing handed on yet: ask for a shorter one."""
+
+    def __init__(self, refusal: RequestRefusedError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class Walk:
+    """Reads ``[start, end)``, epoch milliseconds, each record once.
+
+    :param event_name: asked of the API; what it returns is not filtered here.
+    """
+
+    def __init__(self, questions: Questions, wire: Wire, order: Order, *, start: int, end: int, event_name: str | None) -> None:
+        self._questions = questions
+        self._wire = wire
+        self._order = order
+        self._start, self._end = start, end
+        self._pages = Pages(questions, wire, order, event_name=event_name)
+        self._seams = Seams(wire, order)
+        self._known: dict[str, int] = {}
+        self._has_all = False
+        low, high = wire.lower(start), wire.upper(end)
+        if order is Order.NEWEST_FIRST:
+            self._near, self._far, self._beyond = high, low, wire.dates.down(low - (end - start))
+        else:
+            self._near, self._far, self._beyond = low, high, wire.dates.up(high + (end - start))
+
+    def run(self) -> Steps[None]:
+        """Hand on every record of the interval.
+
+        :raises WindowRefusedError: where the API refuses the window, with nothing handed on.
+        :raises CompletenessError: where it can't be proved that nothing is missing.
+        """
+        page = yield from self._first_page()
+        if not page.records:
+            length = abs(self._near - self._far)
+            yield from self._believe_ends(near=length, far=length)
+            return
+        yield from self._take(page)
+        looked, ended = 0, False
+        while not ended and not self._is_past(page):
+            following = yield from self._next_page(page)
+            ended = following.ids <= self._known.keys()
+            whole = 0
+            if looked < self._looks() and not self._has_all:
+                looked += 1
+                whole = yield from self._look_again(page, first=looked == 1)
+            if ended:
+                shown = yield from self._believe_ends(far=abs(page.last - self._far))
+                yield from self._believe_last(page, following, max(whole, shown))
+            else:
+                if page.count < self._questions.capacity:
+                    self._questions.has_shrunk(max(page.count, following.count))
+                yield from self._take(following)
+                self._forget_before(page)
+                page = following
+        if not looked and not self._has_all:
+            yield from self._look_again(page, first=True)
+
+    def _first_page(self) -> Steps[Page]:
+        try:
+            page = yield from self._pages.ask(self._near, self._beyond)
+        except RequestRefusedError:
+            page = None
+        if page is not None and page.records:
+            return page
+        # Refused, the window may have been too long. Empty, it is asked for twice: nothing else here rests on a single answer.
+        self._beyond = self._far
+        try:
+            return (yield from self._pages.ask(self._near, self._far))
+        except RequestRefusedError as refusal:
+            raise WindowRefusedError(refusal) from refusal
+
+    def _next_page(self, page: Page) -> Steps[Page]:
+        """The page that overlaps ``page`` by its last instant and goes past it, or that has nothing new."""
+        seam = {name for name, instant in self._known.items() if instant == page.last}
+        following = page
+        for bound in self._seams.bounds(page.last):
+            following = yield from self._pages.ask(bound, self._beyond)
+            if seam <= following.ids or self._stands_still(following, page):
+                break
+        if self._stands_still(following, page) and (tighter := self._seams.tighter(page.last)) is not None:
+            nearer = yield from self._pages.ask(tighter, self._beyond)
+            if seam <= nearer.ids:
+                following = nearer
+                self._seams.keep_tighter(page.last)
+        if self._stands_still(following, page):
+            following = yield from self._pass_crowd(following, page)
+        if not seam <= following.ids:
+            raise self._gap(page.last, "the records with which one page ended are not all in the next")
+        self._reject_holes(following, up_to=page.last)
+        return following
+
+    def _stands_still(self, following: Page, page: Page) -> bool:
+        """Whether an answer as long as any does not get past the instant that it overlaps."""
+        return (
+            bool(following.records)
+            and following.count >= self._questions.capacity
+            and self._order.position(following.last) <= self._order.position(page.last)
+        )
+
+    def _pass_crowd(self, crowd: Page, page: Page) -> Steps[Page]:
+        """What to make of an instant that fills an answer: all that there is, or more at once, or an error."""
+        if crowd.count == 1 and self._known.keys() <= self._questions.undated_ids:
+            # The only record that was ever seen. An API that answered with one at a time would have another behind it.
+            # Two of one instant are already too many to tell: they may be all, or the first two of a cap of two.
+            behind = yield from self._pages.ask(self._behind(crowd.last), self._beyond)
+            if behind.ids <= self._known.keys():
+                self._has_all = True
+                return crowd
+        elif crowd.count >= self._questions.limit:
+            limit = self._questions.limit
+            self._questions.limit = limit * LARGER
+            try:
+                larger = yield from self._pages.ask(crowd.near, self._beyond)
+            except RequestRefusedError:
+                larger = crowd
+            if larger.count > crowd.count and not self._stands_still(larger, page):
+                return larger
+            self._questions.limit = limit
+        raise self._tie(crowd)
+
+    def _look_again(self, page: Page, *, first: bool) -> Steps[int]:
+        """Ask for the stretch of ``page`` once more, short of its last instant, so that nothing can be cut from the answer.
+
+        :returns: how many records came back.
+        :raises ContinuityError: where the stretch holds others than the page.
+        """
+        bound = self._short_of(page.last)
+        full = page.count >= self._questions.capacity
+        if full and self._wire.instant > SECOND and self._hides_interval(page, bound):
+            raise self._tie(page)
+        if self._place(bound) < self._place(page.near):
+            return 0
+        again = yield from self._pages.ask(page.near, bound)
+        for record in again.records:
+            # Nearer than the first record of all, new ones may have arrived since; if they fill the answer, it may be cut.
+            arrived = first and again.count < self._questions.capacity and self._place(record["startTime"]) < self._place(page.first)
+            if record["id"] not in self._known and not arrived:
+                raise self._gap(record["startTime"], "a second look at a page found a record in its midst that was not in it")
+        missing = [record["startTime"] for record in page.records if self._is_clear_of(record, bound) and record["id"] not in again.ids]
+        if missing:
+            if not again.records or min(map(self._place, missing)) < self._place(again.last):
+                raise self._gap(missing[0], "a second look at a page no longer finds a record that was in it")
+            self._questions.has_shrunk(again.count)
+        yield from self._take(again)
+        if first:
+            yield from self._believe_ends(near=abs(page.near - bound))
+        return again.count
+
+    def _hides_interval(self, page: Page, bound: int) -> bool:
+        """Whether a part of the interval lies between ``bound`` and the end of a page, where no second look reaches and no other page does."""
+        edge = self._start if self._order is Order.NEWEST_FIRST else self._end - 1
+        return self._place(bound) < self._place(page.near) or (self._is_past(page) and self._place(bound) < self._place(edge))
+
+    def _believe_ends(self, *, near: int = 0, far: int = 0) -> Steps[int]:
+        """Prove that windows of such lengths are answered up to their near and their far end."""
+        backward, forward = (far, near) if self._order is Order.NEWEST_FIRST else (near, far)
+        return (yield from prove_spans(self._questions, self._wire, self._order, backward=backward, forward=forward))
+
+    def _believe_last(self, page: Page, following: Page, whole: int) -> Steps[None]:
+        """Prove that the answer with nothing new was not cut: by an answer that is longer, and not from before it.
+
+        :param whole: the length of the longest answer since.
+        :raises TieError: where the API has come to answer no more than so many records at once.
+        """
+        # One that was not full itself, and longer, shows it too: if the cap was lowered, then before that answer.
+        before = page.count if page.count < self._questions.capacity else 0
+        if max(before, whole) <= following.count and not self._has_all:
+            now = yield from self._questions.undated()
+            if len(now) <= following.count:
+                raise self._tie(following)
+
+    def _take(self, page: Page) -> Steps[None]:
+        found: list[Record] = []
+        for record in page.records:
+            name, instant = record["id"], record["startTime"]
+            if name not in self._known:
+                self._known[name] = instant
+                if self._start <= instant < self._end:
+                    found.append(record)
+            elif self._known[name] != instant:
+                raise self._gap(instant, "one id came back with another time")
+        yield Found(found)
+
+    def _reject_holes(self, following: Page, *, up_to: int) -> None:
+        for record in following.records:
+            if self._place(record["startTime"]) < self._place(up_to) and record["id"] not in self._known:
+                raise self._gap(record["startTime"], "a record turned up in a stretch that had been read")
+
+    def _forget_before(self, page: Page) -> None:
+        """Keep the ids of the last two pages only, and of what a coarse bound may bring back."""
+        oldest = self._place(page.first) - 2 * max(self._wire.unit, SECOND)
+        self._known = {name: instant for name, instant in self._known.items() if self._place(instant) >= oldest}
+
+    def _looks(self) -> int:
+        """How many pages are looked at twice: as many as the budget of requests leaves room for."""
+        if self._questions.capacity <= FEW:
+            return LOOKED_AT_TWICE_OF_FEW
+        return LOOKED_AT_TWICE if not self._seams.missed else 1
+
+    def _is_past(self, page: Page) -> bool:
+        return page.last < self._start if self._order is Order.NEWEST_FIRST else page.last >= self._end
+
+    def _place(self, instant: int) -> int:
+        return self._order.position(instant)
+
+    def _short_of(self, instant: int) -> int:
+        """The farthest bound that leaves ``instant`` out, seen from the near end."""
+        dates, unit = self._wire.dates, self._wire.instant
+        whole = dates.down(instant, unit)
+        return dates.up(whole + unit) if self._order is Order.NEWEST_FIRST else dates.down(whole - 1)
+
+    def _behind(self, instant: int) -> int:
+        """The nearest bound that leaves ``instant`` out, seen from the far end."""
+        dates, unit = self._wire.dates, self._wire.instant
+        whole = dates.down(instant, unit)
+        return dates.down(whole - 1) if self._order is Order.NEWEST_FIRST else dates.up(whole + unit)
+
+    def _is_clear_of(self, record: Record, bound: int) -> bool:
+        """Whether a window that ends at the far ``bound`` holds ``record`` in every reading of that bound."""
+        dates = self._wire.dates
+        if self._order is Order.NEWEST_FIRST:
+            unit = max(self._wire.lower_unit, dates.resolution)
+            return bool(record["startTime"] >= dates.down(bound, unit) + unit)
+        return bool(record["startTime"] < dates.down(bound, self._wire.upper_unit))
+
+    def _gap(self, instant: int, what: str) -> ContinuityError:
+        return ContinuityError(
+            f"The API's pages do not join at {_written(instant)}: {what}",
+            cure="retry, with a longer `settle` if records of the interval were still arriving; if it stays so, the API's answers cannot be "
+            "read on past their limit",
+        )
+
+    def _tie(self, crowd: Page) -> TieError:
+        return TieError(
+            f"The instant {_written(crowd.last)} holds {crowd.count} records or more, as many as the API answers at once",
+            instant=crowd.last,
+            count=crowd.count,
+            asked=f"limit={self._questions.limit}",
+            cure="raise the extra `page_size` if the API can answer with more at once, set `date_format` to a finer one if it reads one, or "
+            "export event name by event name with `event_name`",
+        )
+
+
+def _written(instant: int) -> str:
+    return datetime.fromtimestamp(instant / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,83 @@
+"""Drives the reading core against a world without sockets, and judges how it ends."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.reading.exchange import Credential, Exchange
+from airflow_provider_capillary.reading.reader import Reader
+from airflow_provider_capillary.reading.steps import Conceal, Found, NoReply, Now, Reply, Send, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_capillary.emulator.world import World
+
+BASIC = Credential(oauth=False, described="sent as Basic")
+
+
+@dataclass
+class Run:
+    """What one reading did."""
+
+    ids: list[str] = field(default_factory=list)
+    asked: list[dict[str, str]] = field(default_factory=list)
+    slept: float = 0.0
+    error: CapillaryError | None = None
+
+
+def make_reader(*, per_minute: int = 10**9, seed: int = 0, **settings: Any) -> Reader:
+    return Reader(Exchange(credential=BASIC, per_minute=per_minute, rng=random.Random(seed)), **settings)
+
+
+def drive(
+    reader: Reader,
+    world: World,
+    start: int,
+    end: int,
+    *,
+    event_name: str | None = None,
+    fault: Callable[[int], Reply | NoReply | None] = lambda _number: None,
+    most: int = 5000,
+) -> Run:
+    """Carry out the steps of one reading with a clock that only waiting moves."""
+    run, clock, outcome = Run(), 1_000.0, None
+    steps = reader.read(start, end, event_name=event_name)
+    try:
+        while True:
+            step = steps.send(outcome)
+            outcome = None
+            match step:
+                case Now():
+                    outcome = clock
+                case Wait():
+                    clock += step.seconds
+                    run.slept += step.seconds
+                case Found():
+                    run.ids.extend(record["id"] for record in step.records)
+                case Send():
+                    run.asked.append(dict(step.request.params))
+                    assert len(run.asked) <= most, "the reading does not end"
+                    outcome = fault(len(run.asked)) or reply(*world.answer(dict(step.request.params)))
+                case Conceal():
+                    raise AssertionError("nothing to conceal with Basic")
+    except StopIteration:
+        return run
+    except CapillaryError as error:
+        run.error = error
+        return run
+
+
+def reply(status: int, body: Any) -> Reply:
+    return Reply(status=status, headers={"content-type": "application/json"}, body=json.dumps(body).encode())
+
+
+def truth(world: World, start: int, end: int, event_name: str | None = None) -> Counter[str]:
+    return Counter(
+        record["id"] for record in world.records if start <= record["startTime"] < end and (event_name is None or record.get("eventName") == event_name)
+    )

@@ -89,6 +89,13 @@ class Exchange:
             self.traffic.warnings += reply.warnings
             return reply
 
+    def refresh_token(self) -> Steps[str]:
+        """The token, fetched anew where none is held or the one that is ends soon.
+
+        :raises AuthenticationError: where the API refuses the key.
+        """
+        return (yield from self._valid_token())
+
     def _attempts(self, request: Request, token: str | None) -> Steps[Answer]:
         asked = str(request)
         return (yield from self._persist(Send(request=request, token=token), lambda reply: read_answer(reply, asked)))
@@ -136,7 +143,7 @@ class Exchange:
         request = Request(method="POST", path=TOKEN_PATH, body=body)
         try:
             token, life = yield from self._persist(Send(request=request), lambda reply: _read_token(reply, str(request)))
-        except RequestRefusedError as error:
+        except (AuthenticationError, RequestRefusedError) as error:
             raise _refused_key(str(request), error.answered, error.request_id) from None
         yield Conceal(token)
         self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
@@ -153,9 +160,10 @@ def _read_token(reply: Reply, asked: str) -> tuple[str, float]:
     if isinstance(errors, list) and any(errors):
         codes = sorted({item["code"] for item in errors if isinstance(item, dict) and type(item.get("code")) is int})
         raise _refused_key(asked, f"HTTP 200 with error codes {codes}", request_id(reply.headers))
-    data = envelope.get("data")
-    token = data.get("accessToken") if isinstance(data, dict) else None
-    if not isinstance(token, str) or not token or not token.isprintable():
+    data: Any = envelope.get("data")
+    data = data if isinstance(data, dict) else {}
+    token = data.get("accessToken")
+    if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
         raise _no_token(asked, "JSON without data.accessToken", reply)
     life = data.get("ttlSeconds")
     return token, float(life) if type(life) in (int, float) and 0 < life <= TOKEN_LIFE * 24 else TOKEN_LIFE

@@ -1,0 +1,274 @@
+"""The hook: a connection becomes an authenticated session, and an interval becomes its event logs."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, assert_never
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_capillary.errors import (
+    CapillaryError,
+    ConfigurationError,
+    IntervalError,
+    ReadingStoppedError,
+)
+from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_field_behaviour
+from airflow_provider_capillary.hooks.settings import Settings
+from airflow_provider_capillary.reading.instants import parse_instant, to_millis
+from airflow_provider_capillary.reading.statuses import status_of
+from airflow_provider_capillary.reading.steps import Conceal, Found, Now, Send, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from datetime import datetime
+
+    from requests import Session
+
+    from airflow_provider_capillary.hooks.session import ApiSession
+    from airflow_provider_capillary.hooks.progress import Progress
+    from airflow_provider_capillary.reading.answers import Answer
+    from airflow_provider_capillary.reading.exchange import Exchange
+    from airflow_provider_capillary.reading.reader import Reader
+    from airflow_provider_capillary.reading.retries import RetryPlan
+    from airflow_provider_capillary.reading.steps import Outcome, Record, Step, Steps
+
+__all__ = ["CapillaryHook"]
+
+SLICE = 0.5
+"""Seconds; a pause is slept in such parts, so that a killed task does not sleep on."""
+
+
+class CapillaryHook(BaseHook):
+    """Reads event logs from one Capillary API, with one session, one budget of requests and one calibration.
+
+    :param capillary_conn_id: the Airflow connection; looked up when first needed.
+    """
+
+    conn_name_attr = "capillary_conn_id"
+    default_conn_name = "capillary_default"
+    conn_type = "capillary"
+    hook_name = "Capillary"
+
+    def __init__(self, capillary_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.capillary_conn_id = capillary_conn_id
+        self._stopped = False
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Fields of the connection form, for Airflow before 3.2."""
+        return connection_form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Labels and placeholders of the connection form, for Airflow before 3.2."""
+        return ui_field_behaviour()
+
+    def get_conn(self) -> Session:
+        """The ``requests`` session of this hook, with its credential, for requests of your own.
+
+        Timeouts are not a session's to hold: pass ``timeout=`` yourself. With OAuth, the token is fetched here if none is held.
+
+        :raises ConnectionSettingsError: where the connection is incomplete or wrong.
+        :raises RequestError: where no token can be had.
+        """
+        if self.settings.auth_type == "oauth":
+            for _ in self._drive(self._exchange.refresh_token()):
+                pass
+        return self._session.requests
+
+    def iter_event_logs(
+        self,
+        start: datetime | str,
+        end: datetime | str,
+        *,
+        event_name: str | None = None,
+        statuses: Collection[str] | None = None,
+    ) -> Iterator[Record]:
+        """Yield each event log of ``[start, end)`` once, in no particular order.
+
+        What was yielded counts only once the iteration has ended: then it is every event log that the API would show for the interval.
+        Where that can't be established it raises, and what was yielded before is to be discarded.
+
+        Waits, for retries and for the connection's ``requests_per_minute``, block. A request is tried up to nine times, over at most
+        five minutes of waiting.
+
+        :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
+        :param end: the same; not included.
+        :param event_name: only records with exactly this ``eventName``; asked of the API and checked here.
+        :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; the API has no parameter for it,
+            so all are read. ``None`` for all.
+        :raises IntervalError: for an interval that is none; at once.
+        :raises ConnectionSettingsError: where the connection is incomplete or wrong.
+        :raises RequestError: where the API does not answer, by cause and cure.
+        :raises CompletenessError: where it answers and it can't be proved that nothing is missing.
+        """
+        first, last = parse_instant(start, "start"), parse_instant(end, "end")
+        if first > last:
+            raise IntervalError(f"start={start!s} lies after end={end!s}", cure="exchange them")
+        wanted = _status_set(statuses)
+        return self._iter(to_millis(first), to_millis(last), event_name, wanted)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for event logs once, and say what came back or what to change."""
+        from airflow_provider_capillary.reading.questions import Questions
+        from airflow_provider_capillary.reading.retries import RetryPlan
+
+        try:
+            questions = Questions(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
+            records: list[Record] = []
+            for found in self._drive(_hand_on(questions.undated())):
+                records += found
+        except CapillaryError as error:
+            return False, str(error)
+        if not records:
+            return True, "Connected. The API holds no event logs that this credential may see."
+        newest = max(record["startTime"] for record in records)
+        age = max(0.0, time.time() - newest / 1000)
+        return True, f"Connected. Saw {len(records)} event logs; the newest is {_in_words(age)} old."
+
+    def stop(self) -> None:
+        """End a reading that is under way, from a signal handler or another thread: it raises ``ReadingStoppedError``."""
+        self._stopped = True
+        if "_session" in self.__dict__:
+            self._session.interrupt()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopped
+
+    @property
+    def requests_made(self) -> int:
+        """Requests sent so far, those of calibration, retries and tokens included."""
+        return self._exchange.traffic.requests
+
+    @property
+    def wire_settings(self) -> dict[str, str | int]:
+        """What calibration has found out: date format, zone, precision, order. Empty before the first reading."""
+        return self._reader.wire.described() if self._reader.wire is not None else {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection, checked; its secrets are masked in logs from here on.
+
+        :raises ConnectionSettingsError: where it is incomplete or wrong.
+        """
+        settings = Settings.from_connection(self.get_connection(self.capillary_conn_id))
+        _conceal(settings.password)
+        if settings.auth_type == "basic":
+            from airflow_provider_capillary.hooks.session import basic_secrets
+
+            for secret in basic_secrets(settings):
+                _conceal(secret)
+        return settings
+
+    @cached_property
+    def _session(self) -> ApiSession:
+        from airflow_provider_capillary.hooks.session import ApiSession
+
+        return ApiSession(self.settings)
+
+    @cached_property
+    def _exchange(self) -> Exchange:
+        return self._make_exchange(None)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        from airflow_provider_capillary.reading.reader import Reader
+
+        settings = self.settings
+        return Reader(self._exchange, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
+
+    def _make_exchange(self, plan: RetryPlan | None) -> Exchange:
+        from airflow_provider_capillary.reading.exchange import Credential, Exchange
+
+        settings = self.settings
+        oauth = settings.auth_type == "oauth"
+        form = {"md5": "the password field as it stands (`password_format` md5)", "plain": "the md5 of the password field (`password_format` plain)"}
+        credential = Credential(
+            oauth=oauth,
+            described="an OAuth token" if oauth else f"Basic with {form[settings.password_format]}",
+            key=settings.login,
+            secret=settings.password,
+        )
+        return Exchange(credential=credential, per_minute=settings.requests_per_minute, plan=plan)
+
+    def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
+        from airflow_provider_capillary.hooks.progress import Progress
+
+        progress = Progress(self.log.info, self._exchange.traffic)
+        try:
+            for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
+                for record in records:
+                    if event_name is not None and record.get("eventName") != event_name:
+                        continue
+                    if statuses is None or status_of(record) in statuses:
+                        yield record
+        finally:
+            progress.count()
+        progress.say(last=True)
+
+    def _drive(self, steps: Steps[Any], progress: Progress | None = None) -> Iterator[list[Record]]:
+        """Carry out the steps of the core, with ``requests`` and ``time.sleep``; hand on what it finds."""
+        outcome: Outcome = None
+        while True:
+            if self._stopped:
+                steps.close()
+                raise ReadingStoppedError("The task was stopped while it read event logs", cure="run it again; nothing was published")
+            try:
+                step: Step = steps.send(outcome)
+            except StopIteration:
+                return
+            outcome = None
+            match step:
+                case Send():
+                    outcome = self._session.send(step)
+                case Found():
+                    if progress is not None:
+                        progress.found(step.records)
+                    yield step.records
+                case Wait():
+                    if progress is not None:
+                        progress.waits(step.seconds, step.reason)
+                    self._sleep(step.seconds)
+                case Now():
+                    outcome = time.monotonic()
+                case Conceal():
+                    _conceal(step.value)
+                case _:
+                    assert_never(step)
+
+    def _sleep(self, seconds: float) -> None:
+        while seconds > 0 and not self._stopped:
+            time.sleep(min(seconds, SLICE))
+            seconds -= SLICE
+
+
+def _hand_on(asking: Steps[Answer]) -> Steps[None]:
+    yield Found((yield from asking).records)
+
+
+def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
+    if statuses is None:
+        return None
+    if isinstance(statuses, str) or not all(isinstance(status, str) for status in statuses):
+        raise ConfigurationError(
+            f"statuses={statuses!r} is not a collection of statuses", cure='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
+        )
+    return frozenset(statuses)
+
+
+def _conceal(secret: str) -> None:
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    mask_secret(secret)
+
+
+def _in_words(seconds: float) -> str:
+    for length, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {name}"
+    return f"{seconds:.0f} seconds"

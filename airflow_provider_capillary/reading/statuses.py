@@ -1,0 +1,18 @@
+"""The statuses of event logs, an open list: what is not a success is a failure, a record without a status included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["NO_STATUS", "SUCCESS", "status_of"]
+
+NO_STATUS: Final = "NO_STATUS"
+"""The name, everywhere a status is written, of the class of records that have none."""
+SUCCESS: Final = "EVENT_SUCCESS"
+
+
+def status_of(record: Mapping[str, Any]) -> str:
+    """The record's status; :data:`NO_STATUS` where it is absent (1 of 20 published examples), null or empty."""
+    status = record.get("status")
+    return str(status) if status not in (None, "") else NO_STATUS

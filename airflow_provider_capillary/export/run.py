@@ -73,7 +73,7 @@ def export_records(
 
     Nothing is published unless ``records`` ended without an exception; until the moment of publishing, and whenever this function raises
     before it, the earlier object stands. Records never pile up in memory: they go to the local temporary directory as they come, which
-    needs room for all of them uncompressed and for the finished object.
+    needs room for twice their size as JSON and for the finished object.
 
     :param records: as the API sent them, in any order, with ``id`` and ``startTime``.
     :param destination: the object, an ``ObjectStoragePath`` or its URI; its ending is one of :data:`.formats.ENDINGS`.

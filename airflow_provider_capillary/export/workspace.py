@@ -101,7 +101,7 @@ def local_disk_errors(folder: Path | None) -> Iterator[None]:
             f"Local disk for the export cannot be used: {where}",
             answered=_in_words(error),
             cure="free space there, or set the environment variable TMPDIR of the worker to a directory with room for the export "
-            "(its records uncompressed, and the finished object)",
+            "(twice its records uncompressed, and the finished object)",
         ) from error
 
 

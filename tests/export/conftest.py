@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import itertools
+import json
+import os
+
+import pytest
+
+
+class Bucket:
+    """A fresh bucket on a real S3 server, and a client beside the one under test."""
+
+    def __init__(self, client, name, conn_id):
+        self.client, self.name, self.conn_id = client, name, conn_id
+
+    def uri(self, key):
+        return f"s3://{self.conn_id}@{self.name}/{key}"
+
+    def keys(self):
+        return sorted(item["Key"] for item in self.client.list_objects_v2(Bucket=self.name).get("Contents", []))
+
+    def contents(self):
+        return {key: self.read(key) for key in self.keys()}
+
+    def read(self, key):
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def write(self, key, content):
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def unfinished_uploads(self):
+        return self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """An S3 server on loopback, and an Airflow connection to it in the environment."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    name = "AIRFLOW_CONN_CAPILLARY_TESTS_S3"
+    os.environ[name] = json.dumps(
+        {
+            "conn_type": "aws",
+            "login": "testing",
+            "password": "testing-secret",
+            "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+        }
+    )
+    yield endpoint
+    del os.environ[name]
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def bucket_numbers():
+    return itertools.count()
+
+
+@pytest.fixture
+def bucket(s3_server, bucket_numbers):
+    import boto3
+
+    client = boto3.client(
+        "s3", endpoint_url=s3_server, region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing-secret"
+    )
+    name = f"export-{next(bucket_numbers)}"
+    client.create_bucket(Bucket=name)
+    return Bucket(client, name, "capillary_tests_s3")
+
+
+@pytest.fixture
+def temporary_directory(tmp_path, monkeypatch):
+    """A temporary directory of the test's own, so that leftovers show."""
+    import tempfile
+
+    folder = tmp_path / "tmpdir"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder

@@ -1,0 +1,73 @@
+"""What the tests of the export share: records, the call with its defaults, and readers that owe nothing to the package."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import logging
+import random
+import uuid
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2025, 9, 18, tzinfo=UTC)
+END = START + timedelta(days=1)
+START_MS = 1_758_153_600_000
+ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+STATUSES = ("EVENT_SUCCESS", "EVENT_SUCCESS", "INVALID_EVENT_NAME", None)
+
+
+def make_records(count, *, seed=0, size=40):
+    """Newest first, as the API is documented to answer; each third shares its instant with the one before."""
+    rng = random.Random(seed)
+    for index in reversed(range(count)):
+        record = {
+            "startTime": START_MS + (index - index % 3) * 10,
+            "responseTime": rng.randrange(13, 504),
+            "orgId": 100737,
+            "status": rng.choice(STATUSES),
+            "eventName": "Group_User_Event",
+            "inputRequest": json.dumps({"event_name": "Group_User_Event", "filler": rng.randbytes(size // 2).hex()}),
+            "id": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            "webhookId": "67b62dffb7f5337f8a8237970bd0a467",
+            "parentOrgId": -1,
+            "message": "Event processed successfully",
+        }
+        if record["status"] is None:
+            del record["status"]
+        yield record
+
+
+def in_order(records):
+    return sorted(records, key=lambda record: (record["startTime"], record["id"]))
+
+
+def export(records, destination, **options):
+    """``export_records`` with defaults for what a test does not care about."""
+    from airflow_provider_capillary.export.run import export_records
+
+    defaults = {
+        "start": START,
+        "end": END,
+        "requests": lambda: 7,
+        "wire": lambda: {"date_format": "iso", "page_size": 1000},
+        "stop": lambda: False,
+        "log": logging.getLogger("tests.export"),
+    }
+    return export_records(records, destination, **(defaults | options))
+
+
+def unpack(content, ending):
+    """The records in the bytes of an object, read by the format's own library."""
+    if ending == ".jsonl.gz":
+        content = gzip.decompress(content)
+    elif ending == ".jsonl.zst":
+        import zstandard
+
+        content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)).read()
+    elif ending == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(io.BytesIO(content)).to_pylist()
+    assert content == b"" or content.endswith(b"\n")
+    return [json.loads(line) for line in content.decode("utf-8").splitlines()]

@@ -1,0 +1,225 @@
+"""The four formats: what a record looks like in each, and that equal records give equal bytes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from export.support import ENDINGS, START_MS, export, in_order, make_records, unpack
+
+from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
+from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
+
+GOOD_NAMES = {
+    "s3://b/{{ ds }}.jsonl.gz": ".jsonl.gz",
+    "s3://conn@b/a/{{ data_interval_start | ds }}.parquet": ".parquet",
+    "/tmp/x.jsonl": ".jsonl",  # noqa: S108
+    "file:///x/y.parquet.jsonl": ".jsonl",
+    "gs://b/x.jsonl.zst": ".jsonl.zst",
+    "x.jsonl": ".jsonl",
+}
+BAD_NAMES = [
+    "",
+    "s3://b/x",
+    "s3://b/x.json",
+    "s3://b/x.gz",
+    "s3://b/x.jsonl/",
+    "s3://b/x.JSONL",
+    "s3://b/.jsonl",
+    "{{ var.value.x }}",
+    ".parquet",
+]
+
+
+@pytest.mark.parametrize(("name", "ending"), GOOD_NAMES.items())
+def test_the_ending_chooses_the_format(name, ending):
+    assert format_of(name) == ending
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_any_other_ending_is_an_error_that_names_value_and_cure(name):
+    with pytest.raises(DestinationError) as caught:
+        format_of(name)
+    assert repr(name) in str(caught.value)
+    assert ".jsonl.gz" in caught.value.cure
+
+
+@pytest.mark.parametrize(("ending", "module", "extra"), [(".jsonl.zst", "zstandard", "zstd"), (".parquet", "pyarrow", "parquet")])
+def test_a_missing_package_names_its_extra(monkeypatch, tmp_path, ending, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(DestinationError, match=rf"airflow-provider-capillary\[{extra}\]"):
+        require_format(ending)
+    read = []
+    with pytest.raises(DestinationError):
+        export((read.append(1) for _ in range(1)), str(tmp_path / f"x{ending}"))
+    assert not read, "the API was asked although the object could never be written"
+
+
+# One record of everything that JSON and a careless server can hold.
+STRANGE = [
+    {"id": "b", "startTime": START_MS, "status": None},
+    {"id": "a", "startTime": START_MS, "zeta": {"y": [1, None, True], "x": 1.5}, "alpha": 10**40, "status": "EVENT_SUCCESS"},
+    {"startTime": START_MS + 1, "message": "one\u2028two\u0085three\nfour\u2029 naïve नमन", "id": "ids\nmay\thold anything", "status": ""},
+    {"startTime": START_MS + 2, "message": "lone \ud83d surrogate", "id": "\udc00", "status": ["LIST"], "responseTime": "12"},
+    {"startTime": START_MS + 3, "id": "", "responseTime": 2**63, "orgId": True, "parentOrgId": 1.0, "_extra": "mine", "eventName": 5},
+]
+STRANGE_STATUSES = {"NO_STATUS": 3, "EVENT_SUCCESS": 1, '["LIST"]': 1}
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
+def test_json_lines_hold_every_record_as_it_was_sent(tmp_path, ending):
+    target = tmp_path / f"x{ending}"
+    receipt = export(iter(STRANGE), str(target))
+    read = unpack(target.read_bytes(), ending)  # splits at everything that Python takes for the end of a line
+    assert [list(record.items()) for record in read] == [list(record.items()) for record in in_order(STRANGE)]
+    assert receipt["statuses"] == STRANGE_STATUSES
+    assert (receipt["events"], receipt["failures"]) == (5, 4)
+
+
+def test_parquet_has_typed_columns_and_loses_nothing(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = tmp_path / "x.parquet"
+    export(iter(STRANGE), str(target))
+    table = pq.read_table(target)
+    assert [(field.name, str(field.type)) for field in table.schema] == [
+        ("startTime", "timestamp[ms, tz=UTC]"),
+        ("responseTime", "int64"),
+        ("orgId", "int64"),
+        ("status", "string"),
+        ("eventName", "string"),
+        ("inputRequest", "string"),
+        ("id", "string"),
+        ("webhookId", "string"),
+        ("parentOrgId", "int64"),
+        ("message", "string"),
+        ("_extra", "string"),
+    ]
+    rebuilt = []
+    for row in table.set_column(0, "startTime", table["startTime"].cast(pa.int64())).to_pylist():
+        extra = json.loads(row.pop("_extra") or "{}")
+        rebuilt.append({name: value for name, value in row.items() if value is not None} | extra)
+    assert rebuilt == in_order(STRANGE)
+    assert [type(record.get("orgId")) for record in rebuilt][-1] is bool
+    assert [pair[1] for pair in read_pairs(target, ending=".parquet")] == ["a", "b", "ids\nmay\thold anything", "\udc00", ""]
+
+
+def test_parquet_times_are_utc_instants(tmp_path):
+    target = tmp_path / "x.parquet"
+    export([{"id": "x", "startTime": 1_758_171_830_945}], str(target))
+    assert unpack(target.read_bytes(), ".parquet")[0]["startTime"] == datetime(2025, 9, 18, 5, 3, 50, 945_000, tzinfo=UTC)
+
+
+def test_large_records_close_a_row_group_early(tmp_path):
+    import pyarrow.parquet as pq
+
+    target = tmp_path / "x.parquet"
+    export(({"id": f"{n:02}", "startTime": START_MS, "message": "m" * 2**20} for n in range(20)), str(target))
+    file = pq.ParquetFile(target)
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_same_records_in_any_order_give_the_same_bytes(tmp_path, ending):
+    records = list(make_records(2_000))
+    targets = [tmp_path / f"{name}{ending}" for name in ("one", "two", "three")]
+    receipts = [export(records, str(targets[0])), export(reversed(records), str(targets[1])), export(records * 2, str(targets[2]))]
+    assert targets[0].read_bytes() == targets[1].read_bytes() == targets[2].read_bytes()
+    assert len({receipt["sha256"] for receipt in receipts}) == 1
+    pairs = list(read_pairs(targets[0], ending=ending))
+    assert pairs == [(record["startTime"], record["id"]) for record in in_order(records)]
+
+
+def test_gzip_carries_neither_time_nor_name(tmp_path):
+    target = tmp_path / "x.jsonl.gz"
+    export(make_records(3), str(target))
+    header = target.read_bytes()[:10]
+    assert header[3] == 0, "flags: a file name or comment"
+    assert header[4:8] == bytes(4), "modification time"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_object_without_records_can_be_read(tmp_path, ending):
+    target = tmp_path / f"x{ending}"
+    receipt = export([], str(target))
+    assert unpack(target.read_bytes(), ending) == []
+    assert list(read_pairs(target, ending=ending)) == []
+    assert (receipt["events"], receipt["first_start_time"], receipt["statuses"]) == (0, None, {})
+    assert receipt["bytes"] == target.stat().st_size
+
+
+FOREIGN = {
+    "nothing of ours": b"hello\n",
+    "no line feed": b'{"startTime":1,"id":"a"}',
+    "unsorted": b'{"startTime":2,"id":"a"}\n{"startTime":1,"id":"a"}\n',
+    "twice": b'{"startTime":2,"id":"a"}\n{"startTime":2,"id":"a"}\n',
+    "another shape": b"[1, 2]\n",
+    "no id": b'{"startTime":2}\n',
+    "a time as text": b'{"startTime":"2","id":"a"}\n',
+    "not text": b"\xff\xfe\n",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_object_is_told_apart(tmp_path, content):
+    (tmp_path / "x.jsonl").write_bytes(content)
+    with pytest.raises(ForeignObjectError):
+        list(read_pairs(tmp_path / "x.jsonl", ending=".jsonl"))
+
+
+@pytest.mark.parametrize("ending", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "flipped"])
+def test_a_damaged_object_is_told_apart(tmp_path, ending, damage):
+    target = tmp_path / f"x{ending}"
+    export(make_records(500), str(target))
+    content = target.read_bytes()
+    middle = len(content) // 2
+    damaged = {
+        "cut": content[:middle],
+        "garbage": b"garbage" * 100,
+        "empty": b"",
+        "flipped": content[:5] + bytes(byte ^ 0xFF for byte in content[5:40]) + content[40:],
+    }
+    target.write_bytes(damaged[damage])
+    if damage == "empty" and ending == ".jsonl.gz":
+        # No members at all is a valid gzip file of nothing.
+        assert list(read_pairs(target, ending=ending)) == []
+        return
+    with pytest.raises((ForeignObjectError, AssertionError)):
+        assert len(list(read_pairs(target, ending=ending))) == 500
+    if damage != "flipped":
+        with pytest.raises(ForeignObjectError):
+            list(read_pairs(target, ending=ending))
+
+
+BAD_RECORDS = [
+    {"id": "x"},
+    {"startTime": START_MS},
+    {"id": 5, "startTime": START_MS},
+    {"id": "x", "startTime": str(START_MS)},
+    {"id": "x", "startTime": True},
+    {"id": "x", "startTime": 10**20},
+    {"id": "x", "startTime": 1.5},
+    {"id": "x", "startTime": START_MS, "when": datetime(2025, 1, 1, tzinfo=UTC)},
+]
+
+
+@pytest.mark.parametrize("record", BAD_RECORDS, ids=str)
+def test_a_record_without_identity_ends_the_export_and_shows_no_value(tmp_path, record):
+    target = tmp_path / "x.jsonl"
+    target.write_bytes(b"old\n")
+    with pytest.raises(MalformedAnswerError) as caught:
+        export([*make_records(2), record | {"message": "private"}], str(target))
+    assert isinstance(caught.value, CapillaryError)
+    assert "private" not in str(caught.value)
+    assert target.read_bytes() == b"old\n"
+
+
+def test_gzip_is_what_it_says(tmp_path):
+    target = tmp_path / "x.jsonl.gz"
+    export(make_records(10), str(target))
+    assert gzip.decompress(target.read_bytes()).count(b"\n") == 10

@@ -1,0 +1,174 @@
+"""What a rerun learns from the earlier one, whatever state that was left in; and runs without records."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from export.support import ENDINGS, export, make_records
+
+from airflow_provider_capillary import __version__
+from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.export import manifest as manifest_module
+
+RECORDS = list(make_records(200))
+
+
+class Place:
+    """A folder or a bucket, addressed alike."""
+
+    def __init__(self, bucket=None, folder=None):
+        self._bucket, self._folder = bucket, folder
+
+    def uri(self, name):
+        return self._bucket.uri(name) if self._bucket else f"file://{self._folder}/{name}"
+
+    def read(self, name):
+        return self._bucket.read(name) if self._bucket else (self._folder / name).read_bytes()
+
+    def write(self, name, content):
+        if self._bucket:
+            self._bucket.write(name, content)
+        else:
+            (self._folder / name).write_bytes(content)
+
+    def remove(self, name):
+        if self._bucket:
+            self._bucket.client.delete_object(Bucket=self._bucket.name, Key=name)
+        else:
+            (self._folder / name).unlink()
+
+    def names(self):
+        return self._bucket.keys() if self._bucket else sorted(path.name for path in self._folder.iterdir())
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request, tmp_path):
+    return Place(bucket=request.getfixturevalue("bucket")) if request.param == "s3" else Place(folder=tmp_path)
+
+
+def test_the_manifest_says_what_stands_beside_it(place):
+    receipt = export(RECORDS, place.uri("x.jsonl"))
+    manifest = json.loads(place.read("_x.jsonl.manifest.json"))
+    assert manifest["receipt"] == receipt
+    assert manifest["wire"] == {"date_format": "iso", "page_size": 1000}
+    assert manifest["provider_version"] == __version__
+    assert {name: manifest["object"][name] for name in ("name", "bytes", "sha256")} == {
+        "name": "x.jsonl",
+        "bytes": receipt["bytes"],
+        "sha256": receipt["sha256"],
+    }
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("counts", [(150, 200, 50), (200, 200, 0), (200, 150, 0), (0, 200, 200), (200, 0, 0)])
+def test_late_events_are_what_the_earlier_object_lacked(tmp_path, caplog, ending, counts):
+    first, second, late = counts
+    uri = str(tmp_path / f"x{ending}")
+    assert export(RECORDS[:first], uri)["late_events"] is None
+    assert export(RECORDS[:second], uri)["late_events"] == late
+    assert (f"{first - second} records of the earlier" in caplog.text) == (second < first)
+
+
+def test_equal_digests_are_believed_without_reading_the_object(place, monkeypatch):
+    export(RECORDS, place.uri("x.jsonl"))
+    monkeypatch.setattr(manifest_module, "read_pairs", None)
+    assert export(RECORDS, place.uri("x.jsonl"))["late_events"] == 0
+
+
+def other_content(place):
+    """Another object that this package could have written: what a run at the same time leaves."""
+    export(RECORDS[:120], place.uri("other.jsonl"), manifest=False)
+    place.write("x.jsonl", place.read("other.jsonl"))
+    place.remove("other.jsonl")
+
+
+def same_size(place):
+    """As many bytes, other records."""
+    content = place.read("x.jsonl")
+    swapped = content.replace(b'"id":"', b'"id":"!', 1).replace(b'"message":"Event', b'"message":"vent', 1)
+    assert len(swapped) == len(content)
+    place.write("x.jsonl", swapped)
+
+
+def break_manifest(**changes):
+    def change(place):
+        manifest = json.loads(place.read("_x.jsonl.manifest.json"))
+        place.write("_x.jsonl.manifest.json", json.dumps(manifest | changes).encode())
+
+    return change
+
+
+# What was left, what the next run finds (of 200 records, 150 were there), and what its log says.
+STATES = {
+    "another object": (other_content, 80, "does not describe the object"),
+    "as many bytes of other records": (same_size, 51, "does not describe the object"),
+    "a foreign object": (lambda place: place.write("x.jsonl", b"a,b\n1,2\n"), None, "cannot be read as an object"),
+    "half an object": (lambda place: place.write("x.jsonl", place.read("x.jsonl")[:-10]), None, "cannot be read as an object"),
+    "no manifest": (lambda place: place.remove("_x.jsonl.manifest.json"), 50, "without a manifest"),
+    "no object": (lambda place: place.remove("x.jsonl"), None, "not there"),
+    "a manifest cut off": (lambda place: place.write("_x.jsonl.manifest.json", b'{"receipt":'), 50, "cannot be read as a manifest"),
+    "a manifest that is a list": (lambda place: place.write("_x.jsonl.manifest.json", b"[]"), 50, "cannot be read as a manifest"),
+    "a huge manifest": (lambda place: place.write("_x.jsonl.manifest.json", b" " * 2**21), 50, "cannot be read as a manifest"),
+    "a later version": (break_manifest(manifest_version=9), 50, "cannot be read as a manifest"),
+    "a digest of another type": (break_manifest(ids_sha256=5), 50, "cannot be read as a manifest"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_an_earlier_run_left_is_noticed_and_put_right(place, caplog, state):
+    spoil, late, said = STATES[state]
+    export(RECORDS[:150], place.uri("x.jsonl"))
+    spoil(place)
+    with caplog.at_level(logging.WARNING):
+        receipt = export(RECORDS, place.uri("x.jsonl"))
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert any(said in warning and "x.jsonl" in warning for warning in warnings), warnings
+    assert receipt["late_events"] == late
+    caplog.clear()
+    assert export(RECORDS, place.uri("x.jsonl"))["late_events"] == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_without_a_manifest_none_is_written_and_a_stale_one_goes(place):
+    export(RECORDS[:150], place.uri("x.jsonl"))
+    receipt = export(RECORDS, place.uri("x.jsonl"), manifest=False)
+    assert (receipt["manifest"], receipt["late_events"]) == (None, None)
+    assert place.names() == ["x.jsonl"]
+
+
+def test_an_object_of_another_agent_is_seen_although_the_folder_was_listed_before(bucket):
+    uri = bucket.uri("x.jsonl")
+    from airflow_provider_capillary.export.location import locate
+
+    locate(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
+    export(RECORDS[:150], bucket.uri("y.jsonl"))
+    bucket.write("x.jsonl", bucket.read("y.jsonl"))
+    assert export(RECORDS, uri)["late_events"] == 50
+
+
+@pytest.mark.parametrize("earlier", [True, False], ids=["after a run with records", "first"])
+def test_skip_leaves_no_object_and_nothing_that_speaks_of_one(place, caplog, earlier):
+    if earlier:
+        export(RECORDS, place.uri("x.jsonl"))
+    with caplog.at_level(logging.INFO):
+        receipt = export([], place.uri("x.jsonl"), on_empty="skip")
+    assert place.names() == []
+    assert (receipt["events"], receipt["bytes"], receipt["sha256"], receipt["manifest"]) == (0, None, None, None)
+    assert ("removed" in caplog.text) == earlier
+
+
+def test_fail_says_the_interval_and_leaves_everything(place):
+    export(RECORDS, place.uri("x.jsonl"))
+    before = {name: place.read(name) for name in place.names()}
+    with pytest.raises(CapillaryError, match=r"2025-09-18T00:00:00\.000Z"):
+        export([], place.uri("x.jsonl"), on_empty="fail")
+    assert {name: place.read(name) for name in place.names()} == before
+
+
+def test_write_replaces_by_an_object_without_records(place):
+    export(RECORDS, place.uri("x.jsonl"))
+    assert export([], place.uri("x.jsonl"), on_empty="write")["bytes"] == 0
+    assert place.read("x.jsonl") == b""
+    assert json.loads(place.read("_x.jsonl.manifest.json"))["receipt"]["events"] == 0

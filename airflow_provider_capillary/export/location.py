@@ -48,8 +48,9 @@ _EXTRAS = {
 # botocore); these two are for what outlasts that, because the alternative is to read the whole interval again.
 _PAUSES = (1.0, 5.0)
 
-# s3fs reads parts of 50 MiB, ten at a time, and gcsfs chunks of 50 MiB; smaller ones keep memory flat. A store takes at most 10,000 parts.
-_PART = 8 * 1024 * 1024
+# s3fs reads parts of 50 MiB, ten at a time, and gcsfs chunks of 50 MiB; the smallest that S3 allows keep memory flat. A store takes at
+# most 10,000 parts, so an object beyond 44 GiB has larger ones.
+_PART = 5 * 1024 * 1024
 _MOST_PARTS = 9_000
 _PARTS_AT_ONCE = 2
 

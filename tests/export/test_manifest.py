@@ -142,8 +142,8 @@ def test_an_object_of_another_agent_is_seen_although_the_folder_was_listed_befor
     uri = bucket.uri("x.jsonl")
     from airflow_provider_capillary.export.location import locate
 
-    locate(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
     export(RECORDS[:150], bucket.uri("y.jsonl"))
+    locate(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
     bucket.write("x.jsonl", bucket.read("y.jsonl"))
     assert export(RECORDS, uri)["late_events"] == 50
 

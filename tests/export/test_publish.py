@@ -15,6 +15,7 @@ from export.support import ENDINGS, export, in_order, make_records, unpack
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, DestinationError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export import location as location_module
+from airflow_provider_capillary.export import run as run_module
 from airflow_provider_capillary.export.location import locate
 
 SECRETS = ("testing-secret",)
@@ -125,6 +126,20 @@ def test_stopping_after_reading_still_publishes_nothing(tmp_path):
     assert names_in(tmp_path) == []
 
 
+def test_stopping_when_the_object_is_built_still_publishes_nothing(tmp_path, monkeypatch):
+    stop = threading.Event()
+    build = run_module.write_object
+
+    def build_and_stop(*args, **options):
+        build(*args, **options)
+        stop.set()
+
+    monkeypatch.setattr(run_module, "write_object", build_and_stop)
+    with pytest.raises(ReadingStoppedError):
+        export(make_records(10), str(tmp_path / "x.jsonl"), stop=stop.is_set)
+    assert names_in(tmp_path) == []
+
+
 def test_wire_and_requests_are_asked_after_reading(tmp_path):
     seen = []
 
@@ -211,7 +226,7 @@ def test_an_upload_that_breaks_half_way_leaves_the_old_object_and_no_parts(bucke
 
 def test_large_objects_travel_in_small_parts(bucket, filesystem):
     options = location_module._upload_options(filesystem, 100)
-    assert options == {"chunksize": 8 * 2**20, "max_concurrency": 2}
+    assert options == {"chunksize": 5 * 2**20, "max_concurrency": 2}
     huge = location_module._upload_options(filesystem, 2**40)["chunksize"]
     assert huge % 2**20 == 0
     assert 2**40 / huge < 10_000

@@ -175,7 +175,8 @@ class _Search:
             return None
         unit = _unit_of(answer, around)
         if unit is None or not self._shows(anchor, answer, tight=unit <= max(SECOND, dates.resolution)):
-            self.tried[dates] = OTHERS if answer.records else NOTHING
+            near = not answer.records or (unit is not None and unit <= SECOND)
+            self.tried[dates] = NOTHING if near else OTHERS
             return None
         if self._is_in_doubt(around, unit) and not self._ignores and not (yield from self._excludes(anchor, around)):
             # From now on it is asked first: an API that ignores one date that it cannot read ignores them all.

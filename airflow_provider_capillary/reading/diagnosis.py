@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "OTHERS", "REFUSED", "explain"]
 
 REFUSED = "refused"
-NOTHING = "answered with nothing, not even with the record at that time"
+NOTHING = "not answered with the record at that time"
 OTHERS = "answered with records of other times, so not read as meant, or ignored"
 
 GRID = 15 * MINUTE

@@ -52,17 +52,17 @@ class Page:
 class Pages:
     """Asks for the pages of one walk."""
 
-    def __init__(self, questions: Questions, wire: Wire, order: Order, *, event_name: str | None) -> None:
+    def __init__(self, questions: Questions, wire: Wire, order: Order, *, sure: bool, event_name: str | None) -> None:
         self._questions = questions
         self._wire = wire
         self._order = order
-        self._decided = wire.order is not None
+        self._decided = sure
         self._event_name = event_name
 
     def ask(self, near: int, far: int) -> Steps[Page]:
         """Ask for what lies between two bounds.
 
-        :raises RequestRefusedError: where the API refuses the window.
+        :raises WindowRefusedError: where the API refuses the window.
         :raises CalibrationError: where the answer holds records from outside of it.
         :raises ContinuityError: where the answer is out of order.
         """

@@ -12,10 +12,18 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.exchange import Exchange
     from airflow_provider_capillary.reading.steps import Steps
 
-__all__ = ["Questions"]
+__all__ = ["Questions", "WindowRefusedError"]
 
-SMALLER_LIMITS = (500, 200, 100, 50, 20, 10)
-"""Tried in turn where a ``limit`` is refused; 10 is the documented default, so an API that refuses it refuses something else."""
+SMALLER_LIMITS = (500, 200, 100, 50, 20, 10, 5, 2)
+"""Tried in turn where a ``limit`` is refused; with one record at a time nothing can be proved."""
+
+
+class WindowRefusedError(Exception):
+    """The API refuses a window, though it accepts the limit: the window is too long, or its dates are."""
+
+    def __init__(self, refusal: RequestRefusedError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 class Questions:
@@ -41,7 +49,7 @@ class Questions:
     def undated(self) -> Steps[Answer]:
         """Ask without dates, lowering the limit until it is accepted.
 
-        :raises RequestRefusedError: where even the documented default is refused.
+        :raises RequestRefusedError: where every limit is refused.
         """
         smaller = [limit for limit in SMALLER_LIMITS if limit < self.limit]
         while True:
@@ -72,16 +80,17 @@ class Questions:
     def steady_window(self, dates: DateFormat, low: int, high: int, *, event_name: str | None = None) -> Steps[Answer]:
         """:meth:`window`, for an API that may come to refuse the limit half way.
 
-        :raises RequestRefusedError: where it is the window that is refused, not the limit.
+        :raises WindowRefusedError: where it is the window that is refused, not the limit.
+        :raises RequestRefusedError: where nothing is accepted any more.
         """
         while True:
             try:
                 return (yield from self.window(dates, low, high, event_name=event_name))
-            except RequestRefusedError:
+            except RequestRefusedError as refusal:
                 limit = self.limit
                 yield from self.undated()
                 if self.limit == limit:
-                    raise
+                    raise WindowRefusedError(refusal) from refusal
 
     def has_shrunk(self, to: int) -> None:
         """Take note that the API now answers with no more than ``to`` records."""

@@ -9,8 +9,8 @@ from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.dates import AUTO, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.reading.order import Order
 from airflow_provider_capillary.reading.pages import TurnedRoundError
-from airflow_provider_capillary.reading.questions import Questions
-from airflow_provider_capillary.reading.walk import Walk, WindowRefusedError
+from airflow_provider_capillary.reading.questions import Questions, WindowRefusedError
+from airflow_provider_capillary.reading.walk import Walk
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.calibration import Wire
@@ -65,12 +65,14 @@ class Reader:
                 parts += [(first, middle), (middle, last)]
 
     def _walk(self, wire: Wire, start: int, end: int, event_name: str | None) -> Steps[None]:
+        def walk(order: Order, *, sure: bool) -> Steps[None]:
+            return Walk(self._questions, wire, order, start=start, end=end, event_name=event_name, sure=sure).run()
+
         try:
-            order = wire.order or Order.NEWEST_FIRST
-            yield from Walk(self._questions, wire, order, start=start, end=end, event_name=event_name).run()
+            yield from walk(wire.order or Order.NEWEST_FIRST, sure=wire.order is not None)
         except TurnedRoundError:
-            # Only where no order was known and nothing was handed on.
-            yield from Walk(self._questions, wire, Order.OLDEST_FIRST, start=start, end=end, event_name=event_name).run()
+            # The first answer said so, and nothing was handed on.
+            yield from walk(Order.OLDEST_FIRST, sure=True)
 
     def _confirm_no_records(self, start: int, end: int) -> Steps[None]:
         for dates in self._formats:

@@ -32,7 +32,7 @@ class Seams:
         self._order = order
         coarse = LADDER.index(wire.least) + FIRST_UNIT if wire.least > 1 else 0
         self._level = {True: coarse, False: max(coarse, 1)}
-        self._untried = {False} if coarse == 0 else set()
+        self._untried = {exact for exact, level in self._level.items() if level > 0}
         self.missed = 0
 
     def bounds(self, instant: int) -> Iterator[int]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import CalibrationError, RequestRefusedError
+from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.dates import HOUR
 from airflow_provider_capillary.reading.order import Order
+from airflow_provider_capillary.reading.questions import WindowRefusedError
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.calibration import Wire
@@ -49,7 +50,7 @@ def _ask(questions: Questions, wire: Wire, low: int, high: int) -> Steps[int]:
     first, last = wire.lower(low), wire.upper(high)
     try:
         return len((yield from questions.steady_window(wire.dates, first, last)))
-    except RequestRefusedError:
+    except WindowRefusedError:
         # An API that refuses what is too long for it does not cut it in silence.
         questions.backward = max(questions.backward, high - low)
         questions.forward = max(questions.forward, high - low)

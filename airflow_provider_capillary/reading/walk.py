@@ -22,10 +22,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import ContinuityError, RequestRefusedError, TieError
-from airflow_provider_capillary.reading.dates import SECOND
+from airflow_provider_capillary.errors import ContinuityError, TieError
+from airflow_provider_capillary.reading.dates import DAY, LADDER, SECOND
 from airflow_provider_capillary.reading.order import Order
 from airflow_provider_capillary.reading.pages import Page, Pages
+from airflow_provider_capillary.reading.questions import WindowRefusedError
 from airflow_provider_capillary.reading.seams import Seams
 from airflow_provider_capillary.reading.spans import prove_spans
 from airflow_provider_capillary.reading.steps import Found
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.questions import Questions
     from airflow_provider_capillary.reading.steps import Record, Steps
 
-__all__ = ["Walk", "WindowRefusedError"]
+__all__ = ["Walk"]
 
 FEW = 3
 """Pages of so few records look sorted and whole by chance; more of them are looked at twice."""
@@ -45,29 +46,24 @@ LARGER = 10
 """By how much more is asked for at once where one instant fills an answer."""
 
 
-class WindowRefusedError(Exception):
-    """The API refuses the window itself, with nothing handed on yet: ask for a shorter one."""
-
-    def __init__(self, refusal: RequestRefusedError) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
-
-
 class Walk:
     """Reads ``[start, end)``, epoch milliseconds, each record once.
 
+    :param order: in which the API answers, as far as is known.
+    :param sure: whether it is known; else the first answer may show that it is the other, by a ``TurnedRoundError``.
     :param event_name: asked of the API; what it returns is not filtered here.
     """
 
-    def __init__(self, questions: Questions, wire: Wire, order: Order, *, start: int, end: int, event_name: str | None) -> None:
+    def __init__(self, questions: Questions, wire: Wire, order: Order, *, start: int, end: int, event_name: str | None, sure: bool) -> None:
         self._questions = questions
         self._wire = wire
         self._order = order
         self._start, self._end = start, end
-        self._pages = Pages(questions, wire, order, event_name=event_name)
+        self._pages = Pages(questions, wire, order, sure=sure, event_name=event_name)
         self._seams = Seams(wire, order)
         self._known: dict[str, int] = {}
         self._has_all = False
+        self._instant = wire.instant
         low, high = wire.lower(start), wire.upper(end)
         if order is Order.NEWEST_FIRST:
             self._near, self._far, self._beyond = high, low, wire.dates.down(low - (end - start))
@@ -109,16 +105,13 @@ class Walk:
     def _first_page(self) -> Steps[Page]:
         try:
             page = yield from self._pages.ask(self._near, self._beyond)
-        except RequestRefusedError:
+        except WindowRefusedError:
             page = None
         if page is not None and page.records:
             return page
         # Refused, the window may have been too long. Empty, it is asked for twice: nothing else here rests on a single answer.
         self._beyond = self._far
-        try:
-            return (yield from self._pages.ask(self._near, self._far))
-        except RequestRefusedError as refusal:
-            raise WindowRefusedError(refusal) from refusal
+        return (yield from self._pages.ask(self._near, self._far))
 
     def _next_page(self, page: Page) -> Steps[Page]:
         """The page that overlaps ``page`` by its last instant and goes past it, or that has nothing new."""
@@ -150,8 +143,8 @@ class Walk:
 
     def _pass_crowd(self, crowd: Page, page: Page) -> Steps[Page]:
         """What to make of an instant that fills an answer: all that there is, or more at once, or an error."""
-        if crowd.count == 1 and self._known.keys() <= self._questions.undated_ids:
-            # The only record that was ever seen. An API that answered with one at a time would have another behind it.
+        if self._is_all_there_is(crowd):
+            # An API that answered with one at a time would have another behind it.
             # Two of one instant are already too many to tell: they may be all, or the first two of a cap of two.
             behind = yield from self._pages.ask(self._behind(crowd.last), self._beyond)
             if behind.ids <= self._known.keys():
@@ -162,7 +155,7 @@ class Walk:
             self._questions.limit = limit * LARGER
             try:
                 larger = yield from self._pages.ask(crowd.near, self._beyond)
-            except RequestRefusedError:
+            except WindowRefusedError:
                 larger = crowd
             if larger.count > crowd.count and not self._stands_still(larger, page):
                 return larger
@@ -175,13 +168,32 @@ class Walk:
         :returns: how many records came back.
         :raises ContinuityError: where the stretch holds others than the page.
         """
-        bound = self._short_of(page.last)
-        full = page.count >= self._questions.capacity
-        if full and self._wire.instant > SECOND and self._hides_interval(page, bound):
+        capacity, count, bound, whole = self._questions.capacity, 0, page.near, False
+        full = page.count >= capacity and not self._is_all_there_is(page)
+        for unit in [unit for unit in LADDER if unit >= self._instant]:
+            bound = self._short_of(page.last, unit)
+            if self._place(bound) < self._place(page.near):
+                bound = page.near
+                break
+            again = yield from self._pages.ask(page.near, bound)
+            self._compare(page, again, bound, first=first)
+            # Before the first record of all, new ones may have arrived since.
+            yield from self._take(again)
+            count = again.count
+            whole = count < capacity
+            if whole or not full:
+                break
+            # The bound is read more coarsely than was seen so far: the last instant came back too.
+            self._instant = min(DAY, max(unit + 1, SECOND))
+        if full and self._is_past(page):
+            yield from self._look_at_end(page, bound)
+        elif full and not whole:
             raise self._tie(page)
-        if self._place(bound) < self._place(page.near):
-            return 0
-        again = yield from self._pages.ask(page.near, bound)
+        if first:
+            yield from self._believe_ends(near=abs(page.near - bound))
+        return count
+
+    def _compare(self, page: Page, again: Page, bound: int, *, first: bool) -> None:
         for record in again.records:
             # Nearer than the first record of all, new ones may have arrived since; if they fill the answer, it may be cut.
             arrived = first and again.count < self._questions.capacity and self._place(record["startTime"]) < self._place(page.first)
@@ -192,15 +204,28 @@ class Walk:
             if not again.records or min(map(self._place, missing)) < self._place(again.last):
                 raise self._gap(missing[0], "a second look at a page no longer finds a record that was in it")
             self._questions.has_shrunk(again.count)
-        yield from self._take(again)
-        if first:
-            yield from self._believe_ends(near=abs(page.near - bound))
-        return again.count
 
-    def _hides_interval(self, page: Page, bound: int) -> bool:
-        """Whether a part of the interval lies between ``bound`` and the end of a page, where no second look reaches and no other page does."""
-        edge = self._start if self._order is Order.NEWEST_FIRST else self._end - 1
-        return self._place(bound) < self._place(page.near) or (self._is_past(page) and self._place(bound) < self._place(edge))
+    def _look_at_end(self, page: Page, bound: int) -> Steps[None]:
+        """Look again at what lies between ``bound`` and the interval's far end, where the page's last instant reaches into the interval."""
+        dates, newest_first = self._wire.dates, self._order is Order.NEWEST_FIRST
+        edge = self._start if newest_first else self._end - 1
+        if self._place(bound) >= self._place(edge):
+            return
+        tight = dates.down(self._start, self._instant) if newest_first else dates.up(self._end, self._instant)
+        first, last = sorted((bound, edge))
+        known = {record["id"] for record in page.records if first < record["startTime"] < last}
+        for far in (self._far, tight):
+            again = yield from self._pages.ask(bound, far)
+            reached = (record for record in again.records if self._place(record["startTime"]) <= self._place(page.last))
+            if any(record["id"] not in self._known for record in reached):
+                raise self._gap(edge, "a second look at the end of the last page found a record that was not in it")
+            if again.count < self._questions.capacity and known <= again.ids:
+                return
+        raise self._tie(page)
+
+    def _is_all_there_is(self, page: Page) -> bool:
+        """Whether ``page`` holds the only record that the API was ever seen to return."""
+        return page.count == 1 and self._known.keys() <= self._questions.undated_ids
 
     def _believe_ends(self, *, near: int = 0, far: int = 0) -> Steps[int]:
         """Prove that windows of such lengths are answered up to their near and their far end."""
@@ -254,15 +279,15 @@ class Walk:
     def _place(self, instant: int) -> int:
         return self._order.position(instant)
 
-    def _short_of(self, instant: int) -> int:
+    def _short_of(self, instant: int, unit: int) -> int:
         """The farthest bound that leaves ``instant`` out, seen from the near end."""
-        dates, unit = self._wire.dates, self._wire.instant
+        dates = self._wire.dates
         whole = dates.down(instant, unit)
-        return dates.up(whole + unit) if self._order is Order.NEWEST_FIRST else dates.down(whole - 1)
+        return dates.up(whole + max(unit, dates.resolution)) if self._order is Order.NEWEST_FIRST else dates.down(whole - 1)
 
     def _behind(self, instant: int) -> int:
         """The nearest bound that leaves ``instant`` out, seen from the far end."""
-        dates, unit = self._wire.dates, self._wire.instant
+        dates, unit = self._wire.dates, self._instant
         whole = dates.down(instant, unit)
         return dates.down(whole - 1) if self._order is Order.NEWEST_FIRST else dates.up(whole + unit)
 

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_capillary.errors import (
     CapillaryError,
     ConfigurationError,
+    ConnectionSettingsError,
     IntervalError,
     ReadingStoppedError,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
 
+    from airflow.providers.common.compat.sdk import Connection
     from requests import Session
 
     from airflow_provider_capillary.hooks.session import ApiSession
@@ -156,7 +158,7 @@ class CapillaryHook(BaseHook):
 
         :raises ConnectionSettingsError: where it is incomplete or wrong.
         """
-        settings = Settings.from_connection(self.get_connection(self.capillary_conn_id))
+        settings = Settings.from_connection(_looked_up(self))
         _conceal(settings.password)
         if settings.auth_type == "basic":
             from airflow_provider_capillary.hooks.session import basic_secrets
@@ -259,6 +261,19 @@ def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
             f"statuses={statuses!r} is not a collection of statuses", cure='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
         )
     return frozenset(statuses)
+
+
+def _looked_up(hook: CapillaryHook) -> Connection:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    try:
+        return hook.get_connection(hook.capillary_conn_id)
+    except AirflowNotFoundException as error:
+        conn_id = hook.capillary_conn_id
+        raise ConnectionSettingsError(
+            f"There is no Airflow connection {conn_id!r}",
+            cure=f"add it, of the type Capillary, in Admin > Connections or as the environment variable AIRFLOW_CONN_{conn_id.upper()}",
+        ) from error
 
 
 def _conceal(secret: str) -> None:

@@ -1,0 +1,221 @@
+"""The daily export and the backfill, as one task."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_capillary.errors import ReadingStoppedError
+from airflow_provider_capillary.operators.arguments import check_arguments, left_out, with_connection
+from airflow_provider_capillary.operators.failing import failing_at_once, has_retry_policies
+from airflow_provider_capillary.operators.settling import check_resumed, moment_trigger, settled_at, wait_until
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+    from typing import Literal
+
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_capillary.export.interval import Interval
+    from airflow_provider_capillary.export.run import Receipt
+    from airflow_provider_capillary.hooks.capillary import CapillaryHook
+
+__all__ = ["CapillaryEventLogsToObjectStorageOperator"]
+
+
+class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
+    """Write every event log of a run's interval, each once, to one object; or fail, say why, and publish nothing.
+
+    .. code-block:: python
+
+        CapillaryEventLogsToObjectStorageOperator(
+            task_id="export",
+            destination="s3://my_aws_conn@bucket/event_logs/dt={{ data_interval_start | ds }}/events.jsonl.gz",
+        )
+
+    A run for 2025-09-17 reads what happened from 2025-09-17T00:00:00.000Z to 2025-09-17T23:59:59.999Z. It starts to read no earlier than
+    00:05 on the 18th, because records become visible late, and replaces the object of an earlier run for that day as a whole.
+
+    Each run needs an interval. The first of these applies, and the log says which: ``start`` and ``end``; the run's partition date and
+    ``partition_duration``; the run's data interval where it is not empty; ``lookback`` before the end of that interval or before the
+    run's ``run_after``. A run without any fails: on Airflow 3 a plain cron schedule gives an empty interval, so use
+    ``CronDataIntervalTimetable``.
+
+    What no retry cures (a refused credential, a wrong argument, dates that the API does not read as sent) fails at once, and where the API
+    said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
+
+    :param destination: the one object of this run, an ``ObjectStoragePath`` or its URI; templated. Its ending chooses the format:
+        ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. Two runs that name the same object replace each other's.
+    :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
+        with an offset; templated. ``None`` and ``""`` leave it out.
+    :param end: the first instant that does not belong to it.
+    :param lookback: the length of the interval where the run has none.
+    :param partition_duration: the length of a partition, for runs with a partition date.
+    :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
+    :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; templated; ``None`` for all. The API
+        has no parameter for it, so all are read.
+    :param on_empty: without records, ``write`` an object without records, ``skip`` (leave no object, remove an earlier one) or ``fail``.
+    :param settle: how long after the interval's end reading may begin. Until then the task waits, also where the end lies in the future;
+        zero for never. Deferred where ``deferrable``, else in its slot.
+    :param manifest: write ``_<object name>.manifest.json`` beside the object, and compare with the one of an earlier run.
+    :param object_storage_conn_id: the connection of the destination, where its URI holds none; templated. Not used for local disk.
+    :param capillary_conn_id: the connection of the API; templated.
+    :param deferrable: wait for ``settle`` in the triggerer; by default as ``[operators] default_deferrable`` says.
+    :return: a small receipt, see :class:`.export.run.Receipt`; no records, nothing from them but counts and times.
+    :raises CapillaryError: see the tree in :mod:`.errors`. An argument that is wrong as written fails while the DAG is parsed; one that
+        comes from a template, from XCom or from ``.expand`` fails in its run, before anything is read. Before Airflow 3.3, where no retry
+        cures it, it arrives as the cause of an ``AirflowFailException`` with the same text.
+    """
+
+    template_fields: Sequence[str] = (
+        "destination",
+        "start",
+        "end",
+        "event_name",
+        "statuses",
+        "object_storage_conn_id",
+        "capillary_conn_id",
+    )
+    ui_color = "#e4f1e1"
+
+    def __init__(
+        self,
+        *,
+        destination: ObjectStoragePath | str,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        lookback: timedelta | None = None,
+        partition_duration: timedelta | None = None,
+        event_name: str | None = None,
+        statuses: Collection[str] | None = None,
+        on_empty: Literal["write", "skip", "fail"] = "write",
+        settle: timedelta = timedelta(minutes=5),
+        manifest: bool = True,
+        object_storage_conn_id: str | None = None,
+        capillary_conn_id: str = "capillary_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.destination = destination
+        self.start = start
+        self.end = end
+        self.lookback = lookback
+        self.partition_duration = partition_duration
+        self.event_name = event_name
+        self.statuses = statuses
+        self.on_empty = on_empty
+        self.settle = settle
+        self.manifest = manifest
+        self.object_storage_conn_id = object_storage_conn_id
+        self.capillary_conn_id = capillary_conn_id
+        self.deferrable = deferrable
+        self._killed = False
+        self._receipt: Receipt | None = None
+        check_arguments(self)
+        if has_retry_policies(self) and self.retry_policy is None:
+            # Here, not in kwargs: one from the DAG's default_args is known only now, and wins as well.
+            from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
+
+            self.retry_policy = CapillaryRetryPolicy()
+
+    @cached_property
+    def hook(self) -> CapillaryHook:
+        """The hook of this run."""
+        from airflow_provider_capillary.hooks.capillary import CapillaryHook
+
+        return CapillaryHook(self.capillary_conn_id)
+
+    @property
+    def _logger(self) -> logging.Logger:
+        return cast("logging.Logger", self.log)  # Airflow 3 declares a protocol, and gives one of these
+
+    def execute(self, context: Context) -> Receipt:
+        """Wait until the interval has settled, then export it."""
+        with failing_at_once(self):
+            interval = self._prepare(context)
+            due = settled_at(interval, self.settle, log=self._logger)
+            if due is not None and self.deferrable:
+                self.defer(trigger=moment_trigger(due), method_name="execute_complete")
+            return self._export(context, interval, due)
+
+    def execute_complete(self, context: Context, event: object = None) -> Receipt:
+        """Go on after a deferral.
+
+        :param event: the moment that was waited for.
+        :raises CapillaryError: it is anything else.
+        """
+        with failing_at_once(self):
+            check_resumed(event)
+            interval = self._prepare(context)
+            # Where the worker's clock is behind the triggerer's, the rest is slept; to defer again might never end.
+            return self._export(context, interval, settled_at(interval, self.settle, log=self._logger))
+
+    def on_kill(self) -> None:
+        """Stop reading at once; nothing is published from here on.
+
+        Airflow 3 gives a killed task about five seconds, then ends it without any exception.
+        """
+        self._killed = True
+        self.hook.stop()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
+        """Name the object as output, for the OpenLineage provider."""
+        from airflow_provider_capillary.operators.lineage import openlineage_of
+
+        del task_instance  # OpenLineage passes it
+        return openlineage_of(self._receipt)
+
+    def _prepare(self, context: Context) -> Interval:
+        """Find out what can be found out before any waiting: arguments, formats, the interval, the connection."""
+        from airflow_provider_capillary.export.formats import format_of, require_format
+        from airflow_provider_capillary.export.interval import resolve_interval
+
+        # A task object may be run twice in one process, as by dag.test(); each run has a hook of its own.
+        self.__dict__.pop("hook", None)
+        check_arguments(self, rendered=True)
+        require_format(format_of(self.destination))
+        interval = resolve_interval(
+            context,
+            start=self.start,
+            end=self.end,
+            lookback=self.lookback,
+            partition_duration=self.partition_duration,
+        )
+        self.log.info("Interval %s", interval)
+        _ = self.hook.settings
+        return interval
+
+    def _export(self, context: Context, interval: Interval, due: datetime | None) -> Receipt:
+        from airflow_provider_capillary.export.run import export_records
+        from airflow_provider_capillary.operators.lineage import tell
+
+        if due is not None:
+            wait_until(due, killed=lambda: self._killed)
+        hook = self.hook
+        if self._killed:
+            raise ReadingStoppedError("The task was stopped before it read event logs", cure="run it again; nothing was published")
+        receipt = export_records(
+            hook.iter_event_logs(
+                interval.start, interval.end, event_name=None if left_out(self.event_name) else self.event_name, statuses=self.statuses
+            ),
+            with_connection(self.destination, self.object_storage_conn_id),
+            start=interval.start,
+            end=interval.end,
+            requests=lambda: hook.requests_made,
+            wire=lambda: hook.wire_settings,
+            stop=lambda: self._killed,
+            log=self._logger,
+            on_empty=self.on_empty,
+            manifest=self.manifest,
+        )
+        self._receipt = receipt
+        tell(self, context, receipt)
+        counts = ", ".join(f"{status} {count}" for status, count in receipt["statuses"].items())
+        self.log.info("%s: %d event logs (%s), %d requests", receipt["path"], receipt["events"], counts or "none", receipt["requests"])
+        return receipt

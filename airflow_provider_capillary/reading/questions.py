@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.answers import Answer
     from airflow_provider_capillary.reading.dates import DateFormat
     from airflow_provider_capillary.reading.exchange import Exchange
-    from airflow_provider_capillary.reading.steps import Steps
+    from airflow_provider_capillary.reading.steps import Record, Steps
 
 __all__ = ["Questions", "WindowRefusedError"]
 
@@ -35,7 +35,7 @@ class Questions:
     :ivar backward: the longest way, milliseconds, from the end of a window back to a record in its answer: an API that silently
         cuts long windows at their start does not cut one that is no longer than this.
     :ivar forward: the same from the start of a window on to a record.
-    :ivar undated_ids: the ids of the last answer to a request without dates.
+    :ivar undated_records: the last answer to a request without dates.
     """
 
     def __init__(self, exchange: Exchange, *, limit: int) -> None:
@@ -44,7 +44,7 @@ class Questions:
         self.capacity = 0
         self.backward = 0
         self.forward = 0
-        self.undated_ids: frozenset[str] = frozenset()
+        self.undated_records: list[Record] = []
 
     def undated(self) -> Steps[Answer]:
         """Ask without dates, lowering the limit until it is accepted.
@@ -61,7 +61,7 @@ class Questions:
                 self.limit, self.capacity = smaller.pop(0), 0
                 continue
             self.capacity = max(self.capacity, len(answer))
-            self.undated_ids = frozenset(record["id"] for record in answer.records)
+            self.undated_records = answer.records
             return answer
 
     def window(self, dates: DateFormat, low: int, high: int, *, event_name: str | None = None) -> Steps[Answer]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.dates import HOUR
-from airflow_provider_capillary.reading.order import Order
 from airflow_provider_capillary.reading.questions import WindowRefusedError
 
 if TYPE_CHECKING:
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["prove_spans"]
 
 
-def prove_spans(questions: Questions, wire: Wire, order: Order, *, backward: int = 0, forward: int = 0) -> Steps[int]:
+def prove_spans(questions: Questions, wire: Wire, beside: int, *, backward: int = 0, forward: int = 0) -> Steps[int]:
     """Prove that windows are not cut short.
 
+    :param beside: the time of a record with fewer others around it than one answer holds.
     :param backward: the length, milliseconds, of a window that must be answered back to its start.
     :param forward: the length of one that must be answered up to its end.
     :returns: how many records came back, 0 where nothing had to be asked.
@@ -35,12 +35,11 @@ def prove_spans(questions: Questions, wire: Wire, order: Order, *, backward: int
     ahead = forward + HOUR if questions.forward < forward else 0
     if not back and not ahead:
         return 0
-    instant = wire.newest if order is Order.NEWEST_FIRST else wire.oldest
-    count = yield from _ask(questions, wire, instant - ahead, instant + 1 + back)
+    count = yield from _ask(questions, wire, beside - ahead, beside + 1 + back)
     if questions.backward < backward and questions.forward < forward:
         # Twice as long a window as was wanted may have been too long.
-        yield from _ask(questions, wire, instant, instant + 1 + back)
-        yield from _ask(questions, wire, instant - ahead, instant + 1)
+        yield from _ask(questions, wire, beside, beside + 1 + back)
+        yield from _ask(questions, wire, beside - ahead, beside + 1)
     _require(questions.backward, backward)
     _require(questions.forward, forward)
     return count

@@ -64,11 +64,20 @@ class Walk:
         self._known: dict[str, int] = {}
         self._has_all = False
         self._instant = wire.instant
+        self._sure = sure
+        self._owed = {
+            record["id"]
+            for record in questions.undated_records
+            if start <= record["startTime"] < end and event_name in (None, record.get("eventName"))
+        }
         low, high = wire.lower(start), wire.upper(end)
         if order is Order.NEWEST_FIRST:
             self._near, self._far, self._beyond = high, low, wire.dates.down(low - (end - start))
         else:
             self._near, self._far, self._beyond = low, high, wire.dates.up(high + (end - start))
+        if not sure:
+            # What lies beyond may be what the API gives first.
+            self._beyond = self._far
 
     def run(self) -> Steps[None]:
         """Hand on every record of the interval.
@@ -80,9 +89,13 @@ class Walk:
         if not page.records:
             length = abs(self._near - self._far)
             yield from self._believe_ends(near=length, far=length)
+            self._settle_up(self._near)
             return
         yield from self._take(page)
-        looked, ended = 0, False
+        if not self._sure and page.first == page.last and page.count >= self._questions.capacity and not self._is_all_there_is(page):
+            # Full of one instant, it does not show in which direction others would follow.
+            raise self._tie(page)
+        first, looked, ended = page, 0, False
         while not ended and not self._is_past(page):
             following = yield from self._next_page(page)
             ended = following.ids <= self._known.keys()
@@ -91,7 +104,7 @@ class Walk:
                 looked += 1
                 whole = yield from self._look_again(page, first=looked == 1)
             if ended:
-                shown = yield from self._believe_ends(far=abs(page.last - self._far))
+                shown = yield from self._believe_ends(far=abs(page.last - self._far), only=page if page is first else None)
                 yield from self._believe_last(page, following, max(whole, shown))
             else:
                 if page.count < self._questions.capacity:
@@ -101,6 +114,11 @@ class Walk:
                 page = following
         if not looked and not self._has_all:
             yield from self._look_again(page, first=True)
+        self._settle_up(page.last)
+
+    def _settle_up(self, instant: int) -> None:
+        if self._owed:
+            raise self._gap(instant, f"{len(self._owed)} records of the interval, seen without dates, were not found by their dates")
 
     def _first_page(self) -> Steps[Page]:
         try:
@@ -225,12 +243,20 @@ class Walk:
 
     def _is_all_there_is(self, page: Page) -> bool:
         """Whether ``page`` holds the only record that the API was ever seen to return."""
-        return page.count == 1 and self._known.keys() <= self._questions.undated_ids
+        return page.count == 1 and self._known.keys() <= {record["id"] for record in self._questions.undated_records}
 
-    def _believe_ends(self, *, near: int = 0, far: int = 0) -> Steps[int]:
-        """Prove that windows of such lengths are answered up to their near and their far end."""
-        backward, forward = (far, near) if self._order is Order.NEWEST_FIRST else (near, far)
-        return (yield from prove_spans(self._questions, self._wire, self._order, backward=backward, forward=forward))
+    def _believe_ends(self, *, near: int = 0, far: int = 0, only: Page | None = None) -> Steps[int]:
+        """Prove that windows of such lengths are answered up to their near and their far end.
+
+        :param only: the page, where it is the only one; if it begins with the first record of all, so few lie behind its last one
+            that an answer holds them, and shows at once how long an answer can be.
+        """
+        newest_first = self._order is Order.NEWEST_FIRST
+        beside = self._wire.newest if newest_first else self._wire.oldest
+        if only is not None and only.first == beside:
+            beside = only.last
+        backward, forward = (far, near) if newest_first else (near, far)
+        return (yield from prove_spans(self._questions, self._wire, beside, backward=backward, forward=forward))
 
     def _believe_last(self, page: Page, following: Page, whole: int) -> Steps[None]:
         """Prove that the answer with nothing new was not cut: by an answer that is longer, and not from before it.
@@ -251,6 +277,7 @@ class Walk:
             name, instant = record["id"], record["startTime"]
             if name not in self._known:
                 self._known[name] = instant
+                self._owed.discard(name)
                 if self._start <= instant < self._end:
                     found.append(record)
             elif self._known[name] != instant:

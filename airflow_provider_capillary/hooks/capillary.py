@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -17,7 +18,9 @@ from airflow_provider_capillary.errors import (
 )
 from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_capillary.hooks.settings import Settings
+from airflow_provider_capillary.reading.answers import LATEST
 from airflow_provider_capillary.reading.instants import parse_instant, to_millis
+from airflow_provider_capillary.reading.retries import redirect_of
 from airflow_provider_capillary.reading.statuses import status_of
 from airflow_provider_capillary.reading.steps import Conceal, Found, Now, Send, Wait
 
@@ -28,13 +31,13 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
     from requests import Session
 
-    from airflow_provider_capillary.hooks.session import ApiSession
     from airflow_provider_capillary.hooks.progress import Progress
+    from airflow_provider_capillary.hooks.session import ApiSession
     from airflow_provider_capillary.reading.answers import Answer
     from airflow_provider_capillary.reading.exchange import Exchange
     from airflow_provider_capillary.reading.reader import Reader
     from airflow_provider_capillary.reading.retries import RetryPlan
-    from airflow_provider_capillary.reading.steps import Outcome, Record, Step, Steps
+    from airflow_provider_capillary.reading.steps import NoReply, Outcome, Record, Reply, Step, Steps
 
 __all__ = ["CapillaryHook"]
 
@@ -58,6 +61,11 @@ class CapillaryHook(BaseHook):
         self.capillary_conn_id = capillary_conn_id
         self._stopped = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what was made from the connection: a copy looks it up again, and no credential is pickled."""
+        made = {"settings", "_session", "_exchange", "_reader"}
+        return {name: value for name, value in self.__dict__.items() if name not in made}
+
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Fields of the connection form, for Airflow before 3.2."""
@@ -69,17 +77,21 @@ class CapillaryHook(BaseHook):
         return ui_field_behaviour()
 
     def get_conn(self) -> Session:
-        """The ``requests`` session of this hook, with its credential, for requests of your own.
+        """The ``requests`` session of this hook, for requests of your own, with the connection's timeouts, ``verify`` and proxies.
 
-        Timeouts are not a session's to hold: pass ``timeout=`` yourself. With OAuth, the token is fetched here if none is held.
+        The credential goes to the connection's host alone, and redirects are returned, not followed. With OAuth, the token is fetched
+        here if none is held.
 
         :raises ConnectionSettingsError: where the connection is incomplete or wrong.
         :raises RequestError: where no token can be had.
         """
         if self.settings.auth_type == "oauth":
-            for _ in self._drive(self._exchange.refresh_token()):
+            for _ in self._drive(self._hold_token()):
                 pass
         return self._session.requests
+
+    def _hold_token(self) -> Steps[None]:
+        self._session.credential.token = yield from self._exchange.refresh_token()
 
     def iter_event_logs(
         self,
@@ -111,10 +123,14 @@ class CapillaryHook(BaseHook):
         if first > last:
             raise IntervalError(f"start={start!s} lies after end={end!s}", cure="exchange them")
         wanted = _status_set(statuses)
-        return self._iter(to_millis(first), to_millis(last), event_name, wanted)
+        if event_name is not None and not _is_text(event_name):
+            raise ConfigurationError(f"event_name={event_name!a} is not text", cure="pass the name of one event, or leave it out for all")
+        # No record lies outside of these bounds, and an instant beyond the years of the calendar could not be asked for.
+        low, high = (min(max(to_millis(instant), 0), LATEST) for instant in (first, last))
+        return self._iter(low, high, event_name, wanted)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for event logs once, and say what came back or what to change."""
+        """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds."""
         from airflow_provider_capillary.reading.questions import Questions
         from airflow_provider_capillary.reading.retries import RetryPlan
 
@@ -125,11 +141,14 @@ class CapillaryHook(BaseHook):
                 records += found
         except CapillaryError as error:
             return False, str(error)
+        except Exception as error:  # noqa: BLE001  # a button has no use for a traceback, whatever a secrets backend raises
+            # Its text is not of this package's making and may hold a secret.
+            return False, f"The connection {self.capillary_conn_id!r} could not be tried: {type(error).__name__}"
         if not records:
             return True, "Connected. The API holds no event logs that this credential may see."
         newest = max(record["startTime"] for record in records)
         age = max(0.0, time.time() - newest / 1000)
-        return True, f"Connected. Saw {len(records)} event logs; the newest is {_in_words(age)} old."
+        return True, f"Connected. Saw {len(records)} event logs; the newest of them is {_in_words(age)} old."
 
     def stop(self) -> None:
         """End a reading that is under way, from a signal handler or another thread: it raises ``ReadingStoppedError``."""
@@ -159,19 +178,18 @@ class CapillaryHook(BaseHook):
         :raises ConnectionSettingsError: where it is incomplete or wrong.
         """
         settings = Settings.from_connection(_looked_up(self))
-        _conceal(settings.password)
-        if settings.auth_type == "basic":
-            from airflow_provider_capillary.hooks.session import basic_secrets
+        from airflow_provider_capillary.hooks.session import basic_secrets, proxy_secrets
 
-            for secret in basic_secrets(settings):
-                _conceal(secret)
+        derived = basic_secrets(settings) if settings.auth_type == "basic" else ()
+        for secret in (settings.password, *derived, *proxy_secrets(settings)):
+            _conceal(secret)
         return settings
 
     @cached_property
     def _session(self) -> ApiSession:
         from airflow_provider_capillary.hooks.session import ApiSession
 
-        return ApiSession(self.settings)
+        return ApiSession(self.settings, is_stopped=lambda: self._stopped)
 
     @cached_property
     def _exchange(self) -> Exchange:
@@ -189,7 +207,10 @@ class CapillaryHook(BaseHook):
 
         settings = self.settings
         oauth = settings.auth_type == "oauth"
-        form = {"md5": "the password field as it stands (`password_format` md5)", "plain": "the md5 of the password field (`password_format` plain)"}
+        form = {
+            "md5": "the password field as it stands (`password_format` md5)",
+            "plain": "the md5 of the password field (`password_format` plain)",
+        }
         credential = Credential(
             oauth=oauth,
             described="an OAuth token" if oauth else f"Basic with {form[settings.password_format]}",
@@ -217,33 +238,48 @@ class CapillaryHook(BaseHook):
         """Carry out the steps of the core, with ``requests`` and ``time.sleep``; hand on what it finds."""
         outcome: Outcome = None
         while True:
-            if self._stopped:
-                steps.close()
-                raise ReadingStoppedError("The task was stopped while it read event logs", cure="run it again; nothing was published")
+            self._check_stopped()
             try:
                 step: Step = steps.send(outcome)
             except StopIteration:
                 return
-            outcome = None
-            match step:
-                case Send():
-                    outcome = self._session.send(step)
-                case Found():
-                    if progress is not None:
-                        progress.found(step.records)
-                    yield step.records
-                case Wait():
-                    if progress is not None:
-                        progress.waits(step.seconds, step.reason)
-                    self._sleep(step.seconds)
-                case Now():
-                    outcome = time.monotonic()
-                case Conceal():
-                    _conceal(step.value)
-                case _:
-                    assert_never(step)
+            if isinstance(step, Found):
+                if progress is not None:
+                    progress.found(step.records)
+                yield step.records
+                outcome = None
+            else:
+                outcome = self._carry_out(step, progress)
 
-    def _sleep(self, seconds: float) -> None:
+    def _carry_out(self, step: Now | Wait | Send | Conceal, progress: Progress | None) -> Outcome:
+        match step:
+            case Send():
+                return self._answer(step)
+            case Wait():
+                self._wait(step, progress)
+            case Now():
+                return time.monotonic()
+            case Conceal():
+                _conceal(step.value)
+            case _:
+                assert_never(step)
+        return None
+
+    def _check_stopped(self) -> None:
+        if self._stopped:
+            raise ReadingStoppedError("The task was stopped while it read event logs", cure="run it again; nothing was published")
+
+    def _answer(self, step: Send) -> Reply | NoReply:
+        outcome = self._session.send(step)
+        self._check_stopped()
+        if (redirect := redirect_of(outcome, str(step.request))) is not None:
+            raise redirect
+        return outcome
+
+    def _wait(self, step: Wait, progress: Progress | None) -> None:
+        if progress is not None:
+            progress.waits(step.seconds, step.reason)
+        seconds = step.seconds
         while seconds > 0 and not self._stopped:
             time.sleep(min(seconds, SLICE))
             seconds -= SLICE
@@ -256,15 +292,17 @@ def _hand_on(asking: Steps[Answer]) -> Steps[None]:
 def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
     if statuses is None:
         return None
-    if isinstance(statuses, str) or not all(isinstance(status, str) for status in statuses):
+    # Taken once: an iterator would be empty the second time, and an export of nothing look like one without failures.
+    wanted = list(statuses) if isinstance(statuses, Iterable) else []
+    if isinstance(statuses, str) or not isinstance(statuses, Iterable) or not all(isinstance(status, str) for status in wanted):
         raise ConfigurationError(
             f"statuses={statuses!r} is not a collection of statuses", cure='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
         )
-    return frozenset(statuses)
+    return frozenset(wanted)
 
 
 def _looked_up(hook: CapillaryHook) -> Connection:
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+    from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 
     try:
         return hook.get_connection(hook.capillary_conn_id)
@@ -274,6 +312,16 @@ def _looked_up(hook: CapillaryHook) -> Connection:
             f"There is no Airflow connection {conn_id!r}",
             cure=f"add it, of the type Capillary, in Admin > Connections or as the environment variable AIRFLOW_CONN_{conn_id.upper()}",
         ) from error
+    except (AirflowException, ValueError, TypeError) as error:
+        # Of JSON or a URI that is none; such an exception holds the text, and so the password.
+        raise ConnectionSettingsError(
+            f"The Airflow connection {hook.capillary_conn_id!r} can't be read ({type(error).__name__})",
+            cure="write it anew; as an environment variable, as JSON or as a URI",
+        ) from None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.encode(errors="replace").decode() == value
 
 
 def _conceal(secret: str) -> None:

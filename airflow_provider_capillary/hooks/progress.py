@@ -29,6 +29,7 @@ class Progress:
         self._log = log
         self._traffic = traffic
         self._requests, self._waited = traffic.requests, traffic.waited
+        self._retries = traffic.retries.copy()
         self._records = 0
         self._span: tuple[int, int] | None = None
         self._said = time.monotonic()
@@ -37,6 +38,11 @@ class Progress:
     def requests(self) -> int:
         """Requests of this reading, retries and calibration included."""
         return self._traffic.requests - self._requests
+
+    @property
+    def retries(self) -> dict[str, int]:
+        """Retries of this reading by the error that each came after."""
+        return dict(self._traffic.retries - self._retries)
 
     def found(self, records: list[Record]) -> None:
         """Count records."""
@@ -64,7 +70,7 @@ class Progress:
             self.requests,
             f", {_written(self._span[0])} to {_written(self._span[1])}" if self._span else "",
             self._traffic.waited - self._waited,
-            f" (retries: {dict(self._traffic.retries)})" if self._traffic.retries else "",
+            f" (retries: {retries})" if (retries := self.retries) else "",
         )
 
     def count(self) -> None:
@@ -73,7 +79,7 @@ class Progress:
 
         Stats.incr("capillary.requests", self.requests)
         Stats.incr("capillary.event_logs", self._records)
-        for name, count in self._traffic.retries.items():
+        for name, count in self.retries.items():
             Stats.incr(f"capillary.retries.{name}", count)
 
 

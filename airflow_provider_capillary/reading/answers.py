@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
-from airflow_provider_capillary.reading.retries import request_id
+from airflow_provider_capillary.reading.retries import printable, request_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_provider_capillary.reading.steps import Record, Reply
 
-__all__ = ["Answer", "read_answer", "read_json"]
+__all__ = ["LATEST", "Answer", "codes_of", "errors_in", "read_answer", "read_json"]
 
 LATEST = 10**14
 """Milliseconds; the year 5138. A startTime beyond it is no time."""
 
 TOKEN_CODES = frozenset({401, 498})
 """An older API of Capillary's says these inside the body, with ``"success": "true"`` beside them."""
+
+_CODE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def read_json(reply: Reply) -> Any:  # noqa: ANN401  # it is what JSON is
         msg = "a body that is not UTF-8"
         raise ValueError(msg) from None
     except (ValueError, RecursionError):
-        kind = reply.headers.get("content-type", "no content type").split(";")[0][:60]
+        kind = printable(reply.headers.get("content-type", "no content type").split(";")[0], 60)
         msg = f"a body of {len(reply.body)} bytes ({kind}) that is not JSON, or is cut off"
         raise ValueError(msg) from None
 
@@ -96,7 +101,7 @@ def read_answer(reply: Reply, asked: str) -> Answer:
         envelope = read_json(reply)
         if not isinstance(envelope, dict):
             _fail(f"JSON that is not an object ({_kind(envelope)})")
-        _check_errors(envelope.get("errors"), asked, reply)
+        _check_errors(envelope, asked, reply)
         if "data" not in envelope:
             _fail("JSON without `data`")
         data = envelope["data"]
@@ -113,7 +118,7 @@ def read_answer(reply: Reply, asked: str) -> Answer:
             cure="if it stays so, check that the connection's host is the API and not a portal or a proxy in front of it",
         ) from None
     warnings = envelope.get("warnings")
-    return Answer(data, len(warnings) if isinstance(warnings, list) else int(bool(warnings)))
+    return Answer(data, sum(map(bool, warnings if isinstance(warnings, list) else [warnings])))
 
 
 def _fail(what: str) -> NoReturn:
@@ -124,21 +129,35 @@ def _kind(value: object) -> str:
     return {type(None): "null", dict: "object", list: "list", str: "string", bool: "boolean"}.get(type(value), "number")
 
 
-def _check_errors(errors: object, asked: str, reply: Reply) -> None:
-    items = errors if isinstance(errors, list) else [errors]
-    said = [item for item in items if item]
-    if not said:
-        return
-    codes = sorted({item["code"] for item in said if isinstance(item, dict) and isinstance(item.get("code"), int)})
-    if TOKEN_CODES.intersection(codes):
+def errors_in(envelope: dict[str, Any]) -> list[Any]:
+    """What stands in ``errors``, without what other endpoints put there for nothing."""
+    errors = envelope.get("errors")
+    return [item for item in (errors if isinstance(errors, list) else [errors]) if item]
+
+
+def codes_of(items: list[Any]) -> list[int]:
+    """The codes of such items, sorted; a code is a number, or the digits of one."""
+    codes: Iterator[Any] = (item.get("code") for item in items if isinstance(item, dict))
+    return sorted({int(code) for code in codes if type(code) in (int, str) and _CODE.fullmatch(str(code))})
+
+
+def _check_errors(envelope: dict[str, Any], asked: str, reply: Reply) -> None:
+    said = errors_in(envelope)
+    # An older API says it in a `status`, of the answer or of the `response` in it.
+    inner = envelope.get("response")
+    statuses = [part.get("status") for part in (envelope, inner) if isinstance(part, dict)]
+    refusals = TOKEN_CODES.intersection(codes_of([*said, *([] if isinstance(envelope.get("data"), list) else [envelope, *statuses])]))
+    if refusals:
         raise AuthenticationError(
             "The API does not accept the credential",
             asked=asked,
-            answered=f"HTTP 200 with error code {codes}",
+            answered=f"HTTP 200 with error code {', '.join(map(str, sorted(refusals)))}",
             request_id=request_id(reply.headers),
             cure="check login and password of the connection",
         )
-    _fail(f"{len(said)} non-empty `errors`" + (f" with codes {codes}" if codes else "") + " beside the data")
+    if said:
+        codes = codes_of(said)
+        _fail(f"{len(said)} non-empty `errors`" + (f" with codes {codes[:5]}" if codes else "") + " beside the data")
 
 
 def _check_record(record: object) -> None:

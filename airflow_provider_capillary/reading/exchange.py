@@ -7,16 +7,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError, RequestRefusedError
-from airflow_provider_capillary.reading.answers import Answer, read_answer, read_json
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError
+from airflow_provider_capillary.reading.answers import Answer, codes_of, errors_in, read_answer, read_json
 from airflow_provider_capillary.reading.budget import Budget
 from airflow_provider_capillary.reading.retries import RetryPlan, failure_of, request_id
-from airflow_provider_capillary.reading.steps import Conceal, Now, Request, Send, Wait
+from airflow_provider_capillary.reading.steps import Conceal, Now, Reply, Request, Send, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_capillary.reading.steps import NoReply, Reply, Steps
+    from airflow_provider_capillary.reading.steps import NoReply, Steps
 
 T = TypeVar("T")
 
@@ -29,6 +29,10 @@ TOKEN_LIFE = 60 * 60.0
 """Seconds; what the documentation gives as the longest life, for an answer that does not say."""
 TOKEN_MARGIN = 60.0
 """A token is renewed so many seconds before it ends, or at half its life where that is sooner."""
+KEY_REFUSALS = frozenset({400, 401, 403, 422, 498})
+"""Statuses that say of a request for a token that its key or secret is wrong; no page gives the one in use."""
+LEAST_WAIT = 0.001
+"""Seconds; so that a pause moves any clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +79,9 @@ class Exchange:
         :raises RequestError: for what no retry cures, at once; for the rest, when attempts or patience are used up.
         """
         request = Request(method="GET", path=LOGS_PATH, params=tuple(params.items()))
-        renewed = False
-        while True:
-            token = (yield from self._valid_token()) if self._credential.oauth else None
-            try:
-                reply = yield from self._attempts(request, token)
-            except AuthenticationError:
-                # A token can end before its time (498, or 401 once revoked): a new one is worth exactly one try.
-                if token is None or renewed:
-                    raise
-                renewed, self._token = True, None
-                continue
-            self.traffic.warnings += reply.warnings
-            return reply
+        reply = yield from self._persist(request, lambda reply: read_answer(reply, str(request)), needs_token=self._credential.oauth)
+        self.traffic.warnings += reply.warnings
+        return reply
 
     def refresh_token(self) -> Steps[str]:
         """The token, fetched anew where none is held or the one that is ends soon.
@@ -96,21 +90,26 @@ class Exchange:
         """
         return (yield from self._valid_token())
 
-    def _attempts(self, request: Request, token: str | None) -> Steps[Answer]:
-        asked = str(request)
-        return (yield from self._persist(Send(request=request, token=token), lambda reply: read_answer(reply, asked)))
-
-    def _persist(self, send: Send, read: Callable[[Reply], T]) -> Steps[T]:
-        asked, patience, attempt = str(send.request), self._plan.total, 0
+    def _persist(self, request: Request, read: Callable[[Reply], T], *, needs_token: bool) -> Steps[T]:
+        asked, patience, attempt, is_new = str(request), self._plan.total, 0, False
         while True:
             attempt += 1
-            outcome = yield from self._send(send)
-            error = failure_of(outcome, asked, self._credential.described)
+            # Asked for at each try: a token may end while a throttled one waits.
+            token = (yield from self._valid_token()) if needs_token else None
+            outcome = yield from self._send(Send(request=request, token=token))
+            error = _refused_key_of(outcome, asked) if request.path == TOKEN_PATH else None
+            error = error or failure_of(outcome, asked, self._credential.described)
             if error is None:
                 try:
                     return read(outcome)  # type: ignore[arg-type]  # no reply at all is a failure
                 except RequestError as unreadable:
                     error = unreadable
+            if isinstance(error, AuthenticationError) and needs_token and not is_new and attempt < self._plan.attempts:
+                # A token can end before its time (498, or 401 once revoked). One that is refused though it is new will stay so.
+                self._token, is_new = None, True
+                self.traffic.retries[type(error).__name__] += 1
+                continue
+            is_new = False
             if not error.retryable:
                 raise error
             delay = self._plan.delay(attempt, error, self._rng)
@@ -123,9 +122,10 @@ class Exchange:
 
     def _send(self, send: Send) -> Steps[Reply | NoReply]:
         now = yield Now()
-        if delay := self._budget.delay(now):
-            yield from self._wait(delay, "the budget of requests a minute is spent")
-            now += delay
+        while delay := self._budget.delay(now):
+            # By the clock, not by what was to be waited: a pause may be longer, and the budget counts from when it ended.
+            yield from self._wait(max(delay, LEAST_WAIT), "the budget of requests a minute is spent")
+            now = yield Now()
         self._budget.spend(now)
         self.traffic.requests += 1
         outcome: Reply | NoReply = yield send
@@ -141,13 +141,16 @@ class Exchange:
             return self._token
         body = {"key": self._credential.key, "secret": self._credential.secret}
         request = Request(method="POST", path=TOKEN_PATH, body=body)
-        try:
-            token, life = yield from self._persist(Send(request=request), lambda reply: _read_token(reply, str(request)))
-        except (AuthenticationError, RequestRefusedError) as error:
-            raise _refused_key(str(request), error.answered, error.request_id) from None
+        token, life = yield from self._persist(request, lambda reply: _read_token(reply, str(request)), needs_token=False)
         yield Conceal(token)
         self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
         return token
+
+
+def _refused_key_of(outcome: Reply | NoReply, asked: str) -> RequestError | None:
+    if isinstance(outcome, Reply) and outcome.status in KEY_REFUSALS:
+        return _refused_key(asked, f"HTTP {outcome.status}", outcome)
+    return None
 
 
 def _read_token(reply: Reply, asked: str) -> tuple[str, float]:
@@ -156,17 +159,22 @@ def _read_token(reply: Reply, asked: str) -> tuple[str, float]:
     except ValueError as error:
         raise _no_token(asked, str(error), reply) from None
     envelope: dict[str, Any] = said if isinstance(said, dict) else {}
-    errors = envelope.get("errors")
-    if isinstance(errors, list) and any(errors):
-        codes = sorted({item["code"] for item in errors if isinstance(item, dict) and type(item.get("code")) is int})
-        raise _refused_key(asked, f"HTTP 200 with error codes {codes}", request_id(reply.headers))
+    if said_errors := errors_in(envelope):
+        raise _refused_key(asked, f"HTTP 200 with {len(said_errors)} errors, codes {codes_of(said_errors)}", reply)
     data: Any = envelope.get("data")
     data = data if isinstance(data, dict) else {}
     token = data.get("accessToken")
-    if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
+    if not isinstance(token, str) or not token.strip() or not (token.isascii() and token.isprintable()):
         raise _no_token(asked, "JSON without data.accessToken", reply)
-    life = data.get("ttlSeconds")
-    return token, float(life) if type(life) in (int, float) and 0 < life <= TOKEN_LIFE * 24 else TOKEN_LIFE
+    return token.strip(), _life_of(data.get("ttlSeconds"))
+
+
+def _life_of(seconds: Any) -> float:  # noqa: ANN401  # any JSON
+    try:
+        life = float(seconds)
+    except (TypeError, ValueError, OverflowError):
+        return TOKEN_LIFE
+    return life if 0 < life <= TOKEN_LIFE * 24 else TOKEN_LIFE
 
 
 def _no_token(asked: str, answered: str, reply: Reply) -> RequestError:
@@ -179,11 +187,11 @@ def _no_token(asked: str, answered: str, reply: Reply) -> RequestError:
     )
 
 
-def _refused_key(asked: str, answered: str | None, request: str | None) -> AuthenticationError:
+def _refused_key(asked: str, answered: str, reply: Reply) -> AuthenticationError:
     return AuthenticationError(
         "The API refuses the OAuth client key and secret",
         asked=asked,
         answered=answered,
-        request_id=request,
+        request_id=request_id(reply.headers),
         cure="check login (the key) and password (the secret) of the connection, or set `auth_type` to `basic`",
     )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from airflow_provider_capillary.errors import (
     AuthenticationError,
+    MalformedAnswerError,
     NotFoundError,
     PermissionDeniedError,
     RequestError,
@@ -27,14 +29,10 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
-__all__ = ["RetryPlan", "failure_of", "request_id", "retry_after"]
+__all__ = ["RetryPlan", "failure_of", "printable", "redirect_of", "request_id", "retry_after"]
 
 MAX_RETRY_AFTER = 60.0
 """Limits are per minute, so no honest Retry-After is longer; a longer one is cut to this."""
-
-TOKEN_EXPIRED = 498
-SEARCH_ENGINE_BUSY = 461
-REQUEST_TIMEOUT = 408
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +49,26 @@ class RetryPlan:
     total: float = 300.0
 
     def delay(self, attempt: int, error: RequestError, rng: random.Random) -> float:
-        """Seconds before the try after ``attempt`` (counted from 1): what the API asked for, else doubling with jitter."""
-        if error.retry_after is not None:
-            return error.retry_after + rng.uniform(0.0, 0.25)
+        """Seconds before the try after ``attempt`` (counted from 1): doubling, with jitter, and no less than the API asked for.
+
+        An API that asks for a second, again and again, is thus asked over more than the minute for which its limit counts.
+        """
         longest = self.longest_throttled if isinstance(error, ThrottledError) else self.longest
-        return min(longest, self.first * 2.0 ** (attempt - 1)) * rng.uniform(0.5, 1.0)
+        own = min(longest, self.first * 2.0 ** (attempt - 1)) * rng.uniform(0.5, 1.0)
+        return own if error.retry_after is None else max(own, error.retry_after + rng.uniform(0.0, 0.25))
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The id by which Capillary's support finds a request; the header is spelt in several ways."""
     for name in ("x-cap-requestid", "x-cap-request-id", "x-capillary-request-id", "x-request-id"):
         if value := headers.get(name):
-            return value[:100]
+            return printable(value)
     return None
+
+
+def printable(text: str, longest: int = 100) -> str:
+    """What a server said, short and without what could pass for more than one line of a log."""
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in text[:longest])
 
 
 def retry_after(reply: Reply) -> float | None:
@@ -79,14 +84,25 @@ def retry_after(reply: Reply) -> float | None:
         seconds = float(text)
     except ValueError:
         try:
-            then = parsedate_to_datetime(text)
-            now = parsedate_to_datetime(reply.headers["date"]).timestamp() if "date" in reply.headers else reply.received
-            seconds = then.timestamp() - now
-        except (ValueError, TypeError, OverflowError):
+            seconds = _epoch(text) - (_epoch(reply.headers["date"]) if "date" in reply.headers else reply.received)
+        except (ValueError, TypeError, OverflowError, IndexError):
             return None
     if math.isnan(seconds) or seconds < 0:
         return None
     return min(seconds, MAX_RETRY_AFTER)
+
+
+def _epoch(date: str) -> float:
+    then = parsedate_to_datetime(date)
+    # HTTP knows no local time: a date without a zone is in GMT.
+    return (then if then.tzinfo is not None else then.replace(tzinfo=UTC)).timestamp()
+
+
+def redirect_of(outcome: Reply | NoReply, asked: str) -> RequestError | None:
+    """The error that a redirect is, whatever was asked: no other question is worth asking, so the driver raises it by itself."""
+    if isinstance(outcome, Reply) and 300 <= outcome.status < 400:  # noqa: PLR2004  # redirects
+        return failure_of(outcome, asked, "")
+    return None
 
 
 def failure_of(outcome: Reply | NoReply, asked: str, credential: str) -> RequestError | None:
@@ -114,41 +130,56 @@ def failure_of(outcome: Reply | NoReply, asked: str, credential: str) -> Request
     )
 
 
-def _meaning_of(status: int, credential: str) -> tuple[type[RequestError], str, str]:
-    match status:
-        case 401 | 498:
-            return (
-                AuthenticationError,
-                f"The API does not accept the credential, {credential}",
-                "check login and password of the connection; if the password field holds the plain password, set the extra "
-                "`password_format` to `plain`, if it holds its md5, to `md5`; Basic may be off for the org: then set `auth_type` to `oauth`",
-            )
-        case 403:
-            return (
-                PermissionDeniedError,
-                "The API accepts the credential but not this request",
-                "give the credential Read on the access group Behavioural Events, and allow this machine's address",
-            )
-        case 404:
-            return (
-                NotFoundError,
-                "The API knows no event logs at this address",
-                "check the connection's host; it is the base URL of the cluster, such as https://eu.api.capillarytech.com",
-            )
-        case 429:
-            return (
-                ThrottledError,
-                "The API throttles this credential",
-                "lower the extra `requests_per_minute`, or run fewer tasks on this connection at once",
-            )
-        case 408 | 461:
-            return (ServerError, "The API is busy", "try again later")
-    if 300 <= status < 400:  # noqa: PLR2004  # redirects
+_Meaning: TypeAlias = tuple[type[RequestError], str, str]
+
+_KNOWN: Final[dict[int, _Meaning]] = {
+    403: (
+        PermissionDeniedError,
+        "The API accepts the credential but not this request",
+        "give the credential Read on the access group Behavioural Events, and allow this machine's address",
+    ),
+    404: (
+        NotFoundError,
+        "The API knows no event logs at this address",
+        "check the connection's host; it is the base URL of the cluster, such as https://eu.api.capillarytech.com",
+    ),
+    407: (RequestRefusedError, "The proxy does not let this request through", "check user name and password in the extra `proxies`"),
+    408: (ServerError, "The API is busy", "try again later"),
+    429: (
+        ThrottledError,
+        "The API throttles this credential",
+        "lower the extra `requests_per_minute`, or run fewer tasks on this connection at once",
+    ),
+    461: (ServerError, "The API is busy", "try again later"),
+}
+_CREDENTIAL_CURE: Final = (
+    "check login and password of the connection; if the password field holds the plain password, set the extra `password_format` "
+    "to `plain`, if it holds its md5, to `md5`; Basic may be off for the org: then set `auth_type` to `oauth`"
+)
+_REDIRECT: Final[_Meaning] = (
+    RequestRefusedError,
+    "The API sent a redirect, which is not followed because it would carry the credential elsewhere",
+    "set the connection's host to the final address",
+)
+_REFUSED: Final[_Meaning] = (
+    RequestRefusedError,
+    "The API refuses this request",
+    "check the extras `date_format` and `page_size`, and `event_name`",
+)
+_FAILED: Final[_Meaning] = (ServerError, "The API fails", "try again later; if it stays so, give the request id to Capillary's support")
+_NO_LOGS: Final[_Meaning] = (
+    MalformedAnswerError,
+    "The API answered with a status that promises no event logs",
+    "try again later; if it stays so, check that the connection's host is the API",
+)
+
+
+def _meaning_of(status: int, credential: str) -> _Meaning:
+    if status in (401, 498):
         return (
-            RequestRefusedError,
-            "The API sent a redirect, which is not followed because it would carry the credential elsewhere",
-            "set the connection's host to the final address",
+            AuthenticationError,
+            f"The API does not accept the credential, {credential}",
+            _CREDENTIAL_CURE,
         )
-    if 400 <= status < 500:  # noqa: PLR2004  # client errors
-        return (RequestRefusedError, "The API refuses this request", "check the extras `date_format` and `page_size`, and `event_name`")
-    return (ServerError, "The API fails", "try again later; if it stays so, give the request id to Capillary's support")
+    by_class = {2: _NO_LOGS, 3: _REDIRECT, 4: _REFUSED}
+    return _KNOWN.get(status) or by_class.get(status // 100, _FAILED)

@@ -1,0 +1,113 @@
+"""Why no whole answer came, in words of this package.
+
+The texts of the exceptions are never used: they may hold a proxy's password, a URL, or a part of the body.
+"""
+
+# ruff: noqa: TID253  # imported by functions only, never while a DAG file is parsed
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from requests import exceptions
+
+from airflow_provider_capillary.reading.steps import NoReply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_capillary.hooks.settings import Settings
+
+__all__ = ["no_reply"]
+
+_NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+"""OpenSSL's words for a server that speaks something else."""
+_NOT_CERTIFICATES: Final = frozenset({"NO_CERTIFICATE_OR_CRL_FOUND", "NOT_ENOUGH_DATA", "BAD_BASE64_DECODE", "NO_START_LINE"})
+"""OpenSSL's words for a file of CA certificates that is none."""
+_WRONG_NAME: Final = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+
+def no_reply(error: Exception, settings: Settings) -> NoReply:
+    """Say what ``error``, or the first cause behind it, means and how to mend it."""
+    causes = list(_causes(error))
+    return _tls(causes) or _proxy(causes) or _address(causes) or _time(error, causes, settings) or _connection(error, causes)
+
+
+def _tls(causes: list[BaseException]) -> NoReply | None:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            if cause.verify_code in _WRONG_NAME:
+                return NoReply(
+                    what="a TLS certificate for another host",
+                    cure="set the connection's host to the name in the certificate",
+                    passing=False,
+                )
+            return NoReply(
+                what="a TLS certificate that does not verify",
+                cure="set the extra `verify` to the CA bundle that signs it; false only where that is impossible",
+                passing=False,
+            )
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+            return NoReply(what="something else than TLS", cure="check that the connection's host speaks https at this port", passing=False)
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_CERTIFICATES:
+            return NoReply(what="CA certificates that can't be read", cure="check the file that the extra `verify` names", passing=False)
+    return None
+
+
+def _proxy(causes: list[BaseException]) -> NoReply | None:
+    if any(isinstance(cause, exceptions.InvalidProxyURL) for cause in causes):
+        return NoReply(what="a proxy address that is not one", cure="check the extra `proxies`", passing=False)
+    if any(isinstance(cause, exceptions.ProxyError) for cause in causes):
+        return NoReply(what="no answer from the proxy", cure="check the extra `proxies`, and the environment's HTTPS_PROXY")
+    return None
+
+
+def _address(causes: list[BaseException]) -> NoReply | None:
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return NoReply(what="a host name that does not resolve", cure="check the connection's host, and this machine's DNS")
+    if any(isinstance(cause, (exceptions.InvalidURL, exceptions.InvalidSchema, UnicodeError)) for cause in causes):
+        return NoReply(what="an address that is not one", cure="check the connection's host, and the extra `proxies`", passing=False)
+    if any(type(cause) is OSError and cause.errno is None for cause in causes):
+        # How requests says that a file of CA certificates is missing; every OSError of the network has a number.
+        return NoReply(
+            what="CA certificates that are not there",
+            cure="check the extra `verify`, and the environment's REQUESTS_CA_BUNDLE",
+            passing=False,
+        )
+    return None
+
+
+def _time(error: Exception, causes: list[BaseException], settings: Settings) -> NoReply | None:
+    if isinstance(error, exceptions.ConnectTimeout):
+        return NoReply(
+            what=f"no connection within {settings.connect_timeout:g} s",
+            cure="check the connection's host and the network's firewall, or raise `connect_timeout`",
+        )
+    if isinstance(error, exceptions.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes):
+        return NoReply(what=f"nothing for {settings.read_timeout:g} s", cure="raise the extra `read_timeout`, or lower `page_size`")
+    return None
+
+
+def _connection(error: Exception, causes: list[BaseException]) -> NoReply:
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return NoReply(what="a refused connection", cure="check the connection's host and port")
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return NoReply(what="a TLS error", cure="check that the connection's host speaks https at this port")
+    if isinstance(error, exceptions.ContentDecodingError):
+        return NoReply(what="a body that does not decompress", cure="retry; look for a proxy that changes answers")
+    return NoReply(what=f"a connection that broke ({type(error).__name__})", cure="retry; check the network between here and the API")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and everything behind it; urllib3 keeps the first cause in ``reason`` or in ``args``."""
+    todo: list[object] = [error]
+    seen: set[int] = set()
+    while todo:
+        each = todo.pop()
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            todo += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]

@@ -44,7 +44,8 @@ def prepare(file: str) -> None:
     home = tempfile.mkdtemp(prefix="home-", dir=ours)
     owner = os.getpid()  # a forked process runs the same exit handlers
     atexit.register(lambda: shutil.rmtree(home, ignore_errors=True) if os.getpid() == owner else None)
-    os.environ.setdefault(_EXPORTS, (ours / "exports").as_uri())
+    # Not as_uri(): object storage takes a path as it is written, so %20 would stay %20.
+    os.environ.setdefault(_EXPORTS, f"file://{ours / 'exports'}")
     os.environ["AIRFLOW_HOME"] = home
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder)
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"

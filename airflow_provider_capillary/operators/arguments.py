@@ -30,7 +30,7 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
     :param rendered: whether templates have been rendered, so that every value is final.
     :raises ConfigurationError: names the argument, its value and the cure.
     """
-    if rendered or _is_known(operator.destination):
+    if rendered or isinstance(operator.destination, str) or _is_known(operator.destination):
         _check_destination(operator.destination, rendered=rendered)
     if rendered or (_is_known(operator.destination) and _is_known(operator.object_storage_conn_id)):
         with_connection(operator.destination, operator.object_storage_conn_id)
@@ -93,6 +93,7 @@ def _check_destination(value: object, *, rendered: bool) -> None:
         )
     from airflow_provider_capillary.export.formats import format_of
 
+    # What stands before a template is not looked at, what stands behind it is the ending.
     if rendered or not str(value).rstrip().endswith(("}}", "%}")):
         format_of(value)
 

@@ -1,0 +1,181 @@
+"""Each example runs, against the stand-in, as it stands in its file; and the first one as the script of the quick start."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from operators.support import names_in, receipt_of, run
+
+from airflow_provider_capillary.emulator import Emulator, documented_records
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+FILES = sorted(EXAMPLES.glob("*.py"))
+IDS = {record["id"] for record in documented_records()}
+
+
+@pytest.fixture
+def load(monkeypatch, tmp_path):
+    """The DAG of an example, whose exports go to the test's own folder."""
+    monkeypatch.setenv("CAPILLARY_EXPORTS", f"file://{tmp_path}")
+
+    def read(name):
+        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.dag
+
+    return read
+
+
+@pytest.fixture
+def api(monkeypatch):
+    with Emulator() as running:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", running.connection_json())
+        yield running
+
+
+def test_there_are_three():
+    assert [path.stem for path in FILES] == ["capillary_backfill_year", "capillary_daily_export", "capillary_export_failures"]
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_daily_export_writes_the_day_before(load, api, tmp_path):
+    receipt = receipt_of(run(load("capillary_daily_export"), logical_date=datetime(2025, 9, 19, tzinfo=UTC)))
+    assert (receipt["start"], receipt["end"], receipt["events"]) == ("2025-09-18T00:00:00.000Z", "2025-09-19T00:00:00.000Z", 1)
+    assert receipt["path"] == f"file://{tmp_path}/event_logs/dt=2025-09-18/events.jsonl.gz"
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_daily_export_takes_another_interval_by_hand(load, api, tmp_path):
+    conf = {"start": "2025-06-27T00:00:00Z", "end": "2025-09-18T06:00:00Z"}
+    assert receipt_of(run(load("capillary_daily_export"), conf=conf))["events"] == 10
+    lines = gzip.decompress((tmp_path / "event_logs" / "dt=2025-06-27" / "events.jsonl.gz").read_bytes()).splitlines()
+    assert {json.loads(line)["id"] for line in lines} == IDS
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_backfill_writes_the_same_objects_as_the_daily_export(load, api, tmp_path):
+    day = datetime(2025, 9, 13, tzinfo=UTC)
+    daily, backfill = load("capillary_daily_export"), load("capillary_backfill_year")
+    first, second = receipt_of(run(daily, logical_date=day)), receipt_of(run(backfill, logical_date=day))
+    assert first["events"] == 1
+    assert {key: first[key] for key in ("path", "start", "end", "sha256")} == {
+        key: second[key] for key in ("path", "start", "end", "sha256")
+    }
+    assert second["late_events"] == 0
+
+
+def test_the_backfill_is_of_one_year_and_one_run_at_a_time(load):
+    dag = load("capillary_backfill_year")
+    runs = list(days_of(dag))
+    assert len(runs) == 365
+    assert dag.catchup
+    assert dag.max_active_runs == 1
+
+
+def days_of(dag):
+    """The starts of the intervals that the timetable gives between the DAG's start and end."""
+    day = dag.start_date
+    while day <= dag.end_date:
+        yield day
+        day += timedelta(days=1)
+
+
+def test_what_the_backfill_says_it_costs_is_what_its_formula_gives(load):
+    text = load("capillary_backfill_year").doc_md
+    numbers = re.search(
+        r"([\d,]+) records a day, p = (\d+) and\s+k = (\d+) that is (\d+) \+ (\d+) \+ (\d+) = (\d+) requests a day, ([\d,]+)", text
+    )
+    records, page, ties, calibration, pages, rest, a_day, a_year = (int(each.replace(",", "")) for each in numbers.groups())
+    assert pages == -(-records // (page - ties))
+    assert calibration + pages + rest == a_day
+    assert a_day * 365 == a_year
+    assert 5.5 < a_year / 60 / 60 < 6
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_failures_of_an_hour_and_no_object_for_an_hour_without(load, api, tmp_path):
+    dag = load("capillary_export_failures")
+    # 12:49 on the 17th saw a failure, 05:03 on the 18th a success.
+    receipt = receipt_of(run(dag, logical_date=datetime(2025, 9, 17, 13, tzinfo=UTC)))
+    assert (receipt["events"], receipt["failures"]) == (1, 1)
+    assert receipt["path"] == f"file://{tmp_path}/failures/dt=2025-09-17/12.jsonl"
+    receipt = receipt_of(run(dag, logical_date=datetime(2025, 9, 18, 6, tzinfo=UTC)))
+    assert receipt["events"] == 0
+    assert names_in(tmp_path / "failures" / "dt=2025-09-18") == []
+
+
+def test_the_failures_are_every_documented_status_that_is_none():
+    from airflow_provider_capillary.emulator import synthetic_records
+
+    statuses = {record.get("status") or "NO_STATUS" for record in [*documented_records(), *synthetic_records(5000)]} - {"EVENT_SUCCESS"}
+    text = (EXAMPLES / "capillary_export_failures.py").read_text()
+    assert set(re.findall(r'^ +"([A-Z_]+)",$', text, re.MULTILINE)) == statuses
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A copy of the examples in a clone of nothing else, to be run as a script beside another Airflow's settings."""
+    folder = tmp_path / "a clone" / "example_dags"
+    folder.mkdir(parents=True)
+    for path in FILES:
+        (folder / path.name).write_bytes(path.read_bytes())
+    others = tmp_path / "others-airflow"
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(others),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{others}/theirs.db",
+        "AIRFLOW_CONN_CAPILLARY_DEFAULT": '{"conn_type": "capillary", "host": "http://127.0.0.1:9", "login": "x", "password": "theirs"}',
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+    environment.pop("CAPILLARY_EXPORTS", None)
+    return folder, environment, others
+
+
+def test_the_quick_start_prints_path_counts_and_receipt_and_touches_no_other_airflow(script):
+    folder, environment, others = script
+    done = subprocess.run(
+        [sys.executable, str(folder / "capillary_daily_export.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = folder.parent / ".airflow" / "exports" / "event_logs" / "dt=2025-06-27" / "events.jsonl.gz"
+    assert {json.loads(line)["id"] for line in gzip.decompress(path.read_bytes()).splitlines()} == IDS
+    *_, last = done.stdout.partition(f"\nfile://{path}\n")
+    assert re.match(r"\n( +\d+ [A-Z_]+\n){5} +10 event logs\n\n\{", last)
+    receipt = json.loads(last[last.index("{") :])
+    assert (receipt["path"], receipt["events"]) == (f"file://{path}", 10)
+    assert sum(receipt["statuses"].values()) == 10
+    assert names_in(folder.parent / ".airflow") == ["exports"]
+    assert not others.exists()
+    assert "inputRequest" not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_quick_start_fails_with_a_code_where_the_run_does(monkeypatch, capsys):
+    from airflow_provider_capillary.emulator import quickstart
+
+    monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", "set by the quick start")
+    asked = []
+
+    def ended_as_failed(*, run_conf):
+        asked.append(run_conf)
+        return SimpleNamespace(state="failed")
+
+    assert quickstart.run(SimpleNamespace(test=ended_as_failed), task_id="export", start="a", end="b") == 1
+    assert asked == [{"start": "a", "end": "b"}]
+    assert "The run ended as failed" in capsys.readouterr().out

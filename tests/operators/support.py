@@ -1,0 +1,116 @@
+"""Real DAG runs of in-memory DAGs, on both Airflow lines, and what became of them."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import os
+from datetime import UTC, datetime, timedelta
+
+_numbers = itertools.count()
+
+DAY = datetime(2025, 9, 18, tzinfo=UTC)
+"""A logical date of the tests: one documented record lies in the day before, one in it."""
+ALL = {"start": "2025-06-27T00:00:00Z", "end": "2025-09-18T06:00:00Z"}
+"""The interval that holds the ten documented records."""
+
+
+def make_dag(*, schedule=None, **options):
+    """A DAG of no schedule with an id of its own, unless told otherwise."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    defaults = {"dag_id": f"capillary_test_{next(_numbers)}", "start_date": datetime(2025, 1, 1, tzinfo=UTC)}
+    return DAG(schedule=schedule, **(defaults | options))
+
+
+def export_task(destination, **options):
+    """The operator with defaults for what a test does not care about."""
+    from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+
+    return CapillaryEventLogsToObjectStorageOperator(
+        **(
+            {
+                "task_id": "export",
+                "destination": str(destination) if isinstance(destination, os.PathLike) else destination,
+                "retry_delay": timedelta(),
+            }
+            | options
+        )
+    )
+
+
+def daily():
+    """The timetable whose runs have an interval, on either line."""
+    try:
+        from airflow.sdk import CronDataIntervalTimetable
+    except ImportError:
+        from airflow.timetables.interval import CronDataIntervalTimetable
+    return CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
+
+
+def run(dag, *, logical_date=None, conf=None):
+    """One run by ``dag.test()``, each task with its retries, each trigger inline."""
+    _register(dag)
+    date_name = "logical_date" if "logical_date" in inspect.signature(dag.test).parameters else "execution_date"
+    return dag.test(**({date_name: logical_date} if logical_date else {}), run_conf=conf)
+
+
+def _register(dag):
+    """Tell the database of the DAG, which a DAG file's would be told of by the scheduler."""
+    try:
+        from airflow.models.dagbundle import DagBundleModel
+    except ImportError:
+        type(dag).bulk_write_to_db([dag])
+        return
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.merge(DagBundleModel(name="capillary-tests"))
+        session.flush()
+        lazy = LazyDeserializedDAG.from_dag(dag)
+        SerializedDAG.bulk_write_to_db("capillary-tests", None, [lazy], session=session)
+        SerializedDagModel.write_dag(lazy, bundle_name="capillary-tests", session=session)
+
+
+def instances(dag_run, task_id="export"):
+    """The task instances of a run, by map index."""
+    return sorted((ti for ti in dag_run.get_task_instances() if ti.task_id == task_id), key=lambda ti: ti.map_index)
+
+
+def instance(dag_run, task_id="export"):
+    (ti,) = instances(dag_run, task_id)
+    return ti
+
+
+def xcoms(dag_run):
+    """Everything that the tasks of a run left in XCom: key to value; a key of several tasks is an error."""
+    from airflow.utils.session import create_session
+
+    try:
+        from airflow.models.xcom import XComModel
+    except ImportError:
+        from airflow.models.xcom import XCom as XComModel
+    with create_session() as session:
+        rows = (
+            session.query(XComModel.key, XComModel.task_id, XComModel.map_index)
+            .filter_by(dag_id=dag_run.dag_id, run_id=dag_run.run_id)
+            .all()
+        )
+    return {
+        (task_id, map_index, key): dag_run.get_task_instance(task_id, map_index=map_index).xcom_pull(
+            task_ids=task_id, map_indexes=map_index, key=key
+        )
+        for key, task_id, map_index in rows
+    }
+
+
+def receipt_of(dag_run, task_id="export"):
+    """The receipt that the task returned."""
+    return xcoms(dag_run)[task_id, -1, "return_value"]
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())

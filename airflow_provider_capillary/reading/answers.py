@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LATEST", "Answer", "codes_of", "errors_in", "read_answer", "read_json"]
 
-LATEST = 10**14
-"""Milliseconds; the year 5138. A startTime beyond it is no time."""
+LATEST = 6 * 10**13
+"""Milliseconds; the year 3871. A startTime beyond it is no time, and as long before 1970 the calendar still has years."""
 
 TOKEN_CODES = frozenset({401, 498})
 """An older API of Capillary's says these inside the body, with ``"success": "true"`` beside them."""

@@ -1,0 +1,198 @@
+"""A hook against servers on loopback: a clock that only waiting moves, raw servers, and a judge of errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.hooks.capillary import CapillaryHook
+
+CONN = "AIRFLOW_CONN_CAPILLARY_DEFAULT"
+START, END = "2025-09-01T00:00:00Z", "2025-10-01T00:00:00Z"
+BODY_CANARY = "canary-of-a-body"
+PASSWORD = "server123"
+MD5 = "8a16a6b70505eb1f1ff7cdc0cd5559a7"
+BASIC = "c3RvcmUuc2VydmVyOjhhMTZhNmI3MDUwNWViMWYxZmY3Y2RjMGNkNTU1OWE3"
+SECRETS = (PASSWORD, MD5, BASIC, "emulator-secret", "emulator-token", BODY_CANARY, "inputRequest", "customer-0", "@example.invalid")
+
+
+class Clock:
+    """Stands in for ``time`` in the driver: sleeping takes no time and is noted."""
+
+    def __init__(self):
+        self.now, self.slept = 1_000_000.0, []
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return 1_760_000_000.0
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class End:
+    """How a reading ended."""
+
+    ids: list = field(default_factory=list)
+    error: CapillaryError | None = None
+
+
+def hook_of(monkeypatch, connection, **extras):
+    """A hook on this connection, JSON or an emulator."""
+    monkeypatch.setenv(CONN, connection if isinstance(connection, str) else connection.connection_json(**extras))
+    return CapillaryHook()
+
+
+def connection(url, **extras):
+    return json.dumps({"conn_type": "capillary", "host": url, "login": "store.server", "password": MD5, "extra": extras})
+
+
+def read(hook, start=START, end=END, **options):
+    """Read to the end. An exception that is not of this package is a failure of the test."""
+    made = End()
+    try:
+        for record in hook.iter_event_logs(start, end, **options):
+            made.ids.append(record["id"])
+    except CapillaryError as error:
+        made.error = error
+    return made
+
+
+def truth(api, low=1756684800000, high=1759276800000):
+    return Counter(record["id"] for record in api.records if low <= record["startTime"] < high)
+
+
+def check_whole(end, api):
+    assert end.error is None, end.error
+    assert Counter(end.ids) == truth(api)
+
+
+def check_error(error, kind, *, answered=None, request_id=True):
+    """An error of exactly this class, with every field filled, and nothing secret in any of them or in what hangs on it."""
+    assert type(error) is kind, f"{type(error).__name__}: {error}"
+    assert error.problem
+    assert error.asked
+    assert error.answered
+    assert error.cure
+    if answered:
+        assert answered in error.answered
+    assert bool(error.request_id) is request_id
+    check_silent(error)
+
+
+def check_silent(error):
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        shown = f"{error!s} {error!r} {error.__dict__!r}"
+        assert not [secret for secret in SECRETS if secret in shown], shown
+        # What stands behind an error is printed with it, unless it is suppressed.
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+class RawServer:
+    """Calls ``serve(connection, request head, number of the request)`` for each request; false ends the connection."""
+
+    def __init__(self, serve, *, tls=None):
+        self.serve, self.tls = serve, tls
+        self.connections, self.heads, self.errors = 0, [], []
+        self.stopping = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.listener.settimeout(0.05)
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+
+    @property
+    def port(self):
+        return self.listener.getsockname()[1]
+
+    @property
+    def url(self):
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        self.threads[0].start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in list(self.threads):
+            thread.join(5)
+        self.listener.close()
+        assert not self.errors, self.errors
+
+    def _accept(self):
+        while not self.stopping.is_set():
+            try:
+                connection, _ = self.listener.accept()
+            except TimeoutError:
+                continue
+            self.connections += 1
+            thread = threading.Thread(target=self._talk, args=(connection,), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def _talk(self, connection):
+        with contextlib.suppress(OSError), connection:
+            connection.settimeout(0.05)
+            if self.tls:
+                connection.settimeout(5)
+                connection = self.tls.wrap_socket(connection, server_side=True)
+                connection.settimeout(0.05)
+            buffer = b""
+            while not self.stopping.is_set():
+                try:
+                    got = connection.recv(65536)
+                except TimeoutError:
+                    continue
+                if not got:
+                    return
+                buffer += got
+                if buffer.startswith(b"\x16\x03"):  # TLS, to a server that has none
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    return
+                head, end, body = buffer.partition(b"\r\n\r\n")
+                announced = re.search(rb"(?i)content-length: *([0-9]+)", head)
+                if not end or len(body) < int(announced[1] if announced else 0):
+                    continue
+                self.heads.append(buffer)
+                buffer = b""
+                connection.settimeout(5)
+                try:
+                    if not self.serve(connection, self.heads[-1], len(self.heads)):
+                        return
+                except (AssertionError, TypeError, ValueError) as error:
+                    self.errors.append(error)
+                    return
+                connection.settimeout(0.05)
+
+
+def answer(body, *, status="200 OK", headers=(), length=None):
+    """One answer in bytes."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", "X-Cap-RequestID: raw-1", *headers]
+    if length is not False:
+        lines.append(f"Content-Length: {len(body) if length is None else length}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def always(raw):
+    """Serve this answer to everything."""
+
+    def serve(connection, _head, _number):
+        connection.sendall(raw)
+        return True
+
+    return serve
+
+
+EMPTY = {"data": [], "warnings": [], "errors": []}

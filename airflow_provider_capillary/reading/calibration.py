@@ -5,8 +5,9 @@ others: that settles the format, the zone, the precision, and that the filter is
 known and in at most eight where it is not.
 
 **Which readings are ruled out.** An API may floor a date to a unit (a second, a day) and compare exclusively. The window asked for is so
-tight that such a reading would have lost the record, unless the record happens to lie beside a boundary of the unit; so each unit for
-which the answer would also have come about is kept as possible, and the walk asks for as much more at each end as the coarsest of them needs.
+tight that such a reading would have lost the record, unless the record happens to lie beside a boundary of the unit; so each unit
+for which the answer would also have come about is kept as possible, and the walk asks for as much more at each end as the coarsest of
+them needs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import ContinuityError, RequestRefusedError
 from airflow_provider_capillary.reading.dates import DAY, LADDER, MINUTE, SECOND
-from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain
+from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
 from airflow_provider_capillary.reading.order import Order
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ class Wire:
 
     def described(self) -> dict[str, str | int]:
         """For the manifest."""
-        return {"date_format": self.dates.name, "timezone": str(self.dates.zone), "precision_ms": self.unit, "order": str(self.order or "unknown")}
+        return {
+            "date_format": self.dates.name,
+            "timezone": str(self.dates.zone),
+            "precision_ms": self.instant,
+            "order": str(self.order or "unknown"),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +124,33 @@ def calibrate(questions: Questions, formats: Sequence[DateFormat]) -> Steps[Wire
         wire = yield from search.tight(dates)
         if wire is not None:
             return wire
+    error = yield from wrong_zone(questions, search.tried, known, search.order)
+    if error is not None:
+        raise error
     for dates in [dates for dates, said in search.tried.items() if said == NOTHING]:
         # An API that reads a full date only to the day answers a tight window with nothing.
-        wire = yield from search.around(dates, _day_around)
+        wire = yield from search.coarse(dates)
         if wire is not None:
             return wire
-    raise (yield from explain(questions, search.tried, known, search.order))
+    if all(said == REFUSED for said in search.tried.values()):
+        # It may be the limit that is refused, since the first answer.
+        limit = questions.limit
+        yield from questions.undated()
+        if questions.limit < limit:
+            return (yield from calibrate(questions, formats))
+    raise explain(search.tried, known)
 
 
 def _tight_around(dates: DateFormat, instant: int) -> _Around:
     return _Around(dates, dates.down(dates.down(instant) - 1), dates.up(instant + 1))
 
 
-def _second_around(dates: DateFormat, instant: int) -> _Around:
-    whole = dates.down(instant, SECOND)
-    return _Around(dates, dates.down(whole - 1), dates.up(whole + SECOND), SECOND)
+def _unit_around(unit: int) -> Callable[[DateFormat, int], _Around]:
+    def around(dates: DateFormat, instant: int) -> _Around:
+        whole = dates.down(instant, unit)
+        return _Around(dates, dates.down(whole - 1), dates.up(whole + unit), unit)
 
-
-def _day_around(dates: DateFormat, instant: int) -> _Around:
-    whole = dates.down(instant, DAY)
-    return _Around(dates, dates.down(whole - 1), dates.up(whole + DAY), DAY)
+    return around
 
 
 class _Search:
@@ -159,8 +172,17 @@ class _Search:
         """Look with the tightest window that the format can write, then with one of seconds."""
         wire = yield from self.around(dates, _tight_around)
         if wire is None and self.tried[dates] == NOTHING and dates.resolution < SECOND:
-            wire = yield from self.around(dates, _second_around)
+            wire = yield from self.around(dates, _unit_around(SECOND))
         return wire
+
+    def coarse(self, dates: DateFormat) -> Steps[Wire | None]:
+        """Look with windows of a minute, an hour and a day."""
+        for unit in LADDER:
+            if unit > max(SECOND, dates.resolution):
+                wire = yield from self.around(dates, _unit_around(unit))
+                if wire is not None or self.tried[dates] != NOTHING:
+                    return wire
+        return None
 
     def around(self, dates: DateFormat, around_of: Callable[[DateFormat, int], _Around]) -> Steps[Wire | None]:
         """Look around one record; ``None``, with the reason in ``tried``, where it is not found, or others are."""

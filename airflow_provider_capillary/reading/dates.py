@@ -89,7 +89,7 @@ class DateFormat:
     def down(self, instant: int, unit: int = 0) -> int:
         """The latest instant at or before ``instant`` that is whole in ``unit`` and means one instant only.
 
-        Where clocks are set back, an hour of wall-clock time happens twice and the API could read either; a date in that hour is never sent.
+        Where clocks are set back, an hour of wall-clock time happens twice and the API could read either: no date in it is ever sent.
         """
         whole = self._floor(instant, max(unit, self.resolution))
         while self._is_ambiguous(whole):

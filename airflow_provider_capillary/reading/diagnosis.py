@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import CalibrationError, RequestRefusedError
-from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE
+from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.reading.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_capillary.reading.dates import DateFormat
     from airflow_provider_capillary.reading.questions import Questions
     from airflow_provider_capillary.reading.steps import Record, Steps
 
-__all__ = ["NOTHING", "OTHERS", "REFUSED", "explain"]
+__all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "wrong_zone"]
 
 REFUSED = "refused"
 NOTHING = "not answered with the record at that time"
@@ -26,44 +25,69 @@ GRID = 15 * MINUTE
 WIDEST = 15 * HOUR // GRID
 
 
-def explain(questions: Questions, tried: Mapping[DateFormat, str], known: list[Record], order: Order | None) -> Steps[CalibrationError]:
-    """Build the error for a calibration that failed; asks a few more questions where a zone might be the reason."""
-    sample = known[len(known) // 2]["startTime"]
-    asked = "; ".join(f"a window around one known record as {dates.name} ({dates.text(dates.down(sample))})" for dates in tried)
-    answered = "; ".join(f"{dates.name}: {said}" for dates, said in tried.items())
+def wrong_zone(
+    questions: Questions, tried: Mapping[DateFormat, str], known: list[Record], order: Order | None
+) -> Steps[CalibrationError | None]:
+    """The error that names the zone in which the API reads dates, where it is another than the connection says.
+
+    An API that reads dates coarsely shows an offset as well; so the zone is tried before it is named.
+    """
+    first = (min if order is Order.OLDEST_FIRST else max)(known, key=lambda record: record["startTime"])
     for dates, said in tried.items():
-        if said != REFUSED and not dates.carries_zone and dates.resolution <= HOUR:
-            offset = yield from _fitting_offset(questions, dates, known, order)
-            if offset:
-                name = _offset_name(offset + dates.offset(sample))
-                return CalibrationError(
-                    f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
-                    asked=asked,
-                    answered=answered,
-                    cure=f"set the extra `timezone` to `{name}`, or to the name of the zone if its clocks change with the season",
-                )
+        if said == REFUSED or dates.carries_zone or dates.resolution > HOUR:
+            continue
+        offset = yield from _fitting_offset(questions, dates, first, order)
+        if not offset:
+            continue
+        name = _offset_name(offset + dates.offset(first["startTime"]))
+        shifted = DateFormat(dates.name, zone_of(name))
+        if (yield from _finds(questions, shifted, first, shifted.down(first["startTime"] - 1), shifted.up(first["startTime"] + 1))):
+            return CalibrationError(
+                f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
+                asked=_asked(tried, known),
+                answered=_answered(tried),
+                cure=f"set the extra `timezone` to `{name}`, or to the name of the zone if its clocks change with the season",
+            )
+    return None
+
+
+def explain(tried: Mapping[DateFormat, str], known: list[Record]) -> CalibrationError:
+    """The error for a calibration that found no way at all."""
     return CalibrationError(
         "The API does not find its own records by their dates",
-        asked=asked,
-        answered=answered,
-        cure="set the extra `date_format` to what this cluster reads (a strftime string where none of the named formats fits), and `timezone`",
+        asked=_asked(tried, known),
+        answered=_answered(tried),
+        cure="set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`",
     )
 
 
-def _fitting_offset(questions: Questions, dates: DateFormat, known: list[Record], order: Order | None) -> Steps[int]:
+def _asked(tried: Mapping[DateFormat, str], known: list[Record]) -> str:
+    sample = known[len(known) // 2]["startTime"]
+    return "a window around one known record as " + ", as ".join(f"{dates.name} ({dates.text(dates.down(sample))})" for dates in tried)
+
+
+def _answered(tried: Mapping[DateFormat, str]) -> str:
+    return "; ".join(f"{dates.name}: {said}" for dates, said in tried.items())
+
+
+def _finds(questions: Questions, dates: DateFormat, record: Record, low: int, high: int) -> Steps[bool]:
+    answer = yield from questions.window(dates, low, high)
+    return any(each["id"] == record["id"] for each in answer.records)
+
+
+def _fitting_offset(questions: Questions, dates: DateFormat, first: Record, order: Order | None) -> Steps[int]:
     """Milliseconds by which the API's zone is ahead of the one in which ``dates`` writes, 0 where no offset explains its answers.
 
-    Asks for a long window that ends (or begins) ever closer to the record that the API gives first of all, which no cap can crowd out.
+    :param first: the record that the API gives first of all. A long window that ends (or begins) ever closer to it is asked for: no cap
+        can crowd it out.
     """
     newest_first = order is not Order.OLDEST_FIRST
-    first = (max if newest_first else min)(known, key=lambda record: record["startTime"])
     instant: int = first["startTime"]
 
     def finds(step: int) -> Steps[bool]:
         bound = instant + step * GRID
         low, high = (instant - 3 * DAY, bound + 1) if newest_first else (bound - 1, instant + 3 * DAY)
-        answer = yield from questions.window(dates, dates.down(low), dates.up(high))
-        return any(record["id"] == first["id"] for record in answer.records)
+        return (yield from _finds(questions, dates, first, dates.down(low), dates.up(high)))
 
     without, within = (-WIDEST, WIDEST) if newest_first else (WIDEST, -WIDEST)
     try:

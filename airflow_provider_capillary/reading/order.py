@@ -7,6 +7,7 @@ along the walk, so that every rule is written once.
 from __future__ import annotations
 
 from enum import Enum
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class Order(Enum):
 
     def follows(self, records: Sequence[Record]) -> bool:
         """Whether ``records`` are in this order; equal times in any."""
-        places = [self.value * record["startTime"] for record in records]
-        return all(before <= after for before, after in zip(places, places[1:], strict=False))
+        places = (self.value * record["startTime"] for record in records)
+        return all(before <= after for before, after in pairwise(places))
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Order | None:

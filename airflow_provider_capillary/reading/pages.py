@@ -38,14 +38,17 @@ class Page:
 
     @cached_property
     def ids(self) -> frozenset[str]:
+        """The ids of its records."""
         return frozenset(record["id"] for record in self.records)
 
     @property
     def first(self) -> int:
+        """The time of its first record."""
         return int(self.records[0]["startTime"])
 
     @property
     def last(self) -> int:
+        """The time of its last record."""
         return int(self.records[-1]["startTime"])
 
 
@@ -81,7 +84,7 @@ class Pages:
         strays = sum(not first <= record["startTime"] < beyond for record in records)
         if strays:
             raise CalibrationError(
-                f"{strays} of {len(records)} records lie outside of the window that was asked for, beyond the precision that the API showed before",
+                f"{strays} of {len(records)} records lie outside of the window that was asked for, by more than the precision seen before",
                 asked=f"from_date={dates.text(low)} to_date={dates.text(high)}",
                 cure="set the extra `date_format` to what this cluster reads",
             )

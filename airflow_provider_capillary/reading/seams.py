@@ -48,7 +48,7 @@ class Seams:
                 self.missed += 1
 
     def tighter(self, instant: int) -> int | None:
-        """The tightest bound, once, where :meth:`bounds` did not begin with it: an API that reads dates coarsely may include the seam by it."""
+        """The tightest bound, once, where :meth:`bounds` did not begin with it: an API that reads dates coarsely may include the seam."""
         exact = self._is_exact(instant)
         if exact not in self._untried:
             return None

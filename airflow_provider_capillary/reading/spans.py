@@ -1,8 +1,8 @@
 """Whether an empty stretch is empty, or the window too long for the API.
 
 Nothing documents a longest window. An API that has one may refuse what is longer, answer it with nothing, or silently cut it at
-either end; the last three look like a stretch without records. A stretch is believed to be empty where windows of its length are known to be
-answered up to both ends; where none is, one is asked for next to the record that the API gives first of all: beside it lies nothing
+either end; the last three look like a stretch without records. A stretch is believed to be empty where windows of its length are known
+to be answered up to both ends; where none is, one is asked for next to the record that the API gives first of all: beside it lies nothing
 that could crowd it out.
 """
 

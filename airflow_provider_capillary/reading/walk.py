@@ -14,7 +14,8 @@ past it has skipped nothing. What remains to be proved, and how:
 An instant with more records than one answer holds can't be walked past: :class:`~airflow_provider_capillary.errors.TieError`.
 Everything else that does not fit is a :class:`~airflow_provider_capillary.errors.ContinuityError`. Nothing is skipped.
 
-For N records, p of them in an answer and at most k in one instant, an API that is newest first is asked at most ceil(N / (p - k)) + 4 times.
+For N records, p of them in an answer and at most k in one instant, an API that is newest first is asked at most
+ceil(N / (p - k)) + 4 times.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ class Walk:
         following = page
         for bound in self._seams.bounds(page.last):
             following = yield from self._pages.ask(bound, self._beyond)
-            if seam <= following.ids or self._stands_still(following, page):
+            if following.records and self._place(following.first) <= self._place(page.last):
+                # The bound is loose enough: the answer begins at the seam, or nearer.
                 break
         if self._stands_still(following, page) and (tighter := self._seams.tighter(page.last)) is not None:
             nearer = yield from self._pages.ask(tighter, self._beyond)
@@ -329,8 +331,7 @@ class Walk:
     def _gap(self, instant: int, what: str) -> ContinuityError:
         return ContinuityError(
             f"The API's pages do not join at {_written(instant)}: {what}",
-            cure="retry, with a longer `settle` if records of the interval were still arriving; if it stays so, the API's answers cannot be "
-            "read on past their limit",
+            cure="retry, with a longer `settle` if records were still arriving; if it stays so, the API can't be read past its limit",
         )
 
     def _tie(self, crowd: Page) -> TieError:
@@ -339,8 +340,7 @@ class Walk:
             instant=crowd.last,
             count=crowd.count,
             asked=f"limit={self._questions.limit}",
-            cure="raise the extra `page_size` if the API can answer with more at once, set `date_format` to a finer one if it reads one, or "
-            "export event name by event name with `event_name`",
+            cure="raise the extra `page_size` if the API can answer with more at once, or set `date_format` to a finer one that it reads",
         )
 
 

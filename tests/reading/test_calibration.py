@@ -1,0 +1,121 @@
+"""How dates are found out, at what cost, and what is said where none fit."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.errors import CalibrationError
+from airflow_provider_capillary.reading.calibration import Wire, calibrate
+from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
+from airflow_provider_capillary.reading.exchange import Exchange
+from airflow_provider_capillary.reading.questions import Questions
+from reading.driving import BASIC, drive, make_reader, reply
+
+BASE = 1_758_171_830_945
+
+
+def records(count: int = 40, over: int = 90 * DAY) -> list[dict[str, Any]]:
+    rng = random.Random(3)
+    return [{"id": f"r{index}", "startTime": BASE - rng.randrange(over)} for index in range(count)]
+
+
+def calibrated(world: World, formats: tuple[str, ...] = AUTO, zone: str = "UTC") -> tuple[Wire | None, int]:
+    questions = Questions(Exchange(credential=BASIC, per_minute=10**9), limit=1000)
+    steps = calibrate(questions, [DateFormat(name, zone_of(zone)) for name in formats])
+    outcome: Any = None
+    while True:
+        try:
+            step = steps.send(outcome)
+        except StopIteration as stop:
+            return stop.value, world.asked
+        outcome = 0.0 if not hasattr(step, "request") else reply(*world.answer(dict(step.request.params)))
+
+
+@pytest.mark.parametrize("unparsable", ["refuse", "ignore", "empty"])
+@pytest.mark.parametrize("reads", ["epoch_ms", "iso_z", "iso", "datetime", "date"])
+def test_auto_finds_the_format_in_at_most_eight_requests(reads: str, unparsable: str) -> None:
+    """Whatever the API does with the formats that it does not read; two where the format is set."""
+    world = World(records(), date_format=reads, unparsable_date=unparsable)
+    wire, asked = calibrated(world)
+    assert wire is not None
+    assert wire.dates.name == reads
+    assert asked <= 8
+    wire, asked = calibrated(World(records(), date_format=reads, unparsable_date=unparsable), (reads,))
+    assert wire is not None
+    assert asked == 2
+
+
+@pytest.mark.parametrize(("precision", "unit"), [("ms", 1), ("s", SECOND), ("minute", MINUTE), ("hour", HOUR), ("day", DAY)])
+def test_a_window_that_is_widened_shows_the_precision(precision: str, unit: int) -> None:
+    """Dense records show the unit to which an API widens what it is asked for."""
+    dense = [{"id": f"r{index}", "startTime": BASE - index * 400} for index in range(900)]
+    wire, _ = calibrated(World(dense, date_format="epoch_ms", precision=precision))
+    assert wire is not None
+    assert wire.unit <= unit
+    # What it asks for holds the interval, however the API floors and compares.
+    start, end = BASE - 200_000, BASE - 100_001
+    for bound in ("inclusive", "exclusive"):
+        for compared in ("unit", "instant"):
+            world = World(dense, date_format="epoch_ms", precision=precision, coarse_bound=compared, from_bound=bound, to_bound=bound)
+            found, _ = calibrated(world)
+            assert found is not None
+            low, high = found.lower(start), found.upper(end)
+            _, answer = world.answer({"from_date": str(low), "to_date": str(high), "limit": "1000"})
+            held = {record["id"] for record in answer["data"]}
+            assert held >= {record["id"] for record in dense if start <= record["startTime"] < end}
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("+05:30", "+05:30"), ("-08:00", "-08:00"), ("Asia/Kathmandu", "+05:45"), ("+00:30", "+00:30")]
+)
+def test_a_wrong_zone_is_named(zone: str, offset: str, order: str) -> None:
+    """The error says which offset would fit; with it set, the reading succeeds."""
+    world = World(records(), date_format="iso", timezone=zone, order=order)
+    run = drive(make_reader(), world, BASE - DAY, BASE)
+    assert isinstance(run.error, CalibrationError)
+    assert f"`{offset}`" in str(run.error.cure)
+    assert drive(make_reader(timezone=offset), world, BASE - DAY, BASE + 1).error is None
+
+
+def test_a_date_that_carries_its_zone_needs_no_setting() -> None:
+    """The zone of the API does not matter to epoch milliseconds."""
+    world = World(records(), date_format=("iso", "epoch_ms"), timezone="Asia/Kolkata")
+    run = drive(make_reader(), world, BASE - 30 * DAY, BASE + 1)
+    assert run.error is None
+    assert run.ids
+
+
+def test_a_strftime_format_is_used() -> None:
+    """For a cluster that reads none of the named formats."""
+    world = World(records(), date_format="%d/%m/%Y %H:%M:%S")
+    run = drive(make_reader(date_format="%d/%m/%Y %H:%M:%S"), world, BASE - 30 * DAY, BASE + 1)
+    assert run.error is None
+    assert run.ids
+
+
+def test_the_error_says_what_was_tried_and_holds_no_record() -> None:
+    """Formats with what came of each, and the cure."""
+    world = World([record | {"inputRequest": "canary"} for record in records()], date_format="%m-%d-%Y")
+    error = drive(make_reader(), world, BASE - DAY, BASE).error
+    assert isinstance(error, CalibrationError)
+    for name in AUTO:
+        assert f"{name}: refused" in str(error)
+    assert "date_format" in str(error.cure)
+    assert "canary" not in str(error)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+def test_nothing_is_lost_in_the_hour_that_happens_twice(zone: str) -> None:
+    """Where clocks are set back, a date without an offset means two instants; none in that hour is sent."""
+    turn = {"Europe/Berlin": 1_761_440_400_000, "America/New_York": 1_762_063_200_000, "Australia/Lord_Howe": 1_743_865_200_000}[zone]
+    held = [{"id": f"r{index}", "startTime": turn + index * 300_000 + 37_123} for index in range(-60, 60)]
+    world = World(held, date_format="iso", timezone=zone, limit_cap=40)
+    for start in range(turn - 3 * 3_600_000, turn + 3 * 3_600_000, 700_000):
+        run = drive(make_reader(timezone=zone), world, start, start + 3_600_000)
+        assert run.error is None
+        assert sorted(run.ids) == sorted(record["id"] for record in held if start <= record["startTime"] < start + 3_600_000)

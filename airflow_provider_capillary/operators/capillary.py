@@ -176,7 +176,7 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
         from airflow_provider_capillary.export.formats import format_of, require_format
         from airflow_provider_capillary.export.interval import resolve_interval
 
-        # A task object may be run twice in one process, as by dag.test(); each run has a hook of its own.
+        # A task object may be executed twice in one process, as in a user's tests; each time has a hook of its own.
         self.__dict__.pop("hook", None)
         check_arguments(self, rendered=True)
         require_format(format_of(self.destination))

@@ -76,7 +76,7 @@ class Wire:
         """For the manifest."""
         return {
             "date_format": self.dates.name,
-            "timezone": str(self.dates.zone),
+            "timezone": getattr(self.dates.zone, "name", str(self.dates.zone)),
             "precision_ms": self.instant,
             "order": str(self.order or "unknown"),
         }

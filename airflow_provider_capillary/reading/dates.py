@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 __all__ = ["AUTO", "DAY", "FORMATS", "HOUR", "LADDER", "MINUTE", "SECOND", "DateFormat", "zone_of"]
 
@@ -37,11 +36,16 @@ _QUARTER = 15 * MINUTE
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone called ``name``: an IANA name, or an offset such as ``+05:30``."""
+    """The zone called ``name``: an IANA name, or an offset such as ``+05:30``.
+
+    From pendulum, as in Airflow itself: it brings the zones along, where a slim container image has none.
+    """
+    import pendulum
+
     if offset := re.fullmatch(r"([+-])(\d\d):?(\d\d)", name):
-        sign = -1 if offset[1] == "-" else 1
-        return timezone(sign * timedelta(hours=int(offset[2]), minutes=int(offset[3])))
-    return ZoneInfo(name)
+        seconds = 3600 * int(offset[2]) + 60 * int(offset[3])
+        return pendulum.timezone(-seconds if offset[1] == "-" else seconds)
+    return pendulum.timezone(name)
 
 
 def _resolution_of(pattern: str) -> int:

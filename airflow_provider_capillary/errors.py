@@ -12,6 +12,7 @@
     │   ├── PermissionDeniedError     403: widen what the credential may read
     │   ├── NotFoundError             404: correct the host
     │   ├── RequestRefusedError       any other 4xx, and every redirect: nothing a retry cures
+    │   │   └── ParametersRefusedError    400, 413, 414, 422: the limit, the dates or the span
     │   ├── ThrottledError            429 for longer than this client waits: come back later
     │   ├── ServerError               5xx and 461 after every retry
     │   ├── TransportError            no answer: DNS, TLS, refused, reset, timeout
@@ -40,6 +41,7 @@ __all__ = [
     "IntervalError",
     "MalformedAnswerError",
     "NotFoundError",
+    "ParametersRefusedError",
     "PermissionDeniedError",
     "PublishError",
     "ReadingStoppedError",
@@ -137,6 +139,10 @@ class NotFoundError(RequestError):
 
 class RequestRefusedError(RequestError):
     """The API refused the request (any other 4xx) or sent a redirect, which is never followed."""
+
+
+class ParametersRefusedError(RequestRefusedError):
+    """The API refuses what it was asked for (400, 413, 414, 422): another limit, other dates or a shorter span may be accepted."""
 
 
 class ThrottledError(RequestError):

@@ -20,7 +20,6 @@ from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_f
 from airflow_provider_capillary.hooks.settings import Settings
 from airflow_provider_capillary.reading.answers import LATEST
 from airflow_provider_capillary.reading.instants import parse_instant, to_millis
-from airflow_provider_capillary.reading.retries import redirect_of
 from airflow_provider_capillary.reading.statuses import status_of
 from airflow_provider_capillary.reading.steps import Conceal, Found, Now, Send, Wait
 
@@ -272,8 +271,6 @@ class CapillaryHook(BaseHook):
     def _answer(self, step: Send) -> Reply | NoReply:
         outcome = self._session.send(step)
         self._check_stopped()
-        if (redirect := redirect_of(outcome, str(step.request))) is not None:
-            raise redirect
         return outcome
 
     def _wait(self, step: Wait, progress: Progress | None) -> None:

@@ -104,8 +104,8 @@ class _Session(requests.Session):
             "proxies": settings.proxies,
         }
 
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        return super().request(method, url, *args, **{**self._defaults, **kwargs})
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        return super().request(*args, **{**self._defaults, **kwargs})
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is returned, not followed. Nor is its body read beforehand, whatever its size, or its address parsed."""

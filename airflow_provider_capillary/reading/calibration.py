@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import ContinuityError, RequestRefusedError
+from airflow_provider_capillary.errors import ContinuityError, ParametersRefusedError
 from airflow_provider_capillary.reading.dates import DAY, LADDER, MINUTE, SECOND
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
 from airflow_provider_capillary.reading.order import Order
@@ -192,7 +192,7 @@ class _Search:
             return None
         try:
             answer = yield from self._questions.window(dates, around.low, around.high)
-        except RequestRefusedError:
+        except ParametersRefusedError:
             self.tried[dates] = REFUSED
             return None
         unit = _unit_of(answer, around)
@@ -239,7 +239,7 @@ class _Search:
         beside = _Around(dates, dates.down(instant - 3 * DAY), dates.up(instant - 2 * DAY))
         try:
             answer = yield from self._questions.window(dates, beside.low, beside.high)
-        except RequestRefusedError:
+        except ParametersRefusedError:
             return False
         return all(beside.holds(record["startTime"], DAY) for record in answer.records)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import CalibrationError, RequestRefusedError
+from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
 from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.reading.order import Order
 
@@ -99,7 +99,7 @@ def _fitting_offset(questions: Questions, dates: DateFormat, first: Record, orde
                 within = middle
             else:
                 without = middle
-    except RequestRefusedError:
+    except ParametersRefusedError:
         return 0
     return within * GRID
 

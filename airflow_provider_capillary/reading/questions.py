@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import RequestRefusedError
+from airflow_provider_capillary.errors import ParametersRefusedError
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.answers import Answer
@@ -21,7 +21,7 @@ SMALLER_LIMITS = (500, 200, 100, 50, 20, 10, 5, 2)
 class WindowRefusedError(Exception):
     """The API refuses a window, though it accepts the limit: the window is too long, or its dates are."""
 
-    def __init__(self, refusal: RequestRefusedError) -> None:
+    def __init__(self, refusal: ParametersRefusedError) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
 
@@ -49,20 +49,30 @@ class Questions:
     def undated(self) -> Steps[Answer]:
         """Ask without dates, lowering the limit until it is accepted.
 
-        :raises RequestRefusedError: where every limit is refused.
+        :raises ParametersRefusedError: where every limit is refused.
         """
-        smaller = [limit for limit in SMALLER_LIMITS if limit < self.limit]
-        while True:
+        try:
+            return (yield from self._undated({"limit": str(self.limit)}))
+        except ParametersRefusedError as error:
+            refusal = error
+            # Without a limit, which is documented to mean ten, it shows whether it is the limit that is refused.
+            yield from self._undated({})
+            self.capacity = 0
+        for smaller in [limit for limit in SMALLER_LIMITS if limit < self.limit]:
             try:
-                answer = yield from self.exchange.logs({"limit": str(self.limit)})
-            except RequestRefusedError:
-                if not smaller:
-                    raise
-                self.limit, self.capacity = smaller.pop(0), 0
+                answer = yield from self._undated({"limit": str(smaller)})
+            except ParametersRefusedError as error:
+                refusal = error
                 continue
-            self.capacity = max(self.capacity, len(answer))
-            self.undated_records = answer.records
+            self.limit = smaller
             return answer
+        raise refusal
+
+    def _undated(self, params: dict[str, str]) -> Steps[Answer]:
+        answer = yield from self.exchange.logs(params)
+        self.capacity = max(self.capacity, len(answer))
+        self.undated_records = answer.records
+        return answer
 
     def window(self, dates: DateFormat, low: int, high: int, *, event_name: str | None = None) -> Steps[Answer]:
         """Ask for ``[low, high]``, both as :meth:`DateFormat.down` or :meth:`DateFormat.up` return them."""
@@ -81,12 +91,12 @@ class Questions:
         """:meth:`window`, for an API that may come to refuse the limit half way.
 
         :raises WindowRefusedError: where it is the window that is refused, not the limit.
-        :raises RequestRefusedError: where nothing is accepted any more.
+        :raises ParametersRefusedError: where nothing is accepted any more.
         """
         while True:
             try:
                 return (yield from self.window(dates, low, high, event_name=event_name))
-            except RequestRefusedError as refusal:
+            except ParametersRefusedError as refusal:
                 limit = self.limit
                 yield from self.undated()
                 if self.limit == limit:

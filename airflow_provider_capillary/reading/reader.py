@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import CalibrationError, RequestRefusedError
+from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
 from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.dates import AUTO, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.reading.order import Order
@@ -79,7 +79,7 @@ class Reader:
             first, last = dates.down(start), dates.up(end)
             try:
                 answer = yield from self._questions.window(dates, first, last)
-            except RequestRefusedError:
+            except ParametersRefusedError:
                 if dates is self._formats[-1]:
                     raise
                 continue

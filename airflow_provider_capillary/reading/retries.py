@@ -16,6 +16,7 @@ from airflow_provider_capillary.errors import (
     AuthenticationError,
     MalformedAnswerError,
     NotFoundError,
+    ParametersRefusedError,
     PermissionDeniedError,
     RequestError,
     RequestRefusedError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
-__all__ = ["RetryPlan", "failure_of", "printable", "redirect_of", "request_id", "retry_after"]
+__all__ = ["RetryPlan", "failure_of", "printable", "request_id", "retry_after"]
 
 MAX_RETRY_AFTER = 60.0
 """Limits are per minute, so no honest Retry-After is longer; a longer one is cut to this."""
@@ -98,13 +99,6 @@ def _epoch(date: str) -> float:
     return (then if then.tzinfo is not None else then.replace(tzinfo=UTC)).timestamp()
 
 
-def redirect_of(outcome: Reply | NoReply, asked: str) -> RequestError | None:
-    """The error that a redirect is, whatever was asked: no other question is worth asking, so the driver raises it by itself."""
-    if isinstance(outcome, Reply) and 300 <= outcome.status < 400:  # noqa: PLR2004  # redirects
-        return failure_of(outcome, asked, "")
-    return None
-
-
 def failure_of(outcome: Reply | NoReply, asked: str, credential: str) -> RequestError | None:
     """The error that an outcome is, or ``None`` for a 200 whose body is still to be read.
 
@@ -164,6 +158,11 @@ _REDIRECT: Final[_Meaning] = (
 _REFUSED: Final[_Meaning] = (
     RequestRefusedError,
     "The API refuses this request",
+    "check that the connection's host is the API; if it is, give the request id to Capillary's support",
+)
+_PARAMETERS: Final[_Meaning] = (
+    ParametersRefusedError,
+    "The API refuses the parameters of this request",
     "check the extras `date_format` and `page_size`, and `event_name`",
 )
 _FAILED: Final[_Meaning] = (ServerError, "The API fails", "try again later; if it stays so, give the request id to Capillary's support")
@@ -181,5 +180,7 @@ def _meaning_of(status: int, credential: str) -> _Meaning:
             f"The API does not accept the credential, {credential}",
             _CREDENTIAL_CURE,
         )
+    if status in (400, 413, 414, 422):
+        return _PARAMETERS
     by_class = {2: _NO_LOGS, 3: _REDIRECT, 4: _REFUSED}
     return _KNOWN.get(status) or by_class.get(status // 100, _FAILED)

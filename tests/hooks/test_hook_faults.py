@@ -13,6 +13,7 @@ from airflow_provider_capillary.errors import (
     AuthenticationError,
     MalformedAnswerError,
     NotFoundError,
+    ParametersRefusedError,
     PermissionDeniedError,
     RequestRefusedError,
     ServerError,
@@ -116,7 +117,8 @@ def test_a_refused_question_is_never_asked_again(monkeypatch, clock, length, ste
     assert len(set(asked)) == len(asked), "each of the questions was another: a smaller limit, another format"
     assert clock.slept == []
     if step == "first request":
-        check_error(end.error, RequestRefusedError, answered="HTTP 400")
+        check_error(end.error, ParametersRefusedError, answered="HTTP 400")
+        assert [seen.params for seen in api.requests] == [{"limit": "1000"}, {}], "with the limit, and once without"
 
 
 @pytest.mark.parametrize("fault", PASSING)

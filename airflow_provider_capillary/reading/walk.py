@@ -130,7 +130,11 @@ class Walk:
             return page
         # Refused, the window may have been too long. Empty, it is asked for twice: nothing else here rests on a single answer.
         self._beyond = self._far
-        return (yield from self._pages.ask(self._near, self._far))
+        page = yield from self._pages.ask(self._near, self._far)
+        if not page.records and page.count > 1 and page.count >= self._questions.capacity:
+            # Full of records from beyond, it may have left out those of the interval.
+            raise self._tie_at(self._far, page.count)
+        return page
 
     def _next_page(self, page: Page) -> Steps[Page]:
         """The page that overlaps ``page`` by its last instant and goes past it, or that has nothing new."""
@@ -231,13 +235,15 @@ class Walk:
         edge = self._start if newest_first else self._end - 1
         if self._place(bound) >= self._place(edge):
             return
+        # From the widest window to the narrowest: which of them leaves the next instant out depends on how bounds are read.
         tight = dates.down(self._start, self._instant) if newest_first else dates.up(self._end, self._instant)
+        inner = dates.down(bound - 1) if newest_first else dates.up(bound + 1)
         first, last = sorted((bound, edge))
         known = {record["id"] for record in page.records if first < record["startTime"] < last}
-        for far in (self._far, tight):
-            again = yield from self._pages.ask(bound, far)
-            reached = (record for record in again.records if self._place(record["startTime"]) <= self._place(page.last))
-            if any(record["id"] not in self._known for record in reached):
+        for near, far in ((bound, self._far), (bound, tight), (inner, tight)):
+            again = yield from self._pages.ask(near, far)
+            inside = (record for record in again.records if self._place(record["startTime"]) <= self._place(edge))
+            if any(record["id"] not in self._known for record in inside):
                 raise self._gap(edge, "a second look at the end of the last page found a record that was not in it")
             if again.count < self._questions.capacity and known <= again.ids:
                 return
@@ -335,10 +341,13 @@ class Walk:
         )
 
     def _tie(self, crowd: Page) -> TieError:
+        return self._tie_at(crowd.last, crowd.count)
+
+    def _tie_at(self, instant: int, count: int) -> TieError:
         return TieError(
-            f"The instant {_written(crowd.last)} holds {crowd.count} records or more, as many as the API answers at once",
-            instant=crowd.last,
-            count=crowd.count,
+            f"The instant {_written(instant)} holds {count} records or more, as many as the API answers at once",
+            instant=instant,
+            count=count,
             asked=f"limit={self._questions.limit}",
             cure="raise the extra `page_size` if the API can answer with more at once, or set `date_format` to a finer one that it reads",
         )

@@ -145,12 +145,14 @@ class Walk:
             if following.records and self._place(following.first) <= self._place(page.last):
                 # The bound is loose enough: the answer begins at the seam, or nearer.
                 break
-        if self._stands_still(following, page) and (tighter := self._seams.tighter(page.last)) is not None:
+        stands_still = self._stands_still(following, page)
+        if stands_still and (tighter := self._seams.tighter(page.last)) is not None:
             nearer = yield from self._pages.ask(tighter, self._beyond)
             if seam <= nearer.ids:
                 following = nearer
                 self._seams.keep_tighter(page.last)
-        if self._stands_still(following, page):
+            stands_still = not nearer.ids <= following.ids or self._stands_still(following, page)
+        if stands_still:
             following = yield from self._pass_crowd(following, page)
         if not seam <= following.ids:
             raise self._gap(page.last, "the records with which one page ended are not all in the next")
@@ -239,7 +241,7 @@ class Walk:
         tight = dates.down(self._start, self._instant) if newest_first else dates.up(self._end, self._instant)
         inner = dates.down(bound - 1) if newest_first else dates.up(bound + 1)
         first, last = sorted((bound, edge))
-        known = {record["id"] for record in page.records if first < record["startTime"] < last}
+        known = {record["id"] for record in page.records if first < record["startTime"] < last or record["startTime"] == page.last}
         for near, far in ((bound, self._far), (bound, tight), (inner, tight)):
             again = yield from self._pages.ask(near, far)
             inside = (record for record in again.records if self._place(record["startTime"]) <= self._place(edge))

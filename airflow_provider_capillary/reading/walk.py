@@ -220,16 +220,17 @@ class Walk:
         return count
 
     def _compare(self, page: Page, again: Page, bound: int, *, first: bool) -> None:
-        for record in again.records:
-            # Nearer than the first record of all, new ones may have arrived since; if they fill the answer, it may be cut.
-            arrived = first and again.count < self._questions.capacity and self._place(record["startTime"]) < self._place(page.first)
-            if record["id"] not in self._known and not arrived:
-                raise self._gap(record["startTime"], "a second look at a page found a record in its midst that was not in it")
         missing = [record["startTime"] for record in page.records if self._is_clear_of(record, bound) and record["id"] not in again.ids]
         if missing:
             if not again.records or min(map(self._place, missing)) < self._place(again.last):
                 raise self._gap(missing[0], "a second look at a page no longer finds a record that was in it")
             self._questions.has_shrunk(again.count)
+        for record in again.records:
+            # Nearer than the first record of all, new ones may have arrived since; in an answer that may be cut they are no news.
+            uncut = first and not missing and again.count < self._questions.capacity
+            arrived = uncut and self._place(record["startTime"]) < self._place(page.first)
+            if record["id"] not in self._known and not arrived:
+                raise self._gap(record["startTime"], "a second look at a page found a record in its midst that was not in it")
 
     def _look_at_end(self, page: Page, bound: int) -> Steps[None]:
         """Look again at what lies between ``bound`` and the interval's far end, where the page's last instant reaches into the interval."""

@@ -70,6 +70,9 @@ class Pages:
         :raises ContinuityError: where the answer is out of order.
         """
         low, high = (far, near) if self._order is Order.NEWEST_FIRST else (near, far)
+        if low > high:
+            # Beyond the end of the walk; some APIs refuse a window that ends before it begins.
+            return Page(near=near, far=far, count=0, records=[])
         answer = yield from self._questions.steady_window(self._wire.dates, low, high, event_name=self._event_name)
         self._reject_strays(answer.records, low, high)
         self._reject_disorder(answer.records)

@@ -87,6 +87,13 @@ class Walk:
         :raises CompletenessError: where it can't be proved that nothing is missing.
         """
         page = yield from self._first_page()
+        try:
+            yield from self._go_on(page)
+        except WindowRefusedError as error:
+            # What is refused now is no longer than what was accepted before, and to start again would hand records on twice.
+            raise error.refusal from error
+
+    def _go_on(self, page: Page) -> Steps[None]:
         if not page.records:
             length = abs(self._near - self._far)
             yield from self._believe_ends(near=length, far=length)

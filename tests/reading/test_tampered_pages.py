@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_capillary.emulator.world import World
-from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, TieError
+from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, ParametersRefusedError, TieError
 from reading.driving import drive, make_reader, truth
 
 if TYPE_CHECKING:
@@ -115,3 +115,20 @@ def test_a_late_record_in_a_second_that_is_read_twice_is_noticed() -> None:
         # Where the walk had passed by, nothing can be seen; where it had not, the record is simply there.
         assert noticed or run.error is None
         assert run.error is not None or set(run.ids) >= {record["id"] for record in records}
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("number", range(1, 24))
+def test_a_window_that_is_refused_once_hands_nothing_on_twice(number: int, order: str) -> None:
+    """A 400 that comes from nowhere: all of it, each once, or an error."""
+
+    class Refusing(World):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            return (400, {}) if self.asked == number else (status, envelope)
+
+    world = Refusing(RECORDS, date_format="epoch_ms", limit_cap=100, order=order)
+    run = drive(make_reader(), world, BASE, BASE + DAY)
+    assert len(set(run.ids)) == len(run.ids)
+    refused = isinstance(run.error, (ParametersRefusedError, CalibrationError))
+    assert refused or sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))

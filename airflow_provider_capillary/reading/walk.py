@@ -148,7 +148,9 @@ class Walk:
         seam = {name for name, instant in self._known.items() if instant == page.last}
         following = page
         for bound in self._seams.bounds(page.last):
-            following = yield from self._pages.ask(bound, self._beyond)
+            # No nearer than where the walk began: what lies there was never asked for.
+            near = max(bound, self._near, key=self._place)
+            following = yield from self._pages.ask(near, self._beyond)
             if following.records and self._place(following.first) <= self._place(page.last):
                 # The bound is loose enough: the answer begins at the seam, or nearer.
                 break

@@ -23,7 +23,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from airflow_provider_capillary.errors import CapillaryError, ContinuityError
+from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, TieError
 from airflow_provider_capillary.hooks.driving_async import CapillaryAsyncHook
 from airflow_provider_capillary.reading.dates import HOUR
 from airflow_provider_capillary.reading.news import Hunt, Sighting
@@ -236,14 +236,20 @@ def _groups(waiters: list[_Waiter]) -> list[list[_Waiter]]:
 
 
 async def _look(hook: CapillaryAsyncHook, hunts: list[Hunt]) -> list[Hunt]:
-    for again in range(RIGHT_AGAIN, -1, -1):
+    again = 0
+    while True:
         try:
             return await _look_once(hook, hunts)
-        except ContinuityError:
-            if not again:
+        except (CalibrationError, TieError):
+            # What was learnt of a quiet API, when the watch began, may be too little for a burst.
+            if again:
                 raise
-            await asyncio.sleep(SHORTEST)
-    raise AssertionError  # the last turn returns or raises
+            hook.recalibrate()
+        except ContinuityError:
+            if again == RIGHT_AGAIN:
+                raise
+        again += 1
+        await asyncio.sleep(SHORTEST)
 
 
 async def _look_once(hook: CapillaryAsyncHook, hunts: list[Hunt]) -> list[Hunt]:

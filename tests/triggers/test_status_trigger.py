@@ -217,6 +217,20 @@ def test_a_connection_that_is_mended_is_looked_up_anew(api_of, monkeypatch):
     assert asyncio.run(run())["ids"] == ["a"]
 
 
+def test_a_burst_after_a_quiet_start_is_found(api_of):
+    api = api_of()
+
+    async def run():
+        async with waiting(trigger(min_count=30)) as (task,):
+            await until(lambda: len(api.requests) >= 4)
+            instant = now()
+            for number in range(30):
+                api.add(failure(instant=instant + number))
+            return events.hunt_of(await task).result()
+
+    assert asyncio.run(run())["count"] == 30
+
+
 @pytest.mark.parametrize(
     ("event", "says"),
     [

@@ -6,7 +6,7 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, object]:
-    """Name, connection type with its form, hooks and operators, as ``provider_info.schema.json`` of Airflow asks for.
+    """Name, connection type with its form, hooks, operators, sensor and trigger, as ``provider_info.schema.json`` of Airflow asks for.
 
     ``package-name`` has to equal the distribution's name: where it does not, every ``airflow`` command fails.
     """
@@ -23,6 +23,8 @@ def get_provider_info() -> dict[str, object]:
         "integrations": [{"integration-name": integration, "tags": ["service"]}],
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.hooks.capillary"]}],
         "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.operators.capillary"]}],
+        "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.sensors.capillary"]}],
+        "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.triggers.capillary"]}],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

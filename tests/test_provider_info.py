@@ -50,12 +50,14 @@ def test_the_entry_point_gives_it():
 
 
 def test_it_names_only_modules_that_exist():
-    modules = [module for kind in ("hooks", "operators") for entry in INFO[kind] for module in entry["python-modules"]]
+    modules = [
+        module for kind in ("hooks", "operators", "sensors", "triggers") for entry in INFO[kind] for module in entry["python-modules"]
+    ]
     assert modules
     for module in [*modules, CONNECTION["hook-class-name"].rpartition(".")[0]]:
         assert importlib.util.find_spec(module), module
     names = {entry["integration-name"] for entry in INFO["integrations"]}
-    assert {entry["integration-name"] for kind in ("hooks", "operators") for entry in INFO[kind]} == names
+    assert {entry["integration-name"] for kind in ("hooks", "operators", "sensors", "triggers") for entry in INFO[kind]} == names
 
 
 def test_every_extra_is_a_setting_and_every_setting_a_field_of_the_form():

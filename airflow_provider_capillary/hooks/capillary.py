@@ -149,6 +149,10 @@ class CapillaryHook(BaseHook):
         age = max(0.0, time.time() - newest / 1000)
         return True, f"Connected. Saw {len(records)} event logs; the newest of them is {_in_words(age)} old."
 
+    def recalibrate(self) -> None:
+        """With the next reading, find out anew how the API reads dates and how much it answers at once."""
+        self.__dict__.pop("_reader", None)
+
     def stop(self) -> None:
         """End a reading that is under way, from a signal handler or another thread: it raises ``ReadingStoppedError``."""
         self._stopped = True

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from operators.support import names_in, receipt_of, run
+from operators.support import names_in, receipt_of, run, xcoms
 
 from airflow_provider_capillary.emulator import Emulator, documented_records
 
@@ -44,8 +44,13 @@ def api(monkeypatch):
         yield running
 
 
-def test_there_are_three():
-    assert [path.stem for path in FILES] == ["capillary_backfill_year", "capillary_daily_export", "capillary_export_failures"]
+def test_there_are_four():
+    assert [path.stem for path in FILES] == [
+        "capillary_backfill_year",
+        "capillary_daily_export",
+        "capillary_export_failures",
+        "capillary_wait_for_failures",
+    ]
 
 
 @pytest.mark.usefixtures("airflow_db")
@@ -115,11 +120,24 @@ def test_the_failures_of_an_hour_and_no_object_for_an_hour_without(load, api, tm
     assert names_in(tmp_path / "failures" / "dt=2025-09-18") == []
 
 
-def test_the_failures_are_every_documented_status_that_is_none():
+@pytest.mark.usefixtures("airflow_db")
+def test_what_woke_the_sensor_is_exported_and_read(load, api, tmp_path):
+    failures = {record["id"] for record in documented_records() if record.get("status") != "EVENT_SUCCESS"}
+    dag_run = run(load("capillary_wait_for_failures"), conf={"since": "2025-06-27T00:00:00Z"})
+    assert dag_run.state == "success"
+    left = xcoms(dag_run)
+    assert left["wait", -1, "return_value"]["count"] == left["export", -1, "return_value"]["events"] == len(failures) > 1
+    (path,) = (tmp_path / "new_failures").glob("[!_]*")
+    assert {json.loads(line)["id"] for line in path.read_text().splitlines()} == failures
+    assert sum(left["look_into", -1, "return_value"].values()) == len(failures)
+
+
+@pytest.mark.parametrize("name", ["capillary_export_failures", "capillary_wait_for_failures"])
+def test_the_failures_are_every_documented_status_that_is_none(name):
     from airflow_provider_capillary.emulator import synthetic_records
 
     statuses = {record.get("status") or "NO_STATUS" for record in [*documented_records(), *synthetic_records(5000)]} - {"EVENT_SUCCESS"}
-    text = (EXAMPLES / "capillary_export_failures.py").read_text()
+    text = (EXAMPLES / f"{name}.py").read_text()
     assert set(re.findall(r'^ +"([A-Z_]+)",$', text, re.MULTILINE)) == statuses
 
 

@@ -1,0 +1,292 @@
+"""A task that waits until the API shows event logs of some statuses."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+
+from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ConfigurationError, ReadingStoppedError, TieError
+from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_capillary.hooks.capillary import CapillaryHook
+    from airflow_provider_capillary.reading.news import Hunt, Wanted
+
+__all__ = ["CapillaryEventStatusSensor"]
+
+
+class CapillaryEventStatusSensor(BaseSensorOperator):
+    """Wait until the API shows ``min_count`` new event logs of some statuses; the answer is the same in each mode.
+
+    .. code-block:: python
+
+        wait = CapillaryEventStatusSensor(task_id="wait", deferrable=True, timeout=timedelta(hours=23))
+        CapillaryEventLogsToObjectStorageOperator(
+            task_id="export",
+            start="{{ ti.xcom_pull(task_ids='wait')['start'] }}",
+            end="{{ ti.xcom_pull(task_ids='wait')['end'] }}",
+            ...,
+        )
+
+    **New** is what no earlier run of this task (dag, task, map index) has reported. The run of 12:00 finds a failure of 11:58 and
+    succeeds. The run of 13:00 does not find it again; it finds one of 11:57 that became visible at 12:02, and one of 12:00:30, when no
+    run was waiting. A record that becomes visible within five minutes of the instant that it bears is reported once; a later one may be
+    missed.
+
+    - *No earlier report*: from the start of the run's interval where that is not empty, else from the moment the run was created.
+    - *Earlier* is what Airflow takes for it: by logical date, among runs without one by when they were to run. A run that is cleared, and
+      a retry, begin where they first began and see again what they saw. Runs without a logical date have earlier ones on Airflow 3.3 and
+      later; from 3.0 to 3.2, each begins at the moment it was created.
+    - *Runs that wait at the same time* go on from the same report, so both may report the same failure; ``max_active_runs=1`` prevents
+      that.
+    - *Mapped tasks* each have a past of their own, by their map index; keep the order of what is mapped.
+    - With ``since``, none of that applies: everything from there on is new to each run.
+
+    A run that ends without a report (a timeout, a failure) leaves none, so the next one goes on from the one before.
+
+    ``mode``, ``poke_interval``, ``timeout``, ``soft_fail``, ``exponential_backoff`` and ``max_wait`` are those of every sensor. Deferred,
+    it looks once itself and then waits in the triggerer, where all that wait on one connection share their looks. An API that is down or
+    throttles is waited out, as far as ``timeout`` goes; what no waiting cures fails the task at once, with the cure. The timeout of a
+    deferred sensor counts from its first try (before Airflow 3.3, from the try that defers). In ``reschedule`` mode before 3.3, each poke
+    reads anew from where the run began.
+
+    :param statuses: a list, where ``NO_STATUS`` stands for a record without one; templated; ``None`` for every failure, that is anything
+        but ``EVENT_SUCCESS``.
+    :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
+    :param since: an aware datetime or ISO text with an offset; templated; ``None`` and ``""`` leave it out.
+    :param min_count: how many new records are enough.
+    :param capillary_conn_id: the connection of the API; templated.
+    :param deferrable: wait in the triggerer; by default as ``[operators] default_deferrable`` says.
+    :return: ``count, statuses, event_names, ids`` (the newest 100), ``first_start_time, last_start_time, since, watermark, start, end``.
+        All that was found lies in ``[start, end)``, and in the longer ``[since, watermark)``; both are ISO text with an offset, for the
+        export operator.
+    :raises ConfigurationError: an argument is wrong; as soon as it is known.
+    """
+
+    template_fields: Sequence[str] = ("statuses", "event_name", "since", "capillary_conn_id")
+    ui_color = "#f6e7d8"
+
+    def __init__(
+        self,
+        *,
+        statuses: Collection[str] | None = None,
+        event_name: str | None = None,
+        since: datetime | str | None = None,
+        min_count: int = 1,
+        capillary_conn_id: str = "capillary_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.statuses = statuses
+        self.event_name = event_name
+        self.since = since
+        self.min_count = min_count
+        self.capillary_conn_id = capillary_conn_id
+        self.deferrable = deferrable
+        self._hunt: Hunt | None = None
+        _check(self, rendered=False)
+
+    @cached_property
+    def hook(self) -> CapillaryHook:
+        """The hook of this run; in poke mode of all its pokes, so that dates are calibrated once."""
+        from airflow_provider_capillary.hooks.capillary import CapillaryHook
+
+        return CapillaryHook(self.capillary_conn_id)
+
+    def execute(self, context: Context) -> Any:  # noqa: ANN401  # as in Airflow: what poke gives
+        """Poke until it is enough, or once and then wait in the triggerer."""
+        from airflow_provider_capillary.sensors.remembering import begun_at
+
+        self.__dict__.pop("hook", None)
+        self._hunt = None
+        if not self.deferrable:
+            return super().execute(context)
+        begun = begun_at(context, self.retries or 0)
+        with self._skipping():
+            answer = self.poke(context)
+            if isinstance(answer, PokeReturnValue):
+                return answer.xcom_value
+            self._defer(begun)
+        return None
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look once.
+
+        :returns: with the result once it is enough.
+        :raises AirflowFailException: no waiting cures what is wrong.
+        """
+        from airflow_provider_capillary.sensors.remembering import note_progress
+
+        try:
+            # Kept before the look: where that fails, the search goes on from here, in the triggerer too.
+            self._hunt = self._hunt or self._begin(context)
+            try:
+                hunt = self._look(self._hunt)
+            except (CalibrationError, TieError):
+                # What was learnt of a quiet API, at the first poke, may be too little for a burst.
+                self.hook.recalibrate()
+                hunt = self._look(self._hunt)
+            self._hunt = hunt
+        except CapillaryError as error:
+            if not error.retryable or isinstance(error, ReadingStoppedError):
+                raise _final(error) from error
+            self.log.warning("The look failed; the next one may succeed. %s", error)
+            return False
+        if hunt.found.count >= self.min_count:
+            return PokeReturnValue(is_done=True, xcom_value=self._report(context, hunt))
+        self.log.info("%d of %d so far", hunt.found.count, self.min_count)
+        if self.reschedule:
+            note_progress(context, hunt)
+        return False
+
+    def execute_complete(self, context: Context, event: object = None) -> dict[str, Any]:
+        """Take what the trigger has found.
+
+        :raises AirflowFailException: it has found an error, or the event is none of its own.
+        """
+        from airflow_provider_capillary.triggers.events import hunt_of
+
+        try:
+            return self._report(context, hunt_of(event))
+        except CapillaryError as error:
+            raise _final(error) from error
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
+        """As every sensor; a timeout in the triggerer is one of the sensor on Airflow 2 too, so that it is not tried again."""
+        from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            # The class of Airflow 3, and what Airflow 2 writes into an error of every kind.
+            if type(error).__name__ == "TaskDeferralTimeout" or (next_kwargs or {}).get("error") == "Trigger/execution timeout":
+                raise AirflowSensorTimeout(str(error)) from error
+            raise
+
+    def on_kill(self) -> None:
+        """Stop a look that is under way."""
+        if "hook" in self.__dict__:
+            self.hook.stop()
+
+    def _begin(self, context: Context) -> Hunt:
+        from airflow_provider_capillary.reading.news import Hunt, Memory
+        from airflow_provider_capillary.sensors.remembering import first_since, progress_of, reported_before
+
+        _check(self, rendered=True)
+        if not _left_out(self.since):
+            memory = Memory.since(to_millis(parse_instant(self.since, "since")))
+        else:
+            memory = reported_before(context) or Memory.since(first_since(context))
+        hunt = Hunt.begin(self._wanted, memory)
+        if self.reschedule:
+            hunt = progress_of(context, hunt)
+        self.log.info("Looking for %s, new since %s", hunt.wanted, show_instant(from_millis(hunt.since)))
+        return hunt
+
+    @property
+    def _wanted(self) -> Wanted:
+        from airflow_provider_capillary.reading.news import Wanted
+
+        statuses = None if self.statuses is None else frozenset(self.statuses)
+        return Wanted(statuses=statuses, event_name=None if _left_out(self.event_name) else self.event_name)
+
+    def _look(self, hunt: Hunt) -> Hunt:
+        from airflow_provider_capillary.reading.news import Sighting
+
+        look = hunt.look(to_millis(datetime.now(UTC)))
+        low, high = look.window
+        if low >= high:
+            return hunt
+        for record in self.hook.iter_event_logs(from_millis(low), from_millis(high), event_name=hunt.wanted.event_name):
+            seen = Sighting.of(record)
+            look.take(hunt.wanted.pick([seen]), newest=seen.instant)
+        return look.end()
+
+    def _report(self, context: Context, hunt: Hunt) -> dict[str, Any]:
+        from airflow_provider_capillary.sensors.remembering import forget_progress, note_reported
+
+        note_reported(context, hunt.memory)
+        forget_progress(context)
+        result = hunt.result()
+        self.log.info("Found %d: %s", result["count"], result["statuses"])
+        return result
+
+    def _defer(self, begun: datetime) -> None:
+        from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+        from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
+
+        left = begun + timedelta(seconds=self.timeout) - datetime.now(UTC)
+        if left <= timedelta():
+            raise AirflowSensorTimeout(f"Sensor has timed out: its first try began more than its timeout of {self.timeout} s ago")
+        hunt = self._hunt
+        trigger = CapillaryEventStatusTrigger(
+            capillary_conn_id=self.capillary_conn_id,
+            min_count=self.min_count,
+            poke_interval=self.poke_interval,
+            exponential_backoff=bool(self.exponential_backoff),
+            max_wait=None if self.max_wait is None else self.max_wait.total_seconds(),
+            state=None if hunt is None else hunt.to_json(),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=left)
+
+    @contextlib.contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """As Airflow does around each poke: a failure is a skip where the task says so."""
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
+        try:
+            yield
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipping due to {'soft' if self.soft_fail else 'never'}_fail. {error}") from error
+            raise
+
+
+def _final(error: CapillaryError) -> Exception:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    return AirflowFailException(str(error))
+
+
+def _left_out(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _is_template(value: object) -> bool:
+    return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
+
+
+def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
+    """Check each argument that has its value: what is written in the DAG while it is parsed, templates and mapped ones in the run.
+
+    :raises ConfigurationError: names the argument, its value and the cure.
+    """
+
+    def known(value: object) -> bool:
+        return rendered or not _is_template(value)
+
+    statuses, count = sensor.statuses, sensor.min_count
+    if statuses is not None and known(statuses):
+        good = isinstance(statuses, list | tuple | set | frozenset) and all(isinstance(status, str) for status in statuses)
+        if not good or not statuses:
+            raise ConfigurationError(
+                f"statuses={statuses!r} (of type {type(statuses).__name__}) is not a list of one status or more",
+                cure='write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or leave it out for every failure',
+            )
+    for name, value in (("event_name", sensor.event_name), ("capillary_conn_id", sensor.capillary_conn_id)):
+        if known(value) and not isinstance(value, str) and not (name == "event_name" and value is None):
+            raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", cure="write it as text in quotes")
+    if known(sensor.since) and not _left_out(sensor.since):
+        parse_instant(sensor.since, "since")
+    if known(count) and (type(count) is not int or count < 1):
+        raise ConfigurationError(f"min_count={count!r} is not a whole number from 1 on", cure="write min_count=1")

@@ -1,0 +1,180 @@
+"""What is new: tables of looks, and drawn histories in which everything has to be reported once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.reading import news
+from airflow_provider_capillary.reading.news import AHEAD, LOOKBACK, OTHERS, Hunt, Memory, Sighting, Wanted
+
+T0 = 1_758_171_830_945
+S, M = 1000, 60_000
+
+
+def failure(name, instant, status="EMF_PROCESSOR_FAILED", event="order"):
+    return {"id": name, "startTime": instant, "status": status, "eventName": event, "inputRequest": "personal", "message": "personal"}
+
+
+def look(hunt, now, records):
+    """One look at an API that answers in full."""
+    looking = hunt.look(now)
+    low, high = looking.window
+    answer = [Sighting.of(record) for record in records if low <= record["startTime"] < high]
+    for part in (answer[::2], answer[1::2]):
+        looking.take(hunt.wanted.pick(part), newest=max((seen.instant for seen in part), default=0))
+    return looking.end()
+
+
+def again(hunt):
+    """The search of the next run, through JSON."""
+    return Hunt.begin(hunt.wanted, Memory.from_data(json.loads(json.dumps(hunt.memory.to_data()))))
+
+
+def begun(since=T0, **wanted):
+    return Hunt.begin(Wanted(**wanted), Memory.since(since))
+
+
+STEPS = {
+    "nothing yet": [(0, [], [])],
+    "at since itself": [(S, [("a", 0)], ["a"])],
+    "before since": [(S, [("a", -1)], [])],
+    "each once": [(S, [("a", 0)], ["a"]), (2 * S, [("a", 0)], []), (3 * S, [("a", 0), ("b", 2 * S)], ["b"])],
+    "same millisecond as the watermark": [(S, [("a", 500)], ["a"]), (2 * S, [("a", 500), ("b", 500)], ["b"])],
+    "out of order": [(9 * M, [("b", 8 * M)], ["b"]), (10 * M, [("a", 4 * M), ("b", 8 * M)], ["a"])],
+    "as late as may be": [(9 * M, [("b", 8 * M)], ["b"]), (10 * M, [("a", 3 * M + 1), ("b", 8 * M)], ["a"])],
+    "later than that": [(9 * M, [("b", 8 * M)], ["b"]), (10 * M, [("a", 3 * M), ("b", 8 * M)], [])],
+    "late, but from before since": [(2 * M, [("b", M)], ["b"]), (3 * M, [("a", -1), ("b", M)], [])],
+    "from a clock that is ahead": [(0, [("a", 4 * M)], ["a"]), (S, [("a", 4 * M), ("b", S)], ["b"])],
+    "from the far future": [(0, [("x", 900 * M)], []), (S, [("x", 900 * M), ("a", 500)], ["a"])],
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("runs", [False, True])
+def test_what_a_look_reports(name, runs):
+    hunt, known = begun(), 0
+    for now, records, expected in STEPS[name]:
+        hunt = look(hunt, T0 + now, [failure(each, T0 + at) for each, at in records])
+        assert sorted(hunt.result()["ids"]) == sorted(expected) if runs else hunt.found.count == known + len(expected)
+        known += len(expected)
+        if runs:
+            hunt = again(hunt)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, ["failed", "named", "none", "null"]),
+        ({"statuses": frozenset({"NO_STATUS"})}, ["none", "null"]),
+        ({"statuses": frozenset({"EVENT_SUCCESS"})}, ["good"]),
+        ({"event_name": "other"}, ["named"]),
+        ({"statuses": frozenset({"NO_STATUS"}), "event_name": "other"}, []),
+    ],
+)
+def test_which_records_match(wanted, expected):
+    records = [
+        failure("good", T0, "EVENT_SUCCESS"),
+        failure("failed", T0),
+        failure("named", T0, event="other"),
+        failure("null", T0, None),
+        {"id": "none", "startTime": T0},
+    ]
+    assert sorted(look(begun(**wanted), T0 + S, records).result()["ids"]) == expected
+
+
+def test_successes_move_the_watermark_too():
+    hunt = look(begun(), T0 + 60 * M, [failure("good", T0 + 59 * M, "EVENT_SUCCESS")])
+    assert hunt.found.count == 0
+    assert hunt.look(T0 + 61 * M).window == (T0 + 59 * M + 1 - LOOKBACK, T0 + 61 * M + AHEAD)
+
+
+def test_the_result_holds_counts_ids_and_times_alone():
+    hunt = look(begun(), T0 + M, [failure("a", T0 + 5), failure("b", T0 + 7, None), failure("s", T0 + 9, "EVENT_SUCCESS")])
+    assert hunt.result() == {
+        "count": 2,
+        "statuses": {"EMF_PROCESSOR_FAILED": 1, "NO_STATUS": 1},
+        "event_names": {"order": 2},
+        "ids": ["b", "a"],
+        "first_start_time": "2025-09-18T05:03:50.950Z",
+        "last_start_time": "2025-09-18T05:03:50.952Z",
+        "start": "2025-09-18T05:03:50.950Z",
+        "end": "2025-09-18T05:03:50.953Z",
+        "since": "2025-09-18T05:03:50.945Z",
+        "watermark": "2025-09-18T05:03:50.955Z",
+    }
+    assert "personal" not in hunt.to_json()
+
+
+def test_sizes_are_bounded(monkeypatch):
+    monkeypatch.setattr(news, "MOST_REMEMBERED", 50)
+    records = [failure(f"i{n}", T0 + n, status=f"S{n % 300}", event=f"E{n % 300}") for n in range(1000)]
+    hunt = look(begun(), T0 + M, records)
+    result = hunt.result()
+    assert result["count"] == sum(result["statuses"].values()) == sum(result["event_names"].values()) == 1000
+    assert len(result["statuses"]) == len(result["event_names"]) == 101
+    assert result["statuses"][OTHERS] > 0
+    assert result["ids"] == [f"i{n}" for n in range(999, 899, -1)]
+    assert len(hunt.memory.reported) == 50
+    # What is no longer remembered is no longer looked at: nothing is reported twice.
+    after = look(again(hunt), T0 + 2 * M, [*records, failure("new", T0 + 999)])
+    assert after.result()["ids"] == ["new"]
+
+
+def test_two_that_reported_side_by_side_are_joined():
+    one = look(begun(), T0 + M, [failure("a", T0 + 10 * S)])
+    two = look(begun(), T0 + M, [failure("a", T0 + 10 * S), failure("b", T0 + 20 * S)])
+    for joined in (one.memory.joined(two.memory), two.memory.joined(one.memory)):
+        assert set(joined.reported) == {"a", "b"}
+        assert joined.watermark == two.memory.watermark
+    assert one.memory.joined(None) == one.memory
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", "{}", '{"wanted":{}}', '{"wanted":{},"memory":{"floor":1.5,"watermark":2,"reported":{}}}', None, 5]
+)
+def test_what_this_package_did_not_write_is_refused(text):
+    with pytest.raises(CapillaryError, match="can't be read"):
+        Hunt.from_json(text)
+
+
+def test_it_goes_through_json():
+    hunt = look(begun(statuses=frozenset({"B", "A"}), event_name="e"), T0 + M, [failure("a", T0, "A", "e")])
+    assert hunt.found.count == 1
+    assert Hunt.from_json(hunt.to_json()) == hunt
+
+
+events = st.lists(
+    st.tuples(
+        st.integers(0, 40 * M),  # when it happened
+        st.one_of(st.just(0), st.integers(0, LOOKBACK), st.just(LOOKBACK)),  # how late it is visible
+        st.booleans(),  # a failure
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    events=events,
+    looks=st.lists(st.tuples(st.integers(1, 8 * M), st.booleans()), min_size=1, max_size=25),
+    skew=st.integers(-20 * M, 20 * M),
+)
+def test_everything_that_is_visible_in_time_is_reported_once(events, looks, skew):
+    records = [
+        (T0 + at + late, failure(f"e{n}", T0 + at, "FAILED" if bad else "EVENT_SUCCESS")) for n, (at, late, bad) in enumerate(events)
+    ]
+    hunt, reported, now = begun(), [], T0
+    # The API's clock is the truth; this machine's is off by the skew. The last look comes after everything, even by a slow clock.
+    for step, next_run in [*looks, (2 * 60 * M, True)]:
+        now += step
+        before = hunt.found.count
+        hunt = look(hunt, now + skew, [record for visible, record in records if visible <= now])
+        if next_run or hunt.found.count == before:
+            reported += hunt.result()["ids"] if next_run else []
+            hunt = again(hunt) if next_run else Hunt.from_json(hunt.to_json())
+    assert sorted(reported) == sorted(record["id"] for _, record in records if record["status"] == "FAILED")

@@ -1,0 +1,290 @@
+"""The sensor by real DAG runs: the same answer in each mode, nothing twice and nothing missed from run to run, and every way to fail."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from operators.support import daily, instance, instances, make_dag, run, xcoms
+from triggers.support import SECRETS, failure, iso, now
+
+from airflow_provider_capillary.emulator import Late
+from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.sensors import remembering
+from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
+from airflow_provider_capillary.triggers import events
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
+
+
+def sensor(**options):
+    return CapillaryEventStatusSensor(**({"task_id": "wait", "poke_interval": 1, "timeout": 30, "retry_delay": timedelta()} | options))
+
+
+def dag_with(**options):
+    dag_options = {"schedule": options.pop("schedule", None)}
+    with make_dag(**dag_options) as dag:
+        sensor(**options)
+    return dag
+
+
+def result_of(dag_run, map_index=-1):
+    return xcoms(dag_run)["wait", map_index, "return_value"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_answer_is_the_same_in_each_mode(api_of, mode):
+    api = api_of()
+    base = now() - 60_000
+    for number, status in enumerate(["EVENT_SUCCESS", "EMF_PROCESSOR_FAILED", None, "EVENT_SUCCESS"]):
+        api.add(failure(f"f{number}", base + 3000 * number, status=status))
+    # It shows only once somebody has looked.
+    api.add(failure("late", base + 2000), late=Late(request=8))
+    dag_run = run(dag_with(since=iso(base), min_count=3, **MODES[mode]))
+    assert dag_run.state == "success"
+    result = result_of(dag_run)
+    assert result.pop("watermark") > result["end"]
+    assert sorted(result.pop("ids")) == ["f1", "f2", "late"]
+    times = {name: datetime.fromisoformat(result.pop(name)).timestamp() * 1000 for name in ("start", "end", "since")}
+    assert {name: round(instant) - base for name, instant in times.items()} == {"start": 2000, "end": 6001, "since": 0}
+    result.pop("first_start_time")
+    result.pop("last_start_time")
+    assert result == {"count": 3, "statuses": {"EMF_PROCESSOR_FAILED": 2, "NO_STATUS": 1}, "event_names": {"order": 3}}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_run_reported_no_later_run_reports(api_of, mode):
+    api = api_of()
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    base = now() - 30_000
+    dag = dag_with(schedule=daily(), timeout=0.1, soft_fail=True, **MODES[mode])
+
+    def ids(days):
+        dag_run = run(dag, logical_date=day + timedelta(days=days))
+        return sorted(result_of(dag_run)["ids"]) if instance(dag_run, "wait").state == "success" else None
+
+    if mode != "deferrable":  # dag.test() knows no timeout of a deferral
+        assert ids(-3) is None
+    api.add(failure("a", base))
+    api.add(failure("good", base + 5, status="EVENT_SUCCESS"))
+    assert ids(-2) == ["a"]
+    api.add(failure("b", base))
+    api.add(failure("c", base - 20_000))
+    assert ids(-1) == ["b", "c"]
+    api.add(failure("d", base + 6))
+    assert ids(0) == ["d"]
+
+
+def test_a_run_without_an_earlier_report_begins_with_its_interval(api_of):
+    api = api_of()
+    day = datetime(2026, 2, 18, tzinfo=UTC)  # a run by hand is of the interval that ended last
+    millis = int((day - timedelta(days=1)).timestamp() * 1000)
+    for name, instant in (("before", millis - 1), ("first", millis), ("after", millis + 90_000_000)):
+        api.add(failure(name, instant))
+    dag_run = run(dag_with(schedule=daily()), logical_date=day)
+    result = result_of(dag_run)
+    assert result["ids"] == ["after", "first"]
+    assert result["since"] == "2026-02-17T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_without_an_interval_begins_when_it_was_created(api_of, mode):
+    api = api_of()
+    api.add(failure("before", now() - 5000))
+    api.add(failure("after", now() + 2000))
+    assert result_of(run(dag_with(**MODES[mode])))["ids"] == ["after"]
+
+
+def test_each_mapped_task_has_its_own_past(api_of):
+    api = api_of()
+    with make_dag(schedule=daily()) as dag:
+        CapillaryEventStatusSensor.partial(task_id="wait", poke_interval=1, timeout=0.1, soft_fail=True).expand(event_name=["x", "y"])
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    base = now() - 30_000
+
+    def ids(days):
+        dag_run = run(dag, logical_date=day + timedelta(days=days))
+        return [result_of(dag_run, ti.map_index)["ids"] if ti.state == "success" else None for ti in instances(dag_run, "wait")]
+
+    api.add(failure("x1", base, event="x"))
+    assert ids(-1) == [["x1"], None]
+    api.add(failure("y1", base, event="y"))
+    assert ids(0) == [None, ["y1"]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged, mode):
+    api = api_of(faults=("http_401",))
+    dag_run = run(dag_with(retries=3, **MODES[mode]))
+    assert dag_run.state == "failed"
+    assert instance(dag_run, "wait").try_number == 1
+    assert len(api.requests) == 1
+    text = logged()
+    assert "check login and password" in text
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_soft_fail_skips_where_it_fails(api_of, mode):
+    api_of(faults=("http_403",))
+    assert instance(run(dag_with(soft_fail=True, **MODES[mode])), "wait").state == "skipped"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_fault_that_passes_is_waited_out(api_of, monkeypatch, mode):
+    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.0)
+    api = api_of(faults=("http_503@1..20",))
+    api.add(failure("a"))
+    assert result_of(run(dag_with(since=iso(now() - 60_000), **MODES[mode])))["ids"] == ["a"]
+    assert len(api.requests) > 20
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_it_times_out(api_of, mode):
+    api_of()
+    dag_run = run(dag_with(timeout=0.1, retries=2, **MODES[mode]))
+    assert (dag_run.state, instance(dag_run, "wait").try_number) == ("failed", 1)
+
+
+def test_nothing_of_a_body_is_in_log_or_xcom(api_of, logged):
+    api = api_of()
+    api.add(failure("a"))
+    dag_run = run(dag_with(since=iso(now() - 60_000), deferrable=True))
+    text = logged() + json.dumps({str(key): value for key, value in xcoms(dag_run).items()}, default=str)
+    assert "a" in result_of(dag_run)["ids"]
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+class Store(dict):
+    def set(self, key, value):
+        json.dumps(value)
+        self[key] = value
+
+    def delete(self, key):
+        self.pop(key, None)
+
+
+def context_of(*, store=None, try_number=1, max_tries=2, **run_fields):
+    pushed = {}
+    ti = SimpleNamespace(
+        task_id="wait",
+        map_index=-1,
+        try_number=try_number,
+        max_tries=max_tries,
+        xcom_pull=lambda **_: None,
+        xcom_push=lambda key, value: pushed.__setitem__(key, value),
+    )
+    context = {"ti": ti, "dag_run": SimpleNamespace(**({"run_after": datetime.now(UTC) - timedelta(minutes=1)} | run_fields))}
+    return context | ({} if store is None else {"task_state_store": store})
+
+
+def deferral(made, context):
+    with pytest.raises(BaseException, match=None) as caught:  # noqa: PT011  # the class is Airflow's, and checked below
+        made.execute(context)
+    assert type(caught.value).__name__ == "TaskDeferred", caught.value
+    return caught.value
+
+
+def test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try(api_of):
+    api_of()
+    store, made = Store(), sensor(deferrable=True, timeout=100, retries=2)
+    assert 99 < deferral(made, context_of(store=store)).timeout.total_seconds() <= 100
+    store[remembering.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
+    assert 59 < deferral(made, context_of(store=store, try_number=2)).timeout.total_seconds() <= 60
+    # Cleared: a first try again, whatever was noted.
+    assert 99 < deferral(made, context_of(store=store, try_number=3, max_tries=4)).timeout.total_seconds() <= 100
+    store[remembering.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=101)).isoformat()
+    with pytest.raises(Exception, match="timed out") as caught:
+        made.execute(context_of(store=store, try_number=2))
+    assert type(caught.value).__name__ == "AirflowSensorTimeout"
+
+
+def test_what_it_defers_with_goes_on_from_its_first_look(api_of):
+    api = api_of()
+    api.add(failure("a", now() - 30_000))
+    made = sensor(deferrable=True, min_count=2, since=iso(now() - 60_000), exponential_backoff=True, max_wait=timedelta(minutes=2))
+    path, kwargs = deferral(made, context_of()).trigger.serialize()
+    assert path.endswith("CapillaryEventStatusTrigger")
+    assert all(value is None or isinstance(value, str | int | float | bool) for value in kwargs.values())
+    assert (kwargs["poke_interval"], kwargs["exponential_backoff"], kwargs["max_wait"], kwargs["min_count"]) == (1.0, True, 120.0, 2)
+    assert json.loads(kwargs["state"])["found"]["count"] == 1
+    assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
+
+
+def test_a_deferral_after_a_look_that_failed_begins_where_the_run_does(api_of, monkeypatch):
+    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.0)
+    api_of(faults=("http_503",))
+    since = now() - 60_000
+    _, kwargs = deferral(sensor(deferrable=True, since=iso(since)), context_of()).trigger.serialize()
+    assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}}
+
+
+def test_a_reschedule_goes_on_from_the_poke_before(api_of):
+    api = api_of()
+    store, made = Store(), sensor(mode="reschedule", min_count=2, since=iso(now() - 60_000))
+    api.add(failure("a", now() - 50_000))
+    assert not made.poke(context_of(store=store))
+    api.add(failure("b", now() - 40_000))
+    answer = sensor(mode="reschedule", min_count=2, since=made.since).poke(context_of(store=store))
+    assert sorted(answer.xcom_value["ids"]) == ["a", "b"]
+    assert not store
+    api.add(failure("c", now() - 30_000))
+    changed = sensor(mode="reschedule", min_count=2, statuses=["OTHER"], since=made.since)
+    store.set(remembering.PROGRESS, made._hunt.to_json())
+    assert not changed.poke(context_of(store=store))
+
+
+@pytest.mark.parametrize("event", [None, {}, {"outcome": "success"}, "found"])
+def test_it_resumes_with_nothing_but_its_own_event(event):
+    with pytest.raises(Exception, match="The task was resumed by") as caught:
+        sensor().execute_complete(context_of(), event)
+    assert type(caught.value).__name__ == "AirflowFailException"
+
+
+def test_an_error_of_the_trigger_fails_the_task_with_its_cure():
+    from airflow_provider_capillary.errors import AuthenticationError
+
+    event = events.failed(AuthenticationError("no", cure="do this"))
+    with pytest.raises(Exception, match="Cure: do this") as caught:
+        sensor().execute_complete(context_of(), event)
+    assert type(caught.value).__name__ == "AirflowFailException"
+
+
+def test_a_timeout_in_the_triggerer_is_one_of_the_sensor():
+    import airflow
+
+    said = {"error": "Trigger/execution timeout" if airflow.__version__.startswith("2.") else "Trigger timeout"}
+    for options, kind in (({}, "AirflowSensorTimeout"), ({"soft_fail": True}, "AirflowSkipException")):
+        with pytest.raises(Exception, match=r".") as caught:
+            sensor(**options).resume_execution("__fail__", said, context_of())
+        assert type(caught.value).__name__ == kind
+    with pytest.raises(Exception, match=r"another") as caught:
+        sensor().resume_execution("__fail__", {"error": "another"}, context_of())
+    assert type(caught.value).__name__ == "TaskDeferralError"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"statuses": "EMF_PROCESSOR_FAILED"}, "statuses='EMF_PROCESSOR_FAILED'"),
+        ({"statuses": []}, "statuses"),
+        ({"statuses": [None]}, "statuses"),
+        ({"event_name": 5}, "event_name=5"),
+        ({"since": "2025-09-18"}, "`since`"),
+        ({"since": datetime(2025, 9, 18)}, "`since`"),  # noqa: DTZ001  # the naive one that is refused
+        ({"min_count": 0}, "min_count=0"),
+        ({"min_count": True}, "min_count=True"),
+        ({"capillary_conn_id": None}, "capillary_conn_id"),
+    ],
+)
+def test_a_wrong_argument_is_named_while_the_dag_is_parsed(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        sensor(**options)
+
+
+def test_templates_are_left_for_the_run():
+    made = sensor(since="{{ params.x }}", statuses="{{ params.y }}", event_name="{{ params.z }}")
+    assert set(made.template_fields) == {"statuses", "event_name", "since", "capillary_conn_id"}

@@ -162,10 +162,12 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
         """As every sensor; a timeout in the triggerer is one of the sensor on Airflow 2 too, so that it is not tried again."""
-        from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
+        from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
         try:
             return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException:
+            raise
         except AirflowException as error:
             # The class of Airflow 3, and what Airflow 2 writes into an error of every kind.
             if type(error).__name__ == "TaskDeferralTimeout" or (next_kwargs or {}).get("error") == "Trigger/execution timeout":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary.errors import MalformedAnswerError, ReadingStoppedError
 from airflow_provider_capillary.export.workspace import local_disk_errors
+from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["NO_STATUS", "OTHER_STATUSES", "SUCCESS", "Spool", "pair_line", "status_name", "to_json"]
-
-SUCCESS = "EVENT_SUCCESS"
-"""The one status that is not a failure."""
-
-NO_STATUS = "NO_STATUS"
-"""The name of records whose status is absent, null or empty."""
+__all__ = ["OTHER_STATUSES", "Spool", "pair_line", "to_json"]
 
 OTHER_STATUSES = "OTHER_STATUSES"
 """Where statuses are counted once :data:`_MOST_STATUSES` different ones have been seen."""
@@ -62,14 +57,6 @@ def to_json(value: object) -> str:
 def pair_line(start_time: int, record_id: str) -> bytes:
     """What one record adds to the digest of the ids: ``[startTime,"id"]`` and a line feed, in ASCII."""
     return (json.dumps([start_time, record_id], separators=(",", ":")) + "\n").encode("ascii")
-
-
-def status_name(record: Mapping[str, Any]) -> str:
-    """The status under which a record is counted."""
-    status = record.get("status")
-    if status is None or status == "":
-        return NO_STATUS
-    return status if isinstance(status, str) else to_json(status)
 
 
 class Spool:
@@ -126,7 +113,7 @@ class Spool:
 
     def _count(self, record: Mapping[str, Any], start_time: int) -> None:
         self.events += 1
-        status = status_name(record)
+        status = status_of(record)
         self.failures += status != SUCCESS
         if status not in self.statuses and len(self.statuses) >= _MOST_STATUSES:
             status = OTHER_STATUSES

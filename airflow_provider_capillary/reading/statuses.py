@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ SUCCESS: Final = "EVENT_SUCCESS"
 
 
 def status_of(record: Mapping[str, Any]) -> str:
-    """The record's status; :data:`NO_STATUS` where it is absent (1 of 20 published examples), null or empty."""
+    """The record's status; :data:`NO_STATUS` where it is absent (1 of 20 published examples), null or empty; JSON where it is no text."""
     status = record.get("status")
-    return str(status) if status not in (None, "") else NO_STATUS
+    if status is None or status == "":
+        return NO_STATUS
+    return status if isinstance(status, str) else json.dumps(status, separators=(",", ":"))

@@ -175,7 +175,7 @@ def context_of(*, store=None, try_number=1, max_tries=2, **run_fields):
         try_number=try_number,
         max_tries=max_tries,
         xcom_pull=lambda **_: None,
-        xcom_push=pushed.__setitem__,
+        xcom_push=lambda key, value: pushed.update({key: value}),
     )
     context = {"ti": ti, "dag_run": SimpleNamespace(**({"run_after": datetime.now(UTC) - timedelta(minutes=1)} | run_fields))}
     return context | ({} if store is None else {"task_state_store": store})

@@ -29,66 +29,29 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.reading.dates import MINUTE
 from airflow_provider_capillary.reading.instants import from_millis
-from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
+from airflow_provider_capillary.reading.wanted import Sighting, Wanted
 
-__all__ = ["AHEAD", "LOOKBACK", "OTHERS", "Findings", "Hunt", "Look", "Memory", "Sighting", "Wanted"]
+__all__ = ["AHEAD", "LOOKBACK", "OTHERS", "Findings", "Hunt", "Look", "Memory"]
 
 LOOKBACK: Final = 5 * MINUTE
 """How late a record may become visible; the same as the export's default ``settle``."""
 AHEAD: Final = 5 * MINUTE
 """How far past this machine's clock a look reaches: the API's clock may be ahead. What lies beyond is seen once it no longer does."""
-MOST_REMEMBERED: Final = 5_000
-"""Ids at most, some 200 kB of JSON. More failures than that within the look-back shorten the look-back to the newest of them."""
+MOST_REMEMBERED: Final = 10_000
+"""Ids at most, some 300 kB of JSON. More failures than that within the look-back shorten the look-back to the newest of them."""
 MOST_IDS: Final = 100
 """Ids in a result."""
 MOST_NAMES: Final = 100
 """Different statuses, and event names, that are counted apart in a result."""
+LONGEST_NAME: Final = 100
+"""Characters of a status, a name or an id in a result."""
 OTHERS: Final = "OTHERS"
 """Under this name the rest is counted."""
-
-
-class Sighting(NamedTuple):
-    """What of a record matters here, nothing from its body."""
-
-    id: str
-    instant: int
-    status: str
-    event_name: str
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Sighting:
-        """Of a record as the API sent it."""
-        return cls(record["id"], record["startTime"], status_of(record), str(record.get("eventName") or ""))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which records are looked for.
-
-    :param statuses: ``None`` for every failure: anything but a success, a record without a status included.
-    :param event_name: ``None`` for any.
-    """
-
-    statuses: frozenset[str] | None = None
-    event_name: str | None = None
-
-    def pick(self, sightings: Iterable[Sighting]) -> list[Sighting]:
-        """Those that match."""
-        statuses, name = self.statuses, self.event_name
-        return [
-            seen
-            for seen in sightings
-            if (seen.status != SUCCESS if statuses is None else seen.status in statuses) and name in (None, seen.event_name)
-        ]
-
-    def __str__(self) -> str:
-        which = "every failure" if self.statuses is None else ", ".join(sorted(self.statuses))
-        return which if self.event_name is None else f"{which} of {self.event_name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +60,7 @@ class Memory:
 
     :param floor: nothing before it is new.
     :param watermark: an instant after the newest one that was seen.
-    :param reported: by id, the times of what was reported, from :data:`LOOKBACK` before the watermark on.
+    :param reported: the times of what was reported, by :attr:`.Sighting.mark`, from :data:`LOOKBACK` before the watermark on.
     """
 
     floor: int
@@ -173,7 +136,7 @@ class Findings:
         _count(self.event_names, seen.event_name)
         self.first = seen.instant if self.first is None else min(self.first, seen.instant)
         self.last = seen.instant if self.last is None else max(self.last, seen.instant)
-        self.newest.append((seen.instant, seen.id))
+        self.newest.append((seen.instant, _short(seen.id)))
         if len(self.newest) >= 2 * MOST_IDS:
             self.trim()
 
@@ -238,11 +201,15 @@ class Hunt:
         """
         return Look(self, now)
 
+    def is_shortened(self, before: Hunt) -> bool:
+        """Whether the look that led here from ``before`` found more than is remembered, so that the next goes back less far."""
+        return self.memory.floor > max(before.memory.floor, self.memory.watermark - LOOKBACK)
+
     def result(self) -> dict[str, Any]:
         """What to tell of it. Times are ISO text with an offset.
 
         ``[since, watermark)`` and, shorter, ``[start, end)`` are intervals that hold all that was found; they may also hold what was
-        reported earlier.
+        reported earlier. ``ids`` are the newest, and ``ids_cut`` says whether there are more.
         """
         found, memory = self.found, self.memory
         found.trim()
@@ -252,6 +219,7 @@ class Hunt:
             "statuses": dict(sorted(found.statuses.items())),
             "event_names": dict(sorted(found.event_names.items())),
             "ids": [name for _, name in found.newest],
+            "ids_cut": found.count > len(found.newest),
             "first_start_time": _written(found.first),
             "last_start_time": _written(found.last),
             "start": _written(found.first),
@@ -313,13 +281,13 @@ class Look:
         self._newest = max(self._newest, newest)
         memory = self._hunt.memory
         for seen in matching:
-            if seen.instant < memory.floor or seen.id in memory.reported or seen.id in self._new:
+            if seen.instant < memory.floor or seen.mark in memory.reported or seen.mark in self._new:
                 continue
             if seen.instant < memory.low:
                 continue
             self._found.add(seen)
             if seen.instant >= self._shortest:
-                self._new[seen.id] = seen.instant
+                self._new[seen.mark] = seen.instant
         if len(self._new) > 2 * MOST_REMEMBERED:
             self._new, self._shortest = _newest_of(self._new)
 
@@ -342,7 +310,12 @@ def _newest_of(reported: Mapping[str, int]) -> tuple[dict[str, int], int]:
     return {name: instant for name, instant in sorted(reported.items(), key=itemgetter(1)) if instant >= first}, first
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+
+
 def _count(counter: Counter[str], name: str) -> None:
+    name = _short(name)
     counter[name if name in counter or len(counter) < MOST_NAMES else OTHERS] += 1
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
-    from airflow_provider_capillary.reading.news import Hunt, Wanted
+    from airflow_provider_capillary.reading.news import Hunt
+    from airflow_provider_capillary.reading.wanted import Wanted
 
 __all__ = ["CapillaryEventStatusSensor"]
 
@@ -53,7 +54,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
     A run that ends without a report (a timeout, a failure) leaves none, so the next one goes on from the one before.
 
     ``mode``, ``poke_interval``, ``timeout``, ``soft_fail``, ``exponential_backoff`` and ``max_wait`` are those of every sensor. Deferred,
-    it looks once itself and then waits in the triggerer, where all that wait on one connection share their looks. An API that is down or
+    it looks only in the triggerer, where all that wait on one connection share their looks. An API that is down or
     throttles is waited out, as far as ``timeout`` goes; what no waiting cures fails the task at once, with the cure. The timeout of a
     deferred sensor counts from its first try (before Airflow 3.3, from the try that defers). In ``reschedule`` mode before 3.3, each poke
     reads anew from where the run began.
@@ -103,7 +104,10 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         return CapillaryHook(self.capillary_conn_id)
 
     def execute(self, context: Context) -> Any:  # noqa: ANN401  # as in Airflow: what poke gives
-        """Poke until it is enough, or once and then wait in the triggerer."""
+        """Poke until it is enough, or leave that to the triggerer.
+
+        A deferred sensor does not look itself: a hundred of them would be a hundred sessions that calibrate, where the triggerer has one.
+        """
         from airflow_provider_capillary.sensors.remembering import begun_at
 
         self.__dict__.pop("hook", None)
@@ -112,10 +116,11 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
             return super().execute(context)
         begun = begun_at(context, self.retries or 0)
         with self._skipping():
-            answer = self.poke(context)
-            if isinstance(answer, PokeReturnValue):
-                return answer.xcom_value
-            self._defer(begun)
+            try:
+                hunt = self._begin(context)
+            except CapillaryError as error:
+                raise _failed(error) from error
+            self._defer(begun, hunt)
         return None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
@@ -127,7 +132,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         from airflow_provider_capillary.sensors.remembering import note_progress
 
         try:
-            # Kept before the look: where that fails, the search goes on from here, in the triggerer too.
+            # Kept before the look: where that fails, the search goes on from here.
             self._hunt = self._hunt or self._begin(context)
             try:
                 hunt = self._look(self._hunt)
@@ -135,10 +140,12 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
                 # What was learnt of a quiet API, at the first poke, may be too little for a burst.
                 self.hook.recalibrate()
                 hunt = self._look(self._hunt)
+            if hunt.is_shortened(self._hunt):
+                self.log.warning("More failures than are remembered: what becomes visible late, of before the newest of them, is not found")
             self._hunt = hunt
         except CapillaryError as error:
             if not error.retryable or isinstance(error, ReadingStoppedError):
-                raise _final(error) from error
+                raise _failed(error) from error
             self.log.warning("The look failed; the next one may succeed. %s", error)
             return False
         if hunt.found.count >= self.min_count:
@@ -158,7 +165,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         try:
             return self._report(context, hunt_of(event))
         except CapillaryError as error:
-            raise _final(error) from error
+            raise _failed(error) from error
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
         """As every sensor; a timeout in the triggerer is one of the sensor on Airflow 2 too, so that it is not tried again."""
@@ -196,13 +203,12 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
 
     @property
     def _wanted(self) -> Wanted:
-        from airflow_provider_capillary.reading.news import Wanted
+        from airflow_provider_capillary.reading.wanted import Wanted
 
-        statuses = None if self.statuses is None else frozenset(self.statuses)
-        return Wanted(statuses=statuses, event_name=None if _left_out(self.event_name) else self.event_name)
+        return Wanted.of(self.statuses, self.event_name)
 
     def _look(self, hunt: Hunt) -> Hunt:
-        from airflow_provider_capillary.reading.news import Sighting
+        from airflow_provider_capillary.reading.wanted import Sighting
 
         look = hunt.look(to_millis(datetime.now(UTC)))
         low, high = look.window
@@ -222,7 +228,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         self.log.info("Found %d: %s", result["count"], result["statuses"])
         return result
 
-    def _defer(self, begun: datetime) -> None:
+    def _defer(self, begun: datetime, hunt: Hunt) -> None:
         from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
         from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
@@ -230,14 +236,13 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         left = begun + timedelta(seconds=self.timeout) - datetime.now(UTC)
         if left <= timedelta():
             raise AirflowSensorTimeout(f"Sensor has timed out: its first try began more than its timeout of {self.timeout} s ago")
-        hunt = self._hunt
         trigger = CapillaryEventStatusTrigger(
             capillary_conn_id=self.capillary_conn_id,
             min_count=self.min_count,
             poke_interval=self.poke_interval,
             exponential_backoff=bool(self.exponential_backoff),
             max_wait=None if self.max_wait is None else self.max_wait.total_seconds(),
-            state=None if hunt is None else hunt.to_json(),
+            state=hunt.to_json(),
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=left)
 
@@ -254,10 +259,12 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
             raise
 
 
-def _final(error: CapillaryError) -> Exception:
-    from airflow.providers.common.compat.sdk import AirflowFailException
+def _failed(error: CapillaryError) -> Exception:
+    """What ends the task: for good, unless the same again may succeed."""
+    from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-    return AirflowFailException(str(error))
+    kind = AirflowException if error.retryable and not isinstance(error, ReadingStoppedError) else AirflowFailException
+    return kind(str(error))
 
 
 def _left_out(value: object) -> bool:
@@ -273,21 +280,17 @@ def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
 
     :raises ConfigurationError: names the argument, its value and the cure.
     """
+    from airflow_provider_capillary.reading.wanted import Wanted
 
     def known(value: object) -> bool:
         return rendered or not _is_template(value)
 
-    statuses, count = sensor.statuses, sensor.min_count
-    if statuses is not None and known(statuses):
-        good = isinstance(statuses, list | tuple | set | frozenset) and all(isinstance(status, str) for status in statuses)
-        if not good or not statuses:
-            raise ConfigurationError(
-                f"statuses={statuses!r} (of type {type(statuses).__name__}) is not a list of one status or more",
-                cure='write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or leave it out for every failure',
-            )
-    for name, value in (("event_name", sensor.event_name), ("capillary_conn_id", sensor.capillary_conn_id)):
-        if known(value) and not isinstance(value, str) and not (name == "event_name" and value is None):
-            raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", cure="write it as text in quotes")
+    conn_id, count = sensor.capillary_conn_id, sensor.min_count
+    Wanted.of(sensor.statuses if known(sensor.statuses) else None, sensor.event_name if known(sensor.event_name) else None)
+    if known(conn_id) and not isinstance(conn_id, str):
+        raise ConfigurationError(
+            f"capillary_conn_id={conn_id!r} (of type {type(conn_id).__name__}) is not text", cure="write it as text in quotes"
+        )
     if known(sensor.since) and not _left_out(sensor.since):
         parse_instant(sensor.since, "since")
     if known(count) and (type(count) is not int or count < 1):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
 from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
-from airflow_provider_capillary.reading.news import Hunt, Memory, Wanted
+from airflow_provider_capillary.reading.news import Hunt, Memory
+from airflow_provider_capillary.reading.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -55,7 +55,7 @@ class CapillaryEventStatusTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
         self.capillary_conn_id = capillary_conn_id
         self.since = since if since is None or isinstance(since, str) else show_instant(since)
-        self.statuses = statuses if statuses is None or isinstance(statuses, str) else json.dumps(sorted(statuses))
+        self.statuses = Wanted.of(statuses, event_name).statuses_text
         self.event_name = event_name
         self.min_count = min_count
         self.poke_interval = poke_interval
@@ -83,11 +83,14 @@ class CapillaryEventStatusTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event, of :mod:`.events`."""
         from airflow_provider_capillary.triggers import events
-        from airflow_provider_capillary.triggers.watch import Pace, search
+        from airflow_provider_capillary.triggers.watch import Pace, watching
 
         pace = Pace(interval=self.poke_interval, doubles=self.exponential_backoff, longest=self.max_wait)
         try:
-            hunt = await search(self.capillary_conn_id, self._hunt(), min_count=self.min_count, pace=pace, tell=self._tell)
+            hunt = self._hunt()
+            async with watching(self.capillary_conn_id, hunt, pace=pace, tell=self._tell) as waiter:
+                while hunt.found.count < self.min_count:
+                    hunt = await waiter.look()
             event = await asyncio.to_thread(events.found, hunt)
         except CapillaryError as error:
             event = events.failed(error)
@@ -101,18 +104,5 @@ class CapillaryEventStatusTrigger(BaseTrigger):
             return Hunt.from_json(self.state)
         if self.since is None:
             raise ConfigurationError("The trigger has neither `since` nor `state`", cure="give it since='2025-09-18T00:00:00+00:00'")
-        return Hunt.begin(
-            Wanted(statuses=self._statuses(), event_name=self.event_name or None),
-            Memory.since(to_millis(parse_instant(self.since, "since"))),
-        )
-
-    def _statuses(self) -> frozenset[str] | None:
-        if self.statuses is None:
-            return None
-        try:
-            statuses = json.loads(self.statuses)
-        except ValueError:
-            statuses = None
-        if not isinstance(statuses, list) or not statuses or not all(isinstance(status, str) for status in statuses):
-            raise ConfigurationError(f"statuses={self.statuses!r:.200} is not a list of statuses", cure='write statuses=["NO_STATUS"]')
-        return frozenset(statuses)
+        wanted = Wanted.of(self.statuses, self.event_name)
+        return Hunt.begin(wanted, Memory.since(to_millis(parse_instant(self.since, "since"))))

@@ -30,7 +30,7 @@ def found(hunt: Hunt) -> dict[str, Any]:
 def failed(error: CapillaryError) -> dict[str, Any]:
     """The event of a search that no waiting will help."""
     fields = {name: getattr(error, name) for name in _FIELDS}
-    return {"outcome": "failed", "error": type(error).__name__, "problem": error.problem, **fields}
+    return {"outcome": "failed", "error": type(error).__name__, "problem": error.problem, "retryable": error.retryable, **fields}
 
 
 def hunt_of(event: object) -> Hunt:
@@ -60,4 +60,6 @@ def _rebuilt(name: str, problem: str, said: Mapping[str, Any]) -> CapillaryError
     kind = getattr(errors, name, None) if name in errors.__all__ else None
     kind = kind if isinstance(kind, type) and issubclass(kind, CapillaryError) else CapillaryError
     fields: dict[str, Any] = {field: value for field in _FIELDS if isinstance(value := said.get(field), str)}
-    return kind(problem, **fields)
+    error = kind(problem, **fields)
+    error.retryable = said.get("retryable") is True or kind.retryable
+    return error

@@ -4,7 +4,7 @@ The API has no parameter for a status, so who looks for one failure reads what e
 connection on one event loop therefore shares its looks: one session, one budget, one calibration, and one reading whose records are handed
 to each waiter, which picks its own statuses and names and remembers its own past. A thousand waiters ask no more than one.
 
-- The watch looks as often as the most impatient of its waiters; the others take part, since it costs nothing.
+- The watch looks as often as the most impatient of its waiters; all who ask take part, since it costs nothing.
 - Who comes later joins the rhythm. Where it has far more to catch up on than the others, it is read to after them, once.
 - A fault that may pass is waited out. One that will not (a refused credential, a wrong connection) ends the watch, and each waiter is told;
   who waits anew then looks up the connection anew.
@@ -20,23 +20,24 @@ import logging
 import random
 import time
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, TieError
 from airflow_provider_capillary.hooks.driving_async import CapillaryAsyncHook
 from airflow_provider_capillary.reading.dates import HOUR
-from airflow_provider_capillary.reading.news import Hunt, Sighting
+from airflow_provider_capillary.reading.wanted import Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
-    from airflow_provider_capillary.reading.news import Look, Wanted
+    from airflow_provider_capillary.reading.news import Hunt, Look
     from airflow_provider_capillary.reading.steps import Record
+    from airflow_provider_capillary.reading.wanted import Wanted
 
     Parties: TypeAlias = dict[Wanted, list[Look]]
 
-__all__ = ["Pace", "search"]
+__all__ = ["Pace", "Waiter", "watching"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,74 +77,109 @@ class Pace:
             self.interval = min(self.interval * 2, max(SHORTEST, self.longest) if self.longest else 86_400.0)
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Waiter:
-    hunt: Hunt
-    min_count: int
-    pace: Pace
-    due: float = 0.0
-    has_looked: bool = False
-    said: asyncio.Queue[Hunt | CapillaryError | str] = field(default_factory=asyncio.Queue)
+class Waiter:
+    """One that takes part in the looks over a connection, from one :meth:`look` to the next.
 
-
-async def search(conn_id: str, hunt: Hunt, *, min_count: int, pace: Pace, tell: Callable[[str], object]) -> Hunt:
-    """Wait, with everybody else on this loop and connection, until a search has found enough.
-
-    :param min_count: how many records are enough.
+    :param hunt: what it looks for, and what it has seen; to be replaced where it is to go on with another.
+    :param pace: how often.
     :param tell: told in words when looks fail.
-    :returns: the search as it ended.
-    :raises CapillaryError: which no waiting helps.
     """
-    if hunt.found.count >= min_count:
-        return hunt
-    watch, waiter = _watch_of(conn_id), _Waiter(hunt=hunt, min_count=min_count, pace=pace)
+
+    def __init__(self, watch: _Watch, hunt: Hunt, *, pace: Pace, tell: Callable[[str], object]) -> None:
+        self.hunt = hunt
+        self.pace = pace
+        self.due = 0.0
+        self.is_asking = False
+        self.has_looked = False
+        self._watch = watch
+        self._tell = tell
+        self._said: asyncio.Queue[Hunt | CapillaryError | str] = asyncio.Queue()
+
+    async def look(self) -> Hunt:
+        """The search after the next look that is due.
+
+        :raises CapillaryError: which no waiting helps; the watch has ended.
+        """
+        self._watch.ask(self)
+        try:
+            while isinstance(said := await self._said.get(), str):
+                self._tell(said)
+        finally:
+            self.is_asking = False
+        if isinstance(said, CapillaryError):
+            raise said
+        if said.is_shortened(self.hunt):
+            self._tell(f"More failures than are remembered: what becomes visible late, before {said.memory.floor} ms, is not found")
+        self.hunt = said
+        return said
+
+    def hand(self, said: Hunt | CapillaryError | str) -> None:
+        """Give it what it waits for, or words to tell."""
+        if not isinstance(said, str):
+            self.is_asking = False
+        self._said.put_nowait(said)
+
+
+@contextlib.asynccontextmanager
+async def watching(conn_id: str, hunt: Hunt, *, pace: Pace, tell: Callable[[str], object]) -> AsyncIterator[Waiter]:
+    """Take part in the looks over a connection, with everybody else on this loop."""
+    watch = _watch_of(conn_id)
+    waiter = Waiter(watch, hunt, pace=pace, tell=tell)
     watch.join(waiter)
     try:
-        while isinstance(said := await waiter.said.get(), str):
-            tell(said)
+        yield waiter
     finally:
         await watch.leave(waiter)
-    if isinstance(said, CapillaryError):
-        raise said
-    return said
 
 
 class _Watch:
     def __init__(self, conn_id: str, others: dict[str, _Watch]) -> None:
         self._conn_id = conn_id
         self._others = others
-        self._waiters: set[_Waiter] = set()
+        self._waiters: set[Waiter] = set()
         self._changed = asyncio.Event()
         self._looked_at: float | None = None
         self._failures = 0
         self._runner: asyncio.Task[None] | None = None
+        self._ended: CapillaryError | None = None
 
-    def join(self, waiter: _Waiter) -> None:
-        now = asyncio.get_running_loop().time()
-        waiter.due = now + GATHER
+    def join(self, waiter: Waiter) -> None:
+        waiter.due = asyncio.get_running_loop().time() + GATHER
         if self._looked_at is not None:
             waiter.due = max(waiter.due, self._looked_at + waiter.pace.interval)
         self._waiters.add(waiter)
+
+    def ask(self, waiter: Waiter) -> None:
+        waiter.is_asking = True
         self._changed.set()
-        if self._runner is None:
+        if self._ended is not None:
+            waiter.hand(self._ended)
+        elif self._runner is None:
             # In no context: the first waiter's holds the log of its task, which ends before the watch does.
             self._runner = asyncio.get_running_loop().create_task(
                 self._run(), name=f"capillary watch {self._conn_id}", context=contextvars.Context()
             )
 
-    async def leave(self, waiter: _Waiter) -> None:
+    async def leave(self, waiter: Waiter) -> None:
         self._waiters.discard(waiter)
-        if not self._waiters and self._runner is not None:
-            self._retire()
+        if self._waiters:
+            return
+        self._retire()
+        if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait({self._runner})
+
+    @property
+    def _asking(self) -> list[Waiter]:
+        return [waiter for waiter in self._waiters if waiter.is_asking]
 
     def _retire(self) -> None:
         if self._others.get(self._conn_id) is self:
             del self._others[self._conn_id]
 
     async def _run(self) -> None:
-        error = CapillaryError("The watch over the connection was ended", cure="clear the task")
+        error = CapillaryError("The watch over the connection was ended", cure="retry")
+        error.retryable = True
         try:
             async with CapillaryAsyncHook(self._conn_id) as hook:
                 while True:
@@ -155,17 +191,20 @@ class _Watch:
         except Exception as unknown:  # noqa: BLE001  # whatever it is, every waiter has to hear of it
             # Its text is not of this package's making and may hold a secret.
             error = CapillaryError(f"The watch over connection {self._conn_id!r} ended by a {type(unknown).__name__}", cure="retry")
+            error.retryable = True
             logger.error("The watch over connection %s ends: %s", self._conn_id, type(unknown).__name__)  # noqa: TRY400  # as above
         finally:
             self._retire()
-            for waiter in self._waiters:
-                waiter.said.put_nowait(error)
+            self._ended = error
+            for waiter in self._asking:
+                waiter.hand(error)
 
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # None is left where all have found what they looked for, until the last of them leaves.
-            left = min((waiter.due - loop.time() for waiter in self._waiters), default=None)
+            # None asks where all are at work on what they have found.
+            due = min((waiter.due for waiter in self._asking), default=None)
+            left = None if due is None else max(due, (self._looked_at or 0.0) + SHORTEST) - loop.time()
             if left is not None and left <= 0:
                 return
             self._changed.clear()
@@ -174,9 +213,8 @@ class _Watch:
 
     async def _round(self, hook: CapillaryAsyncHook) -> None:
         self._looked_at = asyncio.get_running_loop().time()
-        waiters = list(self._waiters)
         try:
-            for group in _groups(waiters):
+            for group in _groups(self._asking):
                 await self._serve(hook, group)
         except CapillaryError as error:
             if not error.retryable:
@@ -188,32 +226,29 @@ class _Watch:
                 self._tell(f"Connection {self._conn_id}: the API answers again, after {self._failures} looks that failed")
             self._failures = 0
 
-    async def _serve(self, hook: CapillaryAsyncHook, group: list[_Waiter]) -> None:
+    async def _serve(self, hook: CapillaryAsyncHook, group: list[Waiter]) -> None:
         hunts = await _look(hook, [waiter.hunt for waiter in group])
         now = asyncio.get_running_loop().time()
         for waiter, hunt in zip(group, hunts, strict=True):
-            waiter.hunt, waiter.has_looked = hunt, True
-            if hunt.found.count >= waiter.min_count:
-                self._waiters.discard(waiter)
-                waiter.said.put_nowait(hunt)
-            else:
-                waiter.pace.slow_down()
-                waiter.due = max((self._looked_at or now) + waiter.pace.interval, now + SHORTEST)
+            waiter.has_looked = True
+            waiter.pace.slow_down()
+            waiter.due = max((self._looked_at or now) + waiter.pace.interval, now + SHORTEST)
+            waiter.hand(hunt)
 
     def _postpone(self, error: CapillaryError) -> None:
-        least = min((waiter.pace.interval for waiter in self._waiters), default=LONGEST_PAUSE)
+        least = min((waiter.pace.interval for waiter in self._asking), default=LONGEST_PAUSE)
         pause = min(max(least, LONGEST_PAUSE), least * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.0)  # noqa: S311  # jitter
         pause = max(pause, error.retry_after or 0.0)
         due = asyncio.get_running_loop().time() + pause
-        for waiter in self._waiters:
+        for waiter in self._asking:
             waiter.due = due
         if self._failures % TELL_EVERY == 1:
             self._tell(f"Connection {self._conn_id}: a look failed and is tried again in {pause:.0f} s. {error}")
 
     def _tell(self, text: str) -> None:
         logger.warning("%s", text)
-        for waiter in self._waiters:
-            waiter.said.put_nowait(text)
+        for waiter in self._asking:
+            waiter.hand(text)
 
 
 _watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Watch]] = weakref.WeakKeyDictionary()
@@ -226,7 +261,7 @@ def _watch_of(conn_id: str) -> _Watch:
     return watches[conn_id]
 
 
-def _groups(waiters: list[_Waiter]) -> list[list[_Waiter]]:
+def _groups(waiters: list[Waiter]) -> list[list[Waiter]]:
     """Those that are read to together: all, but for newcomers that are far behind."""
     known = [waiter.hunt.memory.low for waiter in waiters if waiter.has_looked]
     oldest = min(known, default=0) - FAR

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.reading import news
-from airflow_provider_capillary.reading.news import AHEAD, LOOKBACK, OTHERS, Hunt, Memory, Sighting, Wanted
+from airflow_provider_capillary.reading.news import AHEAD, LOOKBACK, OTHERS, Hunt, Memory
+from airflow_provider_capillary.reading.wanted import Sighting, Wanted
 
 T0 = 1_758_171_830_945
 S, M = 1000, 60_000
@@ -100,6 +101,7 @@ def test_the_result_holds_counts_ids_and_times_alone():
         "statuses": {"EMF_PROCESSOR_FAILED": 1, "NO_STATUS": 1},
         "event_names": {"order": 2},
         "ids": ["b", "a"],
+        "ids_cut": False,
         "first_start_time": "2025-09-18T05:03:50.950Z",
         "last_start_time": "2025-09-18T05:03:50.952Z",
         "start": "2025-09-18T05:03:50.950Z",
@@ -120,6 +122,7 @@ def test_sizes_are_bounded(monkeypatch):
     assert result["statuses"][OTHERS] > 0
     assert result["ids"] == [f"i{n}" for n in range(999, 899, -1)]
     assert len(hunt.memory.reported) == 50
+    assert hunt.is_shortened(begun())
     # What is no longer remembered is no longer looked at: nothing is reported twice.
     after = look(again(hunt), T0 + 2 * M, [*records, failure("new", T0 + 999)])
     assert after.result()["ids"] == ["new"]
@@ -129,7 +132,7 @@ def test_two_that_reported_side_by_side_are_joined():
     one = look(begun(), T0 + M, [failure("a", T0 + 10 * S)])
     two = look(begun(), T0 + M, [failure("a", T0 + 10 * S), failure("b", T0 + 20 * S)])
     for joined in (one.memory.joined(two.memory), two.memory.joined(one.memory)):
-        assert set(joined.reported) == {"a", "b"}
+        assert set(joined.reported) == {Sighting.of(failure(name, T0)).mark for name in "ab"}
         assert joined.watermark == two.memory.watermark
     assert one.memory.joined(None) == one.memory
 
@@ -145,6 +148,7 @@ def test_what_this_package_did_not_write_is_refused(text):
 def test_it_goes_through_json():
     hunt = look(begun(statuses=frozenset({"B", "A"}), event_name="e"), T0 + M, [failure("a", T0, "A", "e")])
     assert hunt.found.count == 1
+    assert not hunt.is_shortened(begun())
     assert Hunt.from_json(hunt.to_json()) == hunt
 
 

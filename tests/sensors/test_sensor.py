@@ -11,7 +11,7 @@ from operators.support import daily, instance, instances, make_dag, run, xcoms
 from triggers.support import SECRETS, failure, iso, now
 
 from airflow_provider_capillary.emulator import Late
-from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.errors import AuthenticationError, ConfigurationError, ServerError
 from airflow_provider_capillary.sensors import remembering
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers import events
@@ -52,7 +52,7 @@ def test_the_answer_is_the_same_in_each_mode(api_of, mode):
     assert {name: round(instant) - base for name, instant in times.items()} == {"start": 2000, "end": 6001, "since": 0}
     result.pop("first_start_time")
     result.pop("last_start_time")
-    assert result == {"count": 3, "statuses": {"EMF_PROCESSOR_FAILED": 2, "NO_STATUS": 1}, "event_names": {"order": 3}}
+    assert result == {"count": 3, "ids_cut": False, "statuses": {"EMF_PROCESSOR_FAILED": 2, "NO_STATUS": 1}, "event_names": {"order": 3}}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -202,24 +202,18 @@ def test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try(api_of):
     assert type(caught.value).__name__ == "AirflowSensorTimeout"
 
 
-def test_what_it_defers_with_goes_on_from_its_first_look(api_of):
+def test_what_it_defers_with(api_of):
     api = api_of()
-    api.add(failure("a", now() - 30_000))
-    made = sensor(deferrable=True, min_count=2, since=iso(now() - 60_000), exponential_backoff=True, max_wait=timedelta(minutes=2))
+    since = now() - 60_000
+    made = sensor(deferrable=True, min_count=2, since=iso(since), exponential_backoff=True, max_wait=timedelta(minutes=2))
     path, kwargs = deferral(made, context_of()).trigger.serialize()
     assert path.endswith("CapillaryEventStatusTrigger")
     assert all(value is None or isinstance(value, str | int | float | bool) for value in kwargs.values())
     assert (kwargs["poke_interval"], kwargs["exponential_backoff"], kwargs["max_wait"], kwargs["min_count"]) == (1.0, True, 120.0, 2)
-    assert json.loads(kwargs["state"])["found"]["count"] == 1
-    assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
-
-
-def test_a_deferral_after_a_look_that_failed_begins_where_the_run_does(api_of, monkeypatch):
-    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.0)
-    api_of(faults=("http_503",))
-    since = now() - 60_000
-    _, kwargs = deferral(sensor(deferrable=True, since=iso(since)), context_of()).trigger.serialize()
     assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}}
+    assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
+    # Hundreds that are deferred share what the triggerer asks; none of them asks on its own.
+    assert not api.requests
 
 
 def test_a_reschedule_goes_on_from_the_poke_before(api_of):
@@ -244,13 +238,12 @@ def test_it_resumes_with_nothing_but_its_own_event(event):
     assert type(caught.value).__name__ == "AirflowFailException"
 
 
-def test_an_error_of_the_trigger_fails_the_task_with_its_cure():
-    from airflow_provider_capillary.errors import AuthenticationError
-
-    event = events.failed(AuthenticationError("no", cure="do this"))
+@pytest.mark.parametrize(("error", "kind"), [(AuthenticationError, "AirflowFailException"), (ServerError, "AirflowException")])
+def test_an_error_of_the_trigger_fails_the_task_with_its_cure(error, kind):
+    event = json.loads(json.dumps(events.failed(error("no", cure="do this"))))
     with pytest.raises(Exception, match="Cure: do this") as caught:
         sensor().execute_complete(context_of(), event)
-    assert type(caught.value).__name__ == "AirflowFailException"
+    assert type(caught.value).__name__ == kind
 
 
 def test_a_timeout_in_the_triggerer_is_one_of_the_sensor():

@@ -1,0 +1,102 @@
+"""Which event logs are looked for, and what of them matters to who looks: nothing from their bodies."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Sighting", "Wanted"]
+
+
+class Sighting(NamedTuple):
+    """What of a record matters here, nothing from its body.
+
+    ``mark`` is what is remembered of its id: 12 characters, whatever the API takes for an id; two ids of one mark are not to be expected.
+    """
+
+    id: str
+    instant: int
+    status: str
+    event_name: str
+    mark: str
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Sighting:
+        """Of a record as the API sent it."""
+        name = record["id"]
+        mark = b64encode(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=9).digest()).decode()
+        return cls(name, record["startTime"], status_of(record), str(record.get("eventName") or ""), mark)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which records are looked for.
+
+    :param statuses: ``None`` for every failure: anything but a success, a record without a status included.
+    :param event_name: ``None`` for any.
+    """
+
+    statuses: frozenset[str] | None = None
+    event_name: str | None = None
+
+    @classmethod
+    def of(cls, statuses: object, event_name: object) -> Self:
+        """From what a user wrote, or from the JSON that :meth:`statuses_text` made of it.
+
+        :raises ConfigurationError: names the argument, its value and the cure.
+        """
+        return cls(statuses=_statuses_of(statuses), event_name=_name_of(event_name))
+
+    @property
+    def statuses_text(self) -> str | None:
+        """The statuses as one JSON text, always the same for the same ones."""
+        return None if self.statuses is None else json.dumps(sorted(self.statuses))
+
+    def pick(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """Those that match."""
+        statuses, name = self.statuses, self.event_name
+        return [
+            seen
+            for seen in sightings
+            if (seen.status != SUCCESS if statuses is None else seen.status in statuses) and name in (None, seen.event_name)
+        ]
+
+    def __str__(self) -> str:
+        which = "every failure" if self.statuses is None else ", ".join(sorted(self.statuses))
+        return which if self.event_name is None else f"{which} of {self.event_name}"
+
+
+def _statuses_of(written: object) -> frozenset[str] | None:
+    statuses = written
+    if isinstance(written, str):
+        try:
+            statuses = json.loads(written)
+        except ValueError:
+            statuses = written
+    if statuses is None:
+        return None
+    if not isinstance(statuses, list | tuple | set | frozenset) or not statuses or not all(isinstance(status, str) for status in statuses):
+        raise ConfigurationError(
+            f"statuses={written!r:.200} (of type {type(written).__name__}) is not a list of one status or more",
+            cure='write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or leave it out for every failure',
+        )
+    return frozenset(statuses)
+
+
+def _name_of(written: object) -> str | None:
+    if written is None:
+        return None
+    if not isinstance(written, str):
+        raise ConfigurationError(
+            f"event_name={written!r:.200} (of type {type(written).__name__}) is not text", cure="write it as text in quotes"
+        )
+    return written if written.strip() else None

@@ -228,6 +228,16 @@ class Hunt:
             "watermark": _written(max(memory.watermark, end or 0)),
         }
 
+    def event(self) -> dict[str, Any]:
+        """The result as an event says it: bounded in size, and where it is cut, with where to read the rest."""
+        result = self.result()
+        if result["ids_cut"]:
+            result["rest"] = (
+                f"ids holds the newest {len(result['ids'])} of {result['count']}; all of them are among the event logs of [start, end), "
+                "which the export operator writes"
+            )
+        return result
+
     def to_json(self) -> str:
         """Text that :meth:`from_json` reads."""
         wanted = {"statuses": None if self.wanted.statuses is None else sorted(self.wanted.statuses), "event_name": self.wanted.event_name}

@@ -1,10 +1,11 @@
-"""The trigger on which the deferred sensor waits."""
+"""The triggers: the one on which the deferred sensor waits, and the one that watches for an asset."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
@@ -13,10 +14,13 @@ from airflow_provider_capillary.reading.news import Hunt, Memory
 from airflow_provider_capillary.reading.wanted import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Collection, Hashable
     from datetime import datetime
 
-__all__ = ["CapillaryEventStatusTrigger"]
+    from airflow_provider_capillary.triggers.feed import Delivery
+    from airflow_provider_capillary.triggers.producer import WatchProducer
+
+__all__ = ["CapillaryEventStatusTrigger", "CapillaryEventWatchTrigger"]
 
 
 class CapillaryEventStatusTrigger(BaseTrigger):
@@ -54,7 +58,7 @@ class CapillaryEventStatusTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
         self.capillary_conn_id = capillary_conn_id
-        self.since = since if since is None or isinstance(since, str) else show_instant(since)
+        self.since = _text_of(since)
         self.statuses = Wanted.of(statuses, event_name).statuses_text
         self.event_name = event_name
         self.min_count = min_count
@@ -106,3 +110,138 @@ class CapillaryEventStatusTrigger(BaseTrigger):
             raise ConfigurationError("The trigger has neither `since` nor `state`", cure="give it since='2025-09-18T00:00:00+00:00'")
         wanted = Wanted.of(self.statuses, self.event_name)
         return Hunt.begin(wanted, Memory.since(to_millis(parse_instant(self.since, "since"))))
+
+
+class CapillaryEventWatchTrigger(BaseEventTrigger):
+    """Watches for new event logs of some statuses, for an ``AssetWatcher``; Airflow 3.3 and later.
+
+    .. code-block:: python
+
+        failures = Asset("capillary_failures", watchers=[AssetWatcher(name="new", trigger=CapillaryEventWatchTrigger())])
+
+        with DAG("on_failures", schedule=[failures]): ...
+
+    Each event of the asset holds, under ``extra["payload"]``, what the sensor returns: ``count, statuses, event_names, ids`` (the newest
+    100; ``ids_cut`` says whether there are more, and ``rest`` where to read them), ``first_start_time, last_start_time, start, end, since,
+    watermark``. It is bounded in size, and nothing in it comes from the body of a record.
+
+    **Nothing is lost.** How far it has reported is kept in the state store of the asset, and only once Airflow has stored the event. A
+    triggerer that is killed anywhere in between goes on from there; what was stored just before may come once more, with the same ids.
+    *New* is what it is for the sensor: a record that becomes visible within five minutes of the instant that it bears is reported once.
+    While no DAG that uses the asset is active, nobody watches; it then goes on from where it ended.
+
+    **It costs one poll a connection.** All watches, and all deferred sensors, that wait on one connection in one triggerer share their
+    looks at the API, whatever they look for. A fault that passes is ridden out. What no waiting cures (a revoked credential, a wrong
+    connection) is logged as an error of the triggerer, with the cure, and tried anew after a pause that grows up to ten minutes, with the
+    connection as it is then: nothing is missed once it is mended, and no DAG has to be touched.
+
+    Its arguments are JSON scalars, equal at each parse of the DAG file. Where an asset's name changes, its notes do not move along.
+
+    :param capillary_conn_id: the connection.
+    :param statuses: a list, where ``NO_STATUS`` stands for a record without one; ``None`` for every failure, that is anything but
+        ``EVENT_SUCCESS``.
+    :param event_name: only records with exactly this ``eventName``; ``None`` for all.
+    :param poke_interval: seconds between two looks; at least one.
+    :param since: an aware datetime or ISO text with an offset: where the first watch over the asset begins. ``None`` for the moment at
+        which it is started. Without meaning once there is a note.
+    :param asset_name: the asset whose state store keeps the notes; by default, the one or those that are watched.
+    :raises ConfigurationError: an argument is wrong, or this Airflow has no shared streams; as soon as the DAG is parsed.
+    """
+
+    def __init__(
+        self,
+        *,
+        capillary_conn_id: str = "capillary_default",
+        statuses: Collection[str] | str | None = None,
+        event_name: str | None = None,
+        poke_interval: float = 60.0,
+        since: datetime | str | None = None,
+        asset_name: str | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
+        if not hasattr(BaseEventTrigger, "create_shared_stream_producer"):
+            raise ConfigurationError(
+                "CapillaryEventWatchTrigger needs Airflow 3.3 or later, whose shared streams tell a trigger what was stored",
+                cure="wait with CapillaryEventStatusSensor(deferrable=True) in a scheduled DAG, or upgrade Airflow",
+            )
+        wanted = Wanted.of(statuses, event_name)
+        _check_text(capillary_conn_id=capillary_conn_id)
+        if asset_name is not None:
+            _check_text(asset_name=asset_name)
+        if isinstance(poke_interval, bool) or not isinstance(poke_interval, int | float) or not 1 <= poke_interval <= _DAY:
+            raise ConfigurationError(
+                f"poke_interval={poke_interval!r} is not a number of seconds from 1 to a day", cure="write poke_interval=60"
+            )
+        self.capillary_conn_id = capillary_conn_id
+        self.statuses = wanted.statuses_text
+        self.event_name = wanted.event_name
+        self.poke_interval = float(poke_interval)
+        self.since = None if since is None else show_instant(parse_instant(since, "since"))
+        self.asset_name = asset_name
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The path of the class, and its arguments as JSON scalars."""
+        return (
+            f"{__name__}.{type(self).__name__}",
+            {
+                "capillary_conn_id": self.capillary_conn_id,
+                "statuses": self.statuses,
+                "event_name": self.event_name,
+                "poke_interval": self.poke_interval,
+                "since": self.since,
+                "asset_name": self.asset_name,
+            },
+        )
+
+    def shared_stream_key(self) -> Hashable:
+        """One for each connection, whatever is watched for."""
+        return ("capillary", self.capillary_conn_id)
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> WatchProducer:
+        """The producer of the connection, which hears what was stored."""
+        from airflow_provider_capillary.triggers.producer import WatchProducer
+
+        return WatchProducer(kwargs["capillary_conn_id"])
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Delivery]) -> AsyncIterator[TriggerEvent]:
+        """Look, as long as anybody listens, and yield the events that are this watch's own."""
+        from airflow_provider_capillary.triggers.feed import Feed
+        from airflow_provider_capillary.triggers.notebook import Notebook
+
+        wanted = Wanted.of(self.statuses, self.event_name)
+        notebook = Notebook(
+            getattr(self, "asset_state_store", None), conn_id=self.capillary_conn_id, wanted=wanted, asset_name=self.asset_name
+        )
+        if not notebook.is_durable:
+            self.log.warning("This trigger watches no asset; where its process ends, it begins anew")
+        since = None if self.since is None else to_millis(parse_instant(self.since, "since"))
+        feed = Feed(conn_id=self.capillary_conn_id, wanted=wanted, since=since, interval=self.poke_interval, notebook=notebook)
+        with feed.running():
+            async for delivery in shared_stream:
+                if delivery.is_taken_by(feed):
+                    yield TriggerEvent(delivery.payload)  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Not used: Airflow drives it by its shared stream.
+
+        :raises ConfigurationError: it was run by something else.
+        """
+        raise ConfigurationError(
+            "CapillaryEventWatchTrigger was run on its own, where nothing tells what was stored",
+            cure="give it to an AssetWatcher, or defer with CapillaryEventStatusTrigger",
+        )
+        yield
+
+
+_DAY = 86_400
+
+
+def _text_of(since: datetime | str | None) -> str | None:
+    return since if since is None or isinstance(since, str) else show_instant(since)
+
+
+def _check_text(**arguments: object) -> None:
+    for name, value in arguments.items():
+        if not isinstance(value, str) or not value:
+            raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", cure="write it as text in quotes")

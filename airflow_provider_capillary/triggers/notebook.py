@@ -1,0 +1,100 @@
+"""Where a watch keeps what it has reported: in the state store of the asset that it watches, on Airflow 3.3 and later.
+
+Each watch has a note of its own there, named by its connection, statuses and event name, so that several watches over one asset keep
+theirs apart. Beside them stands the note of whichever wrote last: a watch that is new to the asset, because somebody has changed its
+statuses, goes on from that one, and what happened between the last look of the old watch and the first of the new is not missed.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_capillary.reading.news import Memory
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.wanted import Wanted
+
+__all__ = ["Notebook"]
+
+PREFIX: Final = "capillary_watch"
+
+
+class Notebook:
+    """The notes of one watch.
+
+    :param stores: what Airflow gives a trigger that watches assets; ``None`` where it watches none: then nothing outlives the process.
+    :param conn_id: the connection that is watched.
+    :param wanted: what is watched for.
+    :param asset_name: the asset to keep the notes with; ``None`` for all that the trigger watches.
+    """
+
+    def __init__(self, stores: Any, *, conn_id: str, wanted: Wanted, asset_name: str | None) -> None:  # noqa: ANN401  # Airflow 3.3's own
+        self._stores = _stores_of(stores, asset_name)
+        self._latest = f"{PREFIX}:{_digest(conn_id)}"
+        self._own = f"{PREFIX}:{_digest(conn_id, wanted.statuses_text, wanted.event_name)}"
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what is written outlives the process."""
+        return bool(self._stores)
+
+    async def read(self) -> Memory | None:
+        """What was written last; of several assets, the newest.
+
+        :raises CapillaryError: the note is not what this package writes.
+        """
+        for key in (self._own, self._latest):
+            notes = [note for store in self._stores if (note := await _get(store, key)) is not None]
+            if notes:
+                return max(map(_memory_of, notes), key=lambda memory: memory.watermark)
+        return None
+
+    async def write(self, memory: Memory) -> None:
+        """Keep it, for this watch and for one that may take its place."""
+        note = json.dumps(memory.to_data(), separators=(",", ":"))
+        for store in self._stores:
+            for key in (self._own, self._latest):
+                await _set(store, key, note)
+
+
+def _stores_of(stores: Any, asset_name: str | None) -> list[Any]:  # noqa: ANN401
+    if asset_name is not None:
+        from airflow.sdk.execution_time.context import AssetStateStoreAccessor
+
+        return [AssetStateStoreAccessor(name=asset_name)]
+    if stores is None:
+        return []
+    # Two assets whose watchers have equal arguments share one trigger, and nothing public lists them.
+    several = [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()]
+    return several or [stores]
+
+
+async def _get(store: Any, key: str) -> object:  # noqa: ANN401
+    if hasattr(store, "aget"):
+        return await store.aget(key)
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(store.get)(key)  # Airflow 3.3.0 and 3.3.1
+
+
+async def _set(store: Any, key: str, note: str) -> None:  # noqa: ANN401
+    if hasattr(store, "aset"):
+        await store.aset(key, note)
+        return
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(store.set)(key, note)
+
+
+def _memory_of(note: object) -> Memory:
+    try:
+        data = json.loads(note) if isinstance(note, str) else None
+    except ValueError:
+        data = None
+    return Memory.from_data(data)
+
+
+def _digest(*parts: str | None) -> str:
+    return blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,360 @@
+"""What a watch over an asset reports, through deaths of the triggerer, changes of the DAG and faults, on Airflow's own shared streams."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import logging
+
+import pytest
+from triggers.streams import Store, Triggerer, ids_of, until_stored
+from triggers.support import SECRETS, failure, fire, iso, left_over, now, trigger, until
+
+from airflow_provider_capillary.emulator import Late
+from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.triggers import feed, watch
+from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
+
+AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets need the shared streams of Airflow 3.3")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(feed, "NOTED_EVERY", 0.5)
+    monkeypatch.setattr(feed, "FIRST_PAUSE", 0.3)
+    yield
+    assert not [watches for watches in watch._watches.values() if watches]
+
+
+def watcher(**options):
+    return CapillaryEventWatchTrigger(**({"poke_interval": 1} | options))
+
+
+def test_it_reports_each_failure_once_until_it_is_stopped(api_of):
+    api, stored, store = api_of(), {}, Store()
+    api.add(failure("before", now() - 60_000))
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            triggerer.start("w", watcher(), store)
+            await until(lambda: len(api.requests) >= 4)
+            api.add(failure("a"))
+            api.add(failure("good", status="EVENT_SUCCESS"))
+            await until_stored(stored, "w", "a")
+            api.add(failure("b"))
+            api.add(failure("c", status=None))
+            await until_stored(stored, "w", "b", "c")
+        await until(lambda: not left_over())
+
+    asyncio.run(run())
+    assert sorted(ids_of(stored["w"])) == ["a", "b", "c"]
+    last = stored["w"][-1]
+    assert last["start"] <= last["first_start_time"] <= last["last_start_time"] < last["end"] <= last["watermark"]
+
+
+def test_a_failure_that_shows_late_or_at_the_very_same_millisecond_is_reported(api_of):
+    api, stored = api_of(), {}
+    base = now()
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            triggerer.start("w", watcher(since=iso(base - 60_000)), Store())
+            api.add(failure("a", base))
+            await until_stored(stored, "w", "a")
+            api.add(failure("same", base))
+            api.add(failure("late", base - 50_000), late=Late(seconds=1.5))
+            await until_stored(stored, "w", "same", "late")
+
+    asyncio.run(run())
+    assert sorted(ids_of(stored["w"])) == ["a", "late", "same"]
+
+
+DEATHS = {
+    # how the first triggerer dies: (it stores events, it hears of it) -> how often the failure is stored in the end
+    "before the event is stored": (False, False, 1),
+    "when it is stored, before that is known": (True, False, 2),
+    "when all is done": (True, True, 1),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_triggerer_that_dies_loses_nothing(api_of, death):
+    stores_events, says_so, times = DEATHS[death]
+    api, stored, store = api_of(), {}, Store()
+
+    async def run():
+        async with Triggerer(stored, stores_events=stores_events, says_so=says_so) as first:
+            first.start("w", watcher(), store)
+            await until(lambda: len(api.requests) >= 4)
+            api.add(failure("a"))
+            await until(lambda: first.seen)
+            if says_so:
+                await until(lambda: len({json.loads(note) for note in store.notes.values()}) == 1 and "reported" in str(store.notes))
+                await until(lambda: any(json.loads(json.loads(note))["reported"] for note in store.notes.values()))
+        api.add(failure("meanwhile"))
+        async with Triggerer(stored) as second:
+            second.start("w", watcher(), store)
+            await until_stored(stored, "w", "a", "meanwhile")
+            api.add(failure("after"))
+            await until_stored(stored, "w", "after")
+
+    asyncio.run(run())
+    ids = ids_of(stored["w"])
+    assert (ids.count("a"), ids.count("meanwhile"), ids.count("after")) == (times, 1, 1)
+
+
+def test_a_death_before_the_first_look_does_not_move_the_beginning(api_of):
+    api, stored, store = api_of(faults=("http_503@1..3",)), {}, Store()
+
+    async def run():
+        async with Triggerer(stored) as first:
+            first.start("w", watcher(), store)
+            await until(lambda: store.notes)
+        api.add(failure("a"))
+        await asyncio.sleep(0.1)
+        async with Triggerer(stored) as second:
+            second.start("w", watcher(), store)
+            await until_stored(stored, "w", "a")
+
+    asyncio.run(run())
+
+
+def test_how_far_it_has_read_is_noted_while_nothing_fails(api_of):
+    api, store = api_of(), Store()
+
+    async def run():
+        async with Triggerer({}) as triggerer:
+            triggerer.start("w", watcher(), store)
+            await until(lambda: store.notes)
+            before = dict(store.notes)
+            api.add(failure("good", now() + 1000, status="EVENT_SUCCESS"))
+            await until(lambda: store.notes != before, 20)
+
+    asyncio.run(run())
+
+
+def test_watches_and_sensors_on_one_connection_share_their_looks(api_of):
+    api, stored = api_of(), {}
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            for number in range(10):
+                triggerer.start(f"w{number}", watcher(statuses=[f"S{number % 5}"], event_name=f"E{number // 5}"), Store())
+            waiting = asyncio.create_task(fire(trigger(statuses=["S3"])))
+            await until(lambda: len(api.requests) >= 5)
+            at = now()
+            for number in range(10):
+                api.add(failure(f"f{number}", at, status=f"S{number % 5}", event=f"E{number // 5}"))
+            for number in range(10):
+                await until_stored(stored, f"w{number}", f"f{number}")
+            assert (await waiting)["outcome"] == "found"
+
+    asyncio.run(run())
+    assert {name: ids_of(payloads) for name, payloads in stored.items()} == {f"w{number}": [f"f{number}"] for number in range(10)}
+    undated = [seen for seen in api.requests if "from_date" not in seen.params]
+    assert len(undated) < 6  # of one session, and what a burst after a quiet start makes it ask again; eleven would ask for more
+
+
+def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of):
+    api, stored, store = api_of(), {}, Store()
+
+    async def run():
+        async with Triggerer(stored, stores_events=False) as triggerer:
+            triggerer.start("stays", watcher(statuses=["OTHER"]), Store())
+            triggerer.start("leaves", watcher(), store)
+            await until(lambda: len(api.requests) >= 4)
+            api.add(failure("a"))
+            await until(lambda: triggerer.seen)
+            await triggerer.stop("leaves")
+            await asyncio.sleep(0.2)
+            triggerer.stores_events = True
+            triggerer.start("leaves", watcher(), store)
+            await until_stored(stored, "leaves", "a")
+
+    asyncio.run(run())
+
+
+def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_passed_it(api_of):
+    """The others of the connection let pass what is not theirs, which says nothing of whose it is."""
+    api_of()
+
+    async def run():
+        store = Store()
+        made = feed.Feed(conn_id="c", wanted=watch_wanted(), since=0, interval=1, notebook=feed_notebook(store))
+        delivery = feed.Delivery(made, {}, feed.Memory.since(5))
+        await delivery.settle(accepted=True)
+        assert not await delivery.is_stored()
+        assert not store.notes
+        taken = feed.Delivery(made, {}, feed.Memory.since(5))
+        assert taken.is_taken_by(made)
+        await taken.settle(accepted=True)
+        assert await taken.is_stored()
+        assert store.notes
+
+    asyncio.run(run())
+
+
+def watch_wanted():
+    from airflow_provider_capillary.reading.wanted import Wanted
+
+    return Wanted()
+
+
+def feed_notebook(store):
+    from airflow_provider_capillary.triggers.notebook import Notebook
+
+    return Notebook(store, conn_id="c", wanted=watch_wanted(), asset_name=None)
+
+
+def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_of):
+    api, stored, store = api_of(), {}, Store()
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            triggerer.start("old", watcher(statuses=["A"]), store)
+            await until(lambda: len(api.requests) >= 4)
+            api.add(failure("a1", status="A"))
+            await until_stored(stored, "old", "a1")
+        api.add(failure("a2", status="A"))
+        api.add(failure("b", status="B"))
+        async with Triggerer(stored) as triggerer:
+            triggerer.start("new", watcher(statuses=["A", "B"]), store)
+            await until_stored(stored, "new", "a2", "b")
+
+    asyncio.run(run())
+    assert sorted(ids_of(stored["new"])) == ["a2", "b"]
+
+
+def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
+    api, stored = api_of(), {}
+
+    class Stores:
+        def __init__(self):
+            self._by_name = {"one": Store(), "two": Store()}
+            self._by_uri = {}
+
+    stores = Stores()
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            triggerer.start("w", watcher(), stores)
+            await until(lambda: len(api.requests) >= 4)
+            api.add(failure("a"))
+            await until_stored(stored, "w", "a")
+            await until(lambda: stores._by_name["one"].notes == stores._by_name["two"].notes)
+        async with Triggerer(stored) as triggerer:
+            triggerer.start("w", watcher(), stores._by_name["two"])
+            await until(lambda: len(api.requests) >= 12)
+
+    asyncio.run(run())
+    assert ids_of(stored["w"]) == ["a"]
+
+
+def test_faults_of_api_and_store_are_ridden_out(api_of, monkeypatch, caplog):
+    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.01)
+    api = api_of(faults=("http_503@5..13", "throttled_absent@14..22", "http_401@30..31"))
+    stored, store = {}, Store()
+    caplog.set_level(logging.WARNING)
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            store.is_down = True
+            triggerer.start("w", watcher(since=iso(now() - 60_000)), store)
+            await until(lambda: "RuntimeError" in caplog.text)
+            assert not api.requests  # it does not begin anywhere else because it can't read where it was
+            store.is_down = False
+            await until(lambda: len(api.requests) > 8, 30)
+            api.add(failure("a"))
+            await until_stored(stored, "w", "a")
+            store.is_down = True
+            api.add(failure("b"))
+            await until_stored(stored, "w", "b")
+            store.is_down = False
+            await until(lambda: len(api.requests) > 34, 30)
+            api.add(failure("c"))
+            await until_stored(stored, "w", "c")
+            await until(lambda: any(len(json.loads(json.loads(note))["reported"]) == 3 for note in store.notes.values()))
+
+    asyncio.run(run())
+    assert ids_of(stored["w"]) == ["a", "b", "c"]
+    assert "HTTP 503" in caplog.text
+    assert "check login and password" in caplog.text
+    assert not [secret for secret in SECRETS if secret in caplog.text]
+
+
+def test_a_note_that_somebody_else_wrote_is_not_passed_over(api_of, caplog):
+    api, store = api_of(), Store()
+
+    async def run():
+        async with Triggerer({}) as triggerer:
+            triggerer.start("w", watcher(), store)
+            await until(lambda: store.notes)
+        for key in store.notes:
+            store.notes[key] = '"rubbish"'
+        before = len(api.requests)
+        async with Triggerer({}) as triggerer:
+            triggerer.start("w", watcher(), store)
+            await until(lambda: "can't be read" in caplog.text)
+        return len(api.requests) - before
+
+    assert asyncio.run(run()) == 0
+
+
+def test_its_event_is_bounded_and_says_where_the_rest_is(api_of):
+    api, stored = api_of(limit_cap=1000), {}
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            start = now() - 30_000
+            for number in range(700):
+                api.add(failure(f"f{number}", start + number, status=f"S{number}" + "x" * 200, event=f"E{number}" + "y" * 200))
+            triggerer.start("w", watcher(since=iso(start)), Store())
+            await until(lambda: stored.get("w"), 30)
+
+    asyncio.run(run())
+    (payload,) = stored["w"]
+    assert (payload["count"], len(payload["ids"]), payload["ids_cut"]) == (700, 100, True)
+    assert "newest 100 of 700" in payload["rest"]
+    assert sum(payload["statuses"].values()) == 700
+    assert len(json.dumps(payload)) < 40_000
+
+
+def test_its_arguments_are_scalars_equal_at_each_parse():
+    from airflow.triggers.base import BaseEventTrigger
+
+    options = {"statuses": {"B", "A", "C"}, "event_name": "e", "poke_interval": 5, "since": "2025-09-18T00:00:00+02:00", "asset_name": "f"}
+    path, kwargs = watcher(**options).serialize()
+    assert all(value is None or isinstance(value, str | int | float | bool) for value in kwargs.values())
+    again = CapillaryEventWatchTrigger(**json.loads(json.dumps(kwargs)))
+    assert again.serialize() == (path, kwargs)
+    assert BaseEventTrigger.hash(path, kwargs) == BaseEventTrigger.hash(*watcher(**options).serialize())
+    assert watcher(statuses=["X"]).shared_stream_key() == watcher(event_name="y").shared_stream_key()
+    assert watcher().shared_stream_key() != watcher(capillary_conn_id="other").shared_stream_key()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"statuses": "EMF_PROCESSOR_FAILED"}, "statuses='EMF_PROCESSOR_FAILED'"),
+        ({"statuses": []}, "statuses"),
+        ({"event_name": 5}, "event_name=5"),
+        ({"since": "2025-09-18"}, "`since`"),
+        ({"poke_interval": 0}, "poke_interval=0"),
+        ({"poke_interval": "60"}, "poke_interval='60'"),
+        ({"capillary_conn_id": None}, "capillary_conn_id=None"),
+        ({"asset_name": ""}, "asset_name=''"),
+    ],
+)
+def test_a_wrong_argument_is_named_while_the_dag_is_parsed(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        watcher(**options)
+
+
+def test_on_its_own_it_says_what_it_is_for():
+    async def run():
+        return [event async for event in watcher().run()]
+
+    with pytest.raises(ConfigurationError, match="AssetWatcher"):
+        asyncio.run(run())

@@ -6,7 +6,7 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, object]:
-    """Name, connection type with its form, hooks, operators, sensor and trigger, as ``provider_info.schema.json`` of Airflow asks for.
+    """Name, connection type with its form, hooks, operators, sensor and triggers, as ``provider_info.schema.json`` of Airflow asks for.
 
     ``package-name`` has to equal the distribution's name: where it does not, every ``airflow`` command fails.
     """

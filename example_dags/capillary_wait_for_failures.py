@@ -5,6 +5,11 @@ minute of the first failure that no earlier run has reported; where an hour sees
 goes on from where the last report ended. Nothing between two runs is missed.
 
 What is exported is the stretch from the first to the last failure that was found, so that the object holds each of them.
+
+To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
+connection that it prints:
+
+    python -m airflow_provider_capillary.emulator --live 5
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSen
 
 # One line away from object storage: "s3://my_aws_conn@my-bucket/capillary".
 BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
+
+FOUND = "ti.xcom_pull(task_ids='wait')"
 
 # The documented ones. The sensor alone could do without: by default it waits for anything but a success.
 FAILURES = [
@@ -54,9 +61,10 @@ with DAG(
     )
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        destination=BASE + "/new_failures/{{ ti.xcom_pull(task_ids='wait')['start'] | replace(':', '') }}.jsonl",
-        start="{{ ti.xcom_pull(task_ids='wait')['start'] }}",
-        end="{{ ti.xcom_pull(task_ids='wait')['end'] }}",
+        # By both ends: what wakes the next run may begin at the same instant. Colons are more than some query engines take.
+        destination=BASE + "/new_failures/{{ (FOUND.start ~ '_' ~ FOUND.end) | replace(':', '') }}.jsonl".replace("FOUND", FOUND),
+        start="{{ FOUND.start }}".replace("FOUND", FOUND),
+        end="{{ FOUND.end }}".replace("FOUND", FOUND),
         statuses=FAILURES,
         # Now, not in five minutes: a failure that becomes visible late wakes the next run.
         settle=timedelta(),

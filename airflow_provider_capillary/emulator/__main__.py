@@ -18,6 +18,7 @@ from airflow_provider_capillary.emulator.auth import AUTH_TYPES, TOKEN_ENDS, Gat
 from airflow_provider_capillary.emulator.data import DEFAULT_END, DEFAULT_START
 from airflow_provider_capillary.emulator.faults import FAULTS, FaultSettings
 from airflow_provider_capillary.emulator.liberties import Liberties
+from airflow_provider_capillary.emulator.traffic import live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--end", type=_moment, help=f"where they end, exclusive ({DEFAULT_END.date()})")
     parser.add_argument("--tie-share", type=float, help="share of them that repeat another's instant (0.02)")
     parser.add_argument("--burst-share", type=float, help="share of them that closely follow another (0.1)")
+    parser.add_argument("--live", type=float, default=None, metavar="SECONDS", help="let another event log happen every so often (no)")
     parser.add_argument("--no-compress", dest="compress", action="store_false", help="never gzip an answer")
     rule = "NAME[:PROBABILITY][@N,M..]"
     parser.add_argument("--fault", dest="faults", action="append", metavar=rule, help="repeat it for more, e.g. http_500:0.1 or hang@3,7")
@@ -131,11 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: 0 after a clean stop, 2 where an option is impossible or the port is taken.
     """
     options = vars(_parser().parse_args(arguments))
-    verbose = options.pop("verbose")
+    verbose, every = options.pop("verbose"), options.pop("live")
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         emulator = Emulator(**options)
-        with _signals() as received, emulator:
+        with _signals() as received, emulator, contextlib.nullcontext() if every is None else live(emulator, every=every):
             print(f"Listening on {emulator.url} with {len(emulator.records)} event logs; Ctrl-C stops it.")
             print(f"export AIRFLOW_CONN_CAPILLARY_DEFAULT={shlex.quote(emulator.connection_json())}", flush=True)
             received.recv(1)

@@ -100,7 +100,6 @@ class Feed:
         self._interval = interval
         self._notebook = notebook
         self._outbox = outbox_of(conn_id)
-        self.is_running = False
         self._pauses = 0
         self._noted_at = 0.0
 
@@ -108,11 +107,9 @@ class Feed:
     def running(self) -> Iterator[None]:
         """Let it run."""
         task = asyncio.get_running_loop().create_task(self._run(), name=f"capillary feed {self._conn_id}")
-        self.is_running = True
         try:
             yield
         finally:
-            self.is_running = False
             task.cancel()
 
     async def note(self, memory: Memory) -> None:

@@ -36,8 +36,7 @@ class WatchProducer(SharedStreamProducer):
         outbox = outbox_of(self._conn_id)
         while True:
             delivery = await outbox.get()
-            if delivery.feed.is_running:
-                yield delivery, delivery
+            yield delivery, delivery
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Tell each event's feed whether it is in the metadata database. Raises nothing: that would end every watch of the connection."""

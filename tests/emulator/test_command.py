@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -47,6 +48,22 @@ def read(connection, query=""):
         urllib.request.Request(f"{connection['host']}/v2/events/logs{query}", headers=header), timeout=10
     ) as answer:
         return json.load(answer)["data"]
+
+
+def test_event_logs_happen_while_it_is_asked():
+    with running("--live", "0.05") as (_, connection, _):
+        begun, deadline = time.time() * 1000, time.monotonic() + 30
+        while len(records := read(connection, "?limit=100")) < 13:
+            assert time.monotonic() < deadline
+        newest = [record["startTime"] for record in records[:3]]
+        assert newest == sorted(newest, reverse=True)
+        assert begun - 5000 < newest[2] <= newest[0] <= time.time() * 1000
+        assert len({record["id"] for record in records}) == len(records)
+
+
+def test_a_pace_that_is_none_is_refused(capsys):
+    assert main(["--port", "0", "--live", "0"]) == 2
+    assert "live=0.0 is not possible" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -124,6 +141,7 @@ def test_lists_and_pairs_are_read():
     assert options == {
         "port": 8642,
         "verbose": False,
+        "live": None,
         "date_format": ("iso", "epoch_ms"),
         "limit_cap_later": (3, 50),
         "ignores": ("limit",),

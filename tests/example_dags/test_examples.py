@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -20,6 +21,7 @@ from airflow_provider_capillary.emulator import Emulator, documented_records
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 FILES = sorted(EXAMPLES.glob("*.py"))
+AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 IDS = {record["id"] for record in documented_records()}
 
 
@@ -44,11 +46,12 @@ def api(monkeypatch):
         yield running
 
 
-def test_there_are_four():
+def test_there_are_five():
     assert [path.stem for path in FILES] == [
         "capillary_backfill_year",
         "capillary_daily_export",
         "capillary_export_failures",
+        "capillary_on_failures",
         "capillary_wait_for_failures",
     ]
 
@@ -132,7 +135,21 @@ def test_what_woke_the_sensor_is_exported_and_read(load, api, tmp_path):
     assert sum(left["look_into", -1, "return_value"].values()) == len(failures)
 
 
-@pytest.mark.parametrize("name", ["capillary_export_failures", "capillary_wait_for_failures"])
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets need Airflow 3.3")
+def test_what_woke_a_run_is_the_stretch_of_all_its_events(load):
+    """That it then runs, and starts at all, is tested with a real scheduler and triggerer."""
+    payloads = [
+        {"start": "2025-09-18T05:00:00.500Z", "end": "2025-09-18T05:00:00.501Z"},
+        {"start": "2025-09-18T04:59:00.000Z", "end": "2025-09-18T04:59:30.000Z"},
+    ]
+    events = {"asset": [SimpleNamespace(extra={"from_trigger": True, "payload": payload}) for payload in payloads]}
+    export = load("capillary_on_failures").get_task("export")
+    export.render_template_fields({"triggering_asset_events": events})
+    assert (export.start, export.end) == ("2025-09-18T04:59:00.000Z", "2025-09-18T05:00:00.501Z")
+    assert str(export.destination).endswith("/failures_as_they_appear/2025-09-18T045900.000Z_2025-09-18T050000.501Z.jsonl")
+
+
+@pytest.mark.parametrize("name", ["capillary_export_failures", "capillary_on_failures", "capillary_wait_for_failures"])
 def test_the_failures_are_every_documented_status_that_is_none(name):
     from airflow_provider_capillary.emulator import synthetic_records
 

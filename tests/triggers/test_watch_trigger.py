@@ -13,8 +13,11 @@ from triggers.support import SECRETS, failure, fire, iso, left_over, now, trigge
 
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.reading.news import Memory
+from airflow_provider_capillary.reading.wanted import Wanted
 from airflow_provider_capillary.triggers import feed, watch
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
+from airflow_provider_capillary.triggers.notebook import Notebook
 
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets need the shared streams of Airflow 3.3")
@@ -106,14 +109,16 @@ def test_a_triggerer_that_dies_loses_nothing(api_of, death):
 
 
 def test_a_death_before_the_first_look_does_not_move_the_beginning(api_of):
-    api, stored, store = api_of(faults=("http_503@1..3",)), {}, Store()
+    stored, store = {}, Store()
 
     async def run():
+        api_of(faults=("http_503",))
         async with Triggerer(stored) as first:
             first.start("w", watcher(), store)
             await until(lambda: store.notes)
-        api.add(failure("a"))
+        meanwhile = failure("a")
         await asyncio.sleep(0.1)
+        api_of().add(meanwhile)
         async with Triggerer(stored) as second:
             second.start("w", watcher(), store)
             await until_stored(stored, "w", "a")
@@ -176,18 +181,22 @@ def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of
     asyncio.run(run())
 
 
-def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_passed_it(api_of):
+def feed_of(store):
+    wanted = Wanted()
+    notebook = Notebook(store, conn_id="capillary_default", wanted=wanted, asset_name=None)
+    return feed.Feed(conn_id="capillary_default", wanted=wanted, since=now() - 60_000, interval=1, notebook=notebook)
+
+
+def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_passed_it():
     """The others of the connection let pass what is not theirs, which says nothing of whose it is."""
-    api_of()
 
     async def run():
         store = Store()
-        made = feed.Feed(conn_id="c", wanted=watch_wanted(), since=0, interval=1, notebook=feed_notebook(store))
-        delivery = feed.Delivery(made, {}, feed.Memory.since(5))
-        await delivery.settle(accepted=True)
-        assert not await delivery.is_stored()
+        made = feed_of(store)
+        left, taken = (feed.Delivery(made, {}, Memory.since(5)) for _ in range(2))
+        await left.settle(accepted=True)
+        assert not await left.is_stored()
         assert not store.notes
-        taken = feed.Delivery(made, {}, feed.Memory.since(5))
         assert taken.is_taken_by(made)
         await taken.settle(accepted=True)
         assert await taken.is_stored()
@@ -196,16 +205,22 @@ def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_pa
     asyncio.run(run())
 
 
-def watch_wanted():
-    from airflow_provider_capillary.reading.wanted import Wanted
+def test_an_event_that_was_not_accepted_is_reported_again(api_of):
+    api_of().add(failure("a"))
 
-    return Wanted()
+    async def run():
+        made = feed_of(Store())
+        with made.running():
+            for accepted in (False, False, True):
+                delivery = await asyncio.wait_for(feed.outbox_of("capillary_default").get(), 30)
+                assert delivery.payload["ids"] == ["a"]
+                delivery.is_taken_by(made)
+                await delivery.settle(accepted=accepted)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(feed.outbox_of("capillary_default").get(), 2.5)
+        await until(lambda: not left_over())
 
-
-def feed_notebook(store):
-    from airflow_provider_capillary.triggers.notebook import Notebook
-
-    return Notebook(store, conn_id="c", wanted=watch_wanted(), asset_name=None)
+    asyncio.run(run())
 
 
 def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_of):

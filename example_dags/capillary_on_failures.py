@@ -1,0 +1,80 @@
+"""Whenever failures appear: export them, and do something about them. Airflow 3.3 and later.
+
+No task waits. The triggerer watches, with one poll for all that watch or wait on one connection, and a run starts within a minute of a new
+failure. Several events may wake one run; what is exported is the stretch that holds what all of them have found. A triggerer that is
+killed loses none; an event that comes twice for that reason writes the same object again.
+
+To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
+connection that it prints:
+
+    python -m airflow_provider_capillary.emulator --live 5
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Asset, ObjectStoragePath, task
+from airflow.sdk import AssetWatcher
+
+from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
+
+# One line away from object storage: "s3://my_aws_conn@my-bucket/capillary".
+BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
+
+# The documented ones. The watch alone could do without: by default it reports anything but a success.
+FAILURES = [
+    "EMF_PROCESSOR_FAILED",
+    "INVALID_EVENT_NAME",
+    "INVALID_GROUP_IDENTIFIER_PASSED",
+    "INVALID_META_TRANSFORMER_MAPPINGS",
+    "NO_CUSTOMER_DETAILS_PASSED",
+    "NO_STATUS",
+]
+
+failures = Asset(
+    name="capillary_failures",
+    uri="capillary://event-logs/failures",
+    watchers=[AssetWatcher(name="capillary", trigger=CapillaryEventWatchTrigger(statuses=FAILURES, poke_interval=45))],
+)
+
+# Of all the events that woke the run.
+EVENTS = "triggering_asset_events.values() | sum(start=[]) | map(attribute='extra.payload.{}') | {}"
+START, END = EVENTS.format("start", "min"), EVENTS.format("end", "max")
+
+with DAG(
+    dag_id="capillary_on_failures",
+    schedule=[failures],
+    start_date=datetime(2025, 6, 1, tzinfo=UTC),
+    catchup=False,
+    tags=["capillary"],
+    doc_md=__doc__,
+) as dag:
+    export = CapillaryEventLogsToObjectStorageOperator(
+        task_id="export",
+        # Without colons, which are more than some query engines take.
+        destination=f"{BASE}/failures_as_they_appear/{{{{ (({START}) ~ '_' ~ ({END})) | replace(':', '') }}}}.jsonl",
+        start=f"{{{{ {START} }}}}",
+        end=f"{{{{ {END} }}}}",
+        statuses=FAILURES,
+        # Now, not in five minutes: a failure that becomes visible late wakes the next run.
+        settle=timedelta(),
+        retries=3,
+    )
+
+    @task
+    def look_into(path: str) -> dict[str, int]:
+        """Count the failures by status, from the object that was written."""
+        import json
+
+        counts: dict[str, int] = {}
+        # By the filesystem itself: the shorthands of a path may see what was there before.
+        stored = ObjectStoragePath(path)
+        for line in stored.fs.cat_file(stored.path).splitlines():
+            status = json.loads(line).get("status") or "NO_STATUS"
+            counts[status] = counts.get(status, 0) + 1
+        return counts
+
+    export >> look_into("{{ ti.xcom_pull(task_ids='export')['path'] }}")

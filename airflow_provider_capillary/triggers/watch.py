@@ -204,7 +204,7 @@ class _Watch:
         while True:
             # None asks where all are at work on what they have found.
             due = min((waiter.due for waiter in self._asking), default=None)
-            left = None if due is None else max(due, (self._looked_at or 0.0) + SHORTEST) - loop.time()
+            left = None if due is None else due - loop.time()
             if left is not None and left <= 0:
                 return
             self._changed.clear()

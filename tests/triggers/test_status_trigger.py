@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import logging
 import time
@@ -11,10 +12,12 @@ import pytest
 from triggers.support import SECRETS, failure, fire, found_by, iso, left_over, now, trigger, until, waiting
 
 from airflow_provider_capillary.emulator import Late
-from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, PermissionDeniedError
+from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError
 from airflow_provider_capillary.reading.news import Hunt
 from airflow_provider_capillary.triggers import events, watch
-from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
+from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, CapillaryEventWatchTrigger
+
+AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 
 
 @pytest.fixture(autouse=True)
@@ -272,3 +275,9 @@ def test_backing_off_means_fewer_looks(api_of):
     steady, slower, capped = looks(), looks(exponential_backoff=True), looks(exponential_backoff=True, max_wait=1.0)
     assert slower < steady
     assert capped >= steady - 2
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 3), reason="Airflow 3.3 has what the watch needs")
+def test_a_watch_says_which_airflow_it_needs_while_the_dag_is_parsed():
+    with pytest.raises(ConfigurationError, match=r"needs Airflow 3\.3 or later.*CapillaryEventStatusSensor"):
+        CapillaryEventWatchTrigger()

@@ -180,6 +180,7 @@ def test_a_newcomer_from_long_ago_catches_up_once_and_holds_up_nobody(api_of):
 
 def test_an_api_that_is_down_or_throttles_is_waited_out(api_of, monkeypatch, caplog):
     monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.01)
+    monkeypatch.setattr(watch, "LONGEST_PAUSE", 1.0)
     api = api_of(faults=("http_503@3..14", "throttled_absent@15..24", "reset_before_headers@25..29"))
     caplog.set_level(logging.WARNING)
 
@@ -261,20 +262,37 @@ def test_an_error_goes_through_an_event():
     assert str(caught.value) == str(error)
 
 
-def test_backing_off_means_fewer_looks(api_of):
-    def looks(**options):
-        api = api_of()
+@pytest.mark.parametrize(
+    ("options", "intervals"),
+    [
+        ({}, [5, 5, 5]),
+        ({"doubles": True}, [10, 20, 40]),
+        ({"doubles": True, "longest": 15}, [10, 15, 15]),
+        ({"interval": 0.1}, [1, 1, 1]),
+        ({"interval": 50_000, "doubles": True}, [86_400, 86_400, 86_400]),
+    ],
+)
+def test_backing_off_means_fewer_looks(options, intervals):
+    pace, had = watch.Pace(**({"interval": 5} | options)), []
+    for _ in intervals:
+        pace.slow_down()
+        had.append(pace.interval)
+    assert had == intervals
 
-        async def run():
-            async with waiting(trigger(**options)):
-                await asyncio.sleep(5)
 
-        asyncio.run(run())
-        return len(api.requests)
+def test_each_look_slows_down_one_that_backs_off(api_of):
+    api_of()
 
-    steady, slower, capped = looks(), looks(exponential_backoff=True), looks(exponential_backoff=True, max_wait=1.0)
-    assert slower < steady
-    assert capped >= steady - 2
+    async def run():
+        hunt = trigger()._hunt()
+        pace = watch.Pace(interval=1, doubles=True)
+        async with watch.watching("capillary_default", hunt, pace=pace, tell=print) as waiter:
+            await waiter.look()
+        return pace.interval, waiter.due - asyncio.get_running_loop().time()
+
+    interval, left = asyncio.run(run())
+    assert interval == 2
+    assert 1 < left <= 2
 
 
 @pytest.mark.skipif(AIRFLOW >= (3, 3), reason="Airflow 3.3 has what the watch needs")

@@ -269,6 +269,7 @@ def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
 
 def test_faults_of_api_and_store_are_ridden_out(api_of, monkeypatch, caplog):
     monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.01)
+    monkeypatch.setattr(watch, "LONGEST_PAUSE", 1.0)
     api = api_of(faults=("http_503@5..13", "throttled_absent@14..22", "http_401@30..31"))
     stored, store = {}, Store()
     caplog.set_level(logging.WARNING)

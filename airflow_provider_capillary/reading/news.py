@@ -85,6 +85,18 @@ class Memory:
         reported = {**first.reported, **last.reported}
         return replace(last, reported={name: instant for name, instant in reported.items() if instant >= last.low})
 
+    def to_json(self) -> str:
+        """Text that :meth:`from_json` reads."""
+        return json.dumps(self.to_data(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: object) -> Memory:
+        """From what :meth:`to_json` made.
+
+        :raises CapillaryError: it is something else.
+        """
+        return cls.from_data(_parsed(text))
+
     def to_data(self) -> dict[str, Any]:
         """As JSON has it."""
         return {"floor": self.floor, "watermark": self.watermark, "reported": dict(self.reported)}
@@ -250,10 +262,7 @@ class Hunt:
 
         :raises CapillaryError: it is something else.
         """
-        try:
-            data = _mapping(json.loads(text))
-        except (TypeError, ValueError, RecursionError):
-            raise _unreadable() from None
+        data = _parsed(text)
         wanted = _mapping(data.get("wanted"))
         statuses, name = wanted.get("statuses"), wanted.get("event_name")
         if not (statuses is None or isinstance(statuses, list)) or not (name is None or isinstance(name, str)):
@@ -331,6 +340,13 @@ def _count(counter: Counter[str], name: str) -> None:
 
 def _written(instant: int | None) -> str | None:
     return None if instant is None else from_millis(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _parsed(text: object) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(text) if isinstance(text, str) else None)
+    except (ValueError, RecursionError):
+        raise _unreadable() from None
 
 
 def _mapping(data: object) -> Mapping[str, Any]:

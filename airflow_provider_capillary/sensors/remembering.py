@@ -6,7 +6,6 @@ orders each kind by itself, and the two against one another as the database plea
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +36,7 @@ def reported_before(context: Mapping[str, Any]) -> Memory | None:
         # Without `map_indexes`, Airflow 3 gives a list of all that earlier runs have left.
         note = ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True, map_indexes=-1 if map_index is None else map_index)
         if note is not None:
-            noted = _memory_of(note)
+            noted = Memory.from_json(note)
             memory = noted.joined(memory)
     return memory
 
@@ -45,7 +44,7 @@ def reported_before(context: Mapping[str, Any]) -> Memory | None:
 def note_reported(context: Mapping[str, Any], memory: Memory) -> None:
     """Leave a note for later runs."""
     key = UNDATED if context.get("logical_date") is None else DATED
-    context["ti"].xcom_push(key=key, value=json.dumps(memory.to_data(), separators=(",", ":")))
+    context["ti"].xcom_push(key=key, value=memory.to_json())
 
 
 def first_since(context: Mapping[str, Any]) -> int:
@@ -101,11 +100,3 @@ def begun_at(context: Mapping[str, Any], retries: int) -> datetime:
         return parse_instant(noted, FIRST_TRY)
     store.set(FIRST_TRY, now.isoformat())
     return now
-
-
-def _memory_of(note: object) -> Memory:
-    try:
-        data = json.loads(note) if isinstance(note, str) else None
-    except ValueError:
-        data = None
-    return Memory.from_data(data)

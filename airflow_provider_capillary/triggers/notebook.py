@@ -48,12 +48,12 @@ class Notebook:
         for key in (self._own, self._latest):
             notes = [note for store in self._stores if (note := await _get(store, key)) is not None]
             if notes:
-                return max(map(_memory_of, notes), key=lambda memory: memory.watermark)
+                return max(map(Memory.from_json, notes), key=lambda memory: memory.watermark)
         return None
 
     async def write(self, memory: Memory) -> None:
         """Keep it, for this watch and for one that may take its place."""
-        note = json.dumps(memory.to_data(), separators=(",", ":"))
+        note = memory.to_json()
         for store in self._stores:
             for key in (self._own, self._latest):
                 await _set(store, key, note)
@@ -86,14 +86,6 @@ async def _set(store: Any, key: str, note: str) -> None:  # noqa: ANN401
     from asgiref.sync import sync_to_async
 
     await sync_to_async(store.set)(key, note)
-
-
-def _memory_of(note: object) -> Memory:
-    try:
-        data = json.loads(note) if isinstance(note, str) else None
-    except ValueError:
-        data = None
-    return Memory.from_data(data)
 
 
 def _digest(*parts: str | None) -> str:

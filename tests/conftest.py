@@ -10,8 +10,10 @@ import atexit
 import importlib.metadata
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,8 +51,18 @@ _make_package_importable()
 
 
 @pytest.fixture(scope="session")
-def airflow_db() -> None:
-    """A migrated metadata database; some seconds, once, for the tests that run a DAG."""
+def empty_airflow_db() -> Path:
+    """A copy of :func:`airflow_db` before anything was in it."""
     from airflow.utils.db import initdb
 
     initdb()
+    home = Path(os.environ["AIRFLOW_HOME"])
+    # What is still in the log of writes is copied too.
+    with closing(sqlite3.connect(home / "airflow.db")) as database, closing(sqlite3.connect(home / "empty.db")) as copy:
+        database.backup(copy)
+    return home / "empty.db"
+
+
+@pytest.fixture(scope="session")
+def airflow_db(empty_airflow_db: Path) -> None:
+    """A migrated metadata database; some seconds, once, for the tests that run a DAG."""

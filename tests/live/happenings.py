@@ -111,9 +111,9 @@ def canaries_of(apis: Iterable[Api]) -> dict[str, str]:
 
 @dataclass
 class Story:
-    """All that was posted, to all APIs alike."""
+    """All that happened at one API."""
 
-    apis: list[Api]
+    api: Api
     posted: dict[str, float] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
 
@@ -132,8 +132,7 @@ class Story:
             record = {"id": name, "startTime": int(now * 1000), "eventName": "order"}
             record |= {"status": status} if status is not None else {}
             record |= {"inputRequest": json.dumps({"text": CANARIES["inputRequest"]}), "message": CANARIES["message"]}
-            for api in self.apis:
-                api.emulator.add(record, late=Late(seconds=late) if late else None)
+            self.api.emulator.add(record, late=Late(seconds=late) if late else None)
             if status in MATCHING:
                 self.posted[name] = now + late
             else:

@@ -25,10 +25,10 @@ WATCHES = AIRFLOW >= (3, 3)
 
 @dataclass(frozen=True)
 class Subject:
-    """One way to wait, in the DAG ``name``, on the connection ``capillary_<name>``.
+    """One way to wait, in the DAG of this name; all wait on one connection.
 
-    :param waits: a query that gives a row for each trigger of it which runs in a triggerer.
-    :param stored: a query that gives a row where the database holds that a failure was found, by its id.
+    :param waits: a query for the triggerers that run its triggers.
+    :param stored: a query that gives a row where the database knows that a failure was found, by its id.
     """
 
     name: str
@@ -45,8 +45,9 @@ _SENSOR = Subject(
 )
 _WATCHER = Subject(
     name="watcher",
-    waits="""SELECT trigger.triggerer_id FROM trigger JOIN asset_trigger ON asset_trigger.trigger_id = trigger.id
-        JOIN asset ON asset.id = asset_trigger.asset_id WHERE asset.name = 'capillary_watcher'""",
+    waits="""SELECT trigger.triggerer_id FROM trigger JOIN asset_watcher ON asset_watcher.trigger_id = trigger.id
+        JOIN asset ON asset.id = asset_watcher.asset_id JOIN asset_state_store ON asset_state_store.asset_id = asset.id
+        WHERE asset.name = 'capillary_watcher'""",
     stored="SELECT 1 FROM asset_event WHERE instr(extra, ?1)",
 )
 SUBJECTS = [_SENSOR, _WATCHER] if WATCHES else [_SENSOR]
@@ -61,8 +62,9 @@ class Live:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self.apis = {name: Api(free_port()) for name in ("sensor", "watcher", "sensor_revoked", "watcher_revoked")}
-            self._asked = dict.fromkeys(self.apis, 0)
+            self.apis = {name: Api(free_port()) for name in ("shared", "sensor_revoked", "watcher_revoked")}
+            self.api = self.apis["shared"]
+            self._asked = 0
             connections = {}
             for name, api in self.apis.items():
                 stack.enter_context(api.emulator)
@@ -73,7 +75,7 @@ class Live:
                 "CAPILLARY_LIVE_BEGUN": datetime.now(UTC).isoformat(),
                 "CAPILLARY_LIVE_ARRIVALS": str(self._noted),
             }
-            self.story = Story([self.apis["sensor"], self.apis["watcher"]])
+            self.story = Story(self.api)
             self.airflow = stack.enter_context(Airflow(self.home, database=self._database, environment=environment))
             for path in DAGS.glob("*.py"):
                 if path.name != "watching.py" or WATCHES:
@@ -99,11 +101,11 @@ class Live:
         """Whether the present triggerer has looked, and goes on waiting, for a subject."""
         ((triggerer,),) = self.airflow.rows("SELECT max(id) FROM job WHERE job_type = 'TriggererJob'")
         where = {each for (each,) in self.airflow.rows(subject.waits)}
-        return where == {triggerer} and bool(self.apis[subject.name].answers(after=self._asked[subject.name]))
+        return where == {triggerer} and bool(self.api.answers(after=self._asked))
 
     def restart_triggerer(self) -> None:
         """Start a triggerer in place of one that was killed."""
-        self._asked = {name: api.asked for name, api in self.apis.items()}
+        self._asked = self.api.asked
         self.airflow.launch("triggerer")
 
     def state(self, dag_id: str, task_id: str = "wait") -> list[tuple[str | None, int]]:

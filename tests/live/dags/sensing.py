@@ -31,7 +31,7 @@ def sensing(dag_id: str, schedule: str, **options: object) -> None:
 
 
 # A run after the other: each reports what none before it has reported.
-sensing("sensor", "@continuous", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_sensor")
+sensing("sensor", "@continuous", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_shared")
 # What it waits for never happens.
-sensing("sensor_of_others", "@once", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_sensor")
+sensing("sensor_of_others", "@once", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_shared")
 sensing("sensor_revoked", "@once", capillary_conn_id="capillary_sensor_revoked", retries=3, retry_delay=timedelta())

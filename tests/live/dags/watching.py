@@ -34,7 +34,7 @@ def watching(dag_id: str, **options: object) -> None:
         note()
 
 
-watching("watcher", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_watcher")
+watching("watcher", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_shared")
 # What it waits for never happens.
-watching("watcher_of_others", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_watcher")
+watching("watcher_of_others", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_shared")
 watching("watcher_revoked", capillary_conn_id="capillary_watcher_revoked")

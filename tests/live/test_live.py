@@ -96,6 +96,8 @@ def test_an_api_that_fails_throttles_or_is_gone_is_waited_out(live):
         live.api.fault = fault
         live.until(lambda fault=fault: live.api.met(fault) >= 2)
         live.api.fault = None
+        # It goes on before the next fault comes; else the pauses would add up.
+        live.until(lambda asked=live.api.asked: live.api.answers(after=asked))
     live.api.emulator.stop()
     live.story.post()
     time.sleep(3)  # nobody can tell that a connection was refused: this is how long they all are

@@ -93,7 +93,8 @@ def arrivals_of(path: Path) -> list[Arrival]:
     """What the tasks have noted so far."""
     found = []
     text = path.read_text() if path.exists() else ""
-    for line in text.splitlines():
+    # What follows the last end of a line is being written.
+    for line in text[: text.rfind("\n") + 1].splitlines():
         noted = json.loads(line)
         assert len(noted["ids"]) == noted["count"]
         found.append(Arrival(noted["by"], noted["run"], tuple(noted["ids"]), noted["begun"]))

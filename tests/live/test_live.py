@@ -146,6 +146,8 @@ def test_statuses_that_do_not_match_start_nothing(live):
 
 
 def test_what_it_leaves_behind_holds_nothing_secret_or_personal(live):
+    live.story.post()
+    live.all_arrived()
     files = {path: path.read_bytes() for path in live.home.rglob("*") if path.is_file() and not path.is_symlink()}
     everything = {kind: b"".join(files[path] for path in files if kind in path.as_posix()) for kind in ("airflow.db", "logs/", "outputs/")}
     # First that the scan sees what there is: arguments of triggers, XCom, what the sensor and the triggerer log.

@@ -145,7 +145,7 @@ class Airflow:
         """Wait until a condition holds, and return what it gave; where it does not come, tell all there is to know."""
         ends = time.monotonic() + DEADLINE
         while not (value := condition(*arguments)):
-            assert time.monotonic() < ends, f"{condition} {arguments} did not come in {DEADLINE:.0f} s.\n{self.tell()}"
+            assert time.monotonic() < ends, f"{condition.__qualname__} {arguments} did not come in {DEADLINE:.0f} s.\n{self.tell()}"
             time.sleep(0.05)
         return value
 

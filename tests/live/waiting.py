@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -32,8 +32,8 @@ class Subject:
     """
 
     name: str
-    waits: str
-    stored: str
+    waits: str = field(repr=False)
+    stored: str = field(repr=False)
 
 
 _SENSOR = Subject(

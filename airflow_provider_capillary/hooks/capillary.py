@@ -61,8 +61,8 @@ class CapillaryHook(BaseHook):
         self._stopped = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what was made from the connection: a copy looks it up again, and no credential is pickled."""
-        made = {"settings", "_session", "_exchange", "_reader"}
+        """All but what was made on the way: a copy looks the connection up again, and no credential is pickled."""
+        made = {"settings", "_session", "_exchange", "_reader", "_log"}
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @classmethod

@@ -74,6 +74,13 @@ class Settings:
     verify: bool | str
     proxies: dict[str, str] | None = field(repr=False)
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled.
+
+        :raises TypeError: always; a pickle would hold the credential.
+        """
+        raise TypeError("Settings hold a credential and are not pickled; pickle the hook, which looks the connection up again")
+
     @classmethod
     def from_connection(cls, conn: ConnectionLike) -> Self:
         """Read an Airflow connection.

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -35,6 +35,7 @@ TOKEN_PATH: Final = "/v3/oauth/token/generate"  # noqa: S105  # a path
 REQUEST_ID_HEADER: Final = "X-Cap-RequestID"
 
 _DRIPS: Final = 20
+_PIECE: Final = 256 * 1024
 _LARGEST_POST: Final = 64 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: the close sends RST in place of FIN
 _GZIP_LEVEL: Final = 1
@@ -136,10 +137,11 @@ class Service:
         if self.compress and accepts_gzip and wire.compressible and body:
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        headers["Content-Length"] = str(max(0, len(body) + wire.length_error))
-        return Wire(
-            status=wire.status, body=body, headers=headers, transport=wire.transport, length_error=wire.length_error, compressible=False
-        )
+        if wire.announced:
+            headers["Content-Length"] = str(max(0, len(body) + wire.padding + wire.length_error))
+        else:
+            headers["Connection"] = "close"
+        return replace(wire, body=body, headers=headers, compressible=False)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -184,8 +186,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif wire.transport == "drip":
             self._drip(wire.body)
+        elif wire.padding:
+            self._pad(wire)
         else:
             self.wfile.write(wire.body)
+
+    def _pad(self, wire: Wire) -> None:
+        self.wfile.write(wire.body[:-2])
+        left = wire.padding
+        while left and not self.server.stopping.is_set():
+            left -= self.wfile.write(b"x" * min(left, _PIECE))
+        self.close_connection = self.close_connection or left > 0
+        self.wfile.write(wire.body[-2:])
 
     def _drip(self, body: bytes) -> None:
         size = max(1, -(-len(body) // _DRIPS))

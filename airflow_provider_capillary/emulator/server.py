@@ -139,7 +139,9 @@ class Service:
             headers["Content-Encoding"] = "gzip"
         if wire.announced:
             headers["Content-Length"] = str(max(0, len(body) + wire.padding + wire.length_error))
-        else:
+        if wire.length_error or not wire.announced:
+            # The connection ends with the answer, or the next one would begin in the wrong place. Unsaid, it would be chance whether
+            # the client's next request still goes out on it, and is lost.
             headers["Connection"] = "close"
         return replace(wire, body=body, headers=headers, compressible=False)
 
@@ -177,9 +179,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(wire.status)
         for name, value in wire.headers.items():
             self.send_header(name, value)
-        if wire.length_error:
-            # The connection ends with the answer, or the next one would begin in the wrong place.
-            self.close_connection = True
         self.end_headers()
         if wire.transport == "reset_in_body":
             self.wfile.write(wire.body[: len(wire.body) // 2])

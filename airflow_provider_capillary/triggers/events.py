@@ -60,4 +60,7 @@ def _rebuilt(name: str, problem: str, said: Mapping[str, Any]) -> CapillaryError
     kind = getattr(errors, name, None) if name in errors.__all__ else None
     kind = kind if isinstance(kind, type) and issubclass(kind, CapillaryError) else CapillaryError
     fields: dict[str, Any] = {field: value for field in _FIELDS if isinstance(value := said.get(field), str)}
-    return kind(problem, **fields)
+    error = kind(problem, **fields)
+    # Some faults of a class that waiting mostly cures are never cured by it, such as an answer that is too large. No other is handed on.
+    error.retryable = False
+    return error

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -201,3 +202,41 @@ def always(raw):
 
 
 EMPTY = {"data": [], "warnings": [], "errors": []}
+
+
+def ends(monkeypatch, url, **extras):
+    """The error with which a reading of this API ends."""
+    return read(hook_of(monkeypatch, connection(url, date_format="iso", **extras))).error
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def silent(conn, _head, _number):
+    conn.recv(1)  # until the client or the test ends the connection
+    return False
+
+
+def dripping(*, head, each=0.05):
+    """Headers whole or in drips, then a body in drips that never ends."""
+
+    def serve(conn, _head, _number):
+        with contextlib.suppress(OSError):
+            conn.sendall(head)
+            for _ in range(200):
+                conn.sendall(b"x")
+                time.sleep(each)
+        return False
+
+    return serve
+
+
+DRIPS = {
+    "body with a length": answer(b"", length=10_000),
+    "body in chunks": answer(b"", length=False, headers=["Transfer-Encoding: chunked"]) + b"2710\r\n",
+    "body that ends with its connection": answer(b"", length=False, headers=["Connection: close"]),
+    "headers": b"HTTP/1.1 200 OK\r\nX-Slow: ",
+    "status line": b"HTTP/1.",
+}

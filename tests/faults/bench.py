@@ -138,7 +138,7 @@ class Bench:
         send, observe = ApiSession.send, self._observe
 
         async def sleep(seconds):
-            self._clock.pauses.append(seconds)
+            self._clock.note(seconds)
             await asyncio.sleep(seconds)
 
         def observed(session, step):

@@ -8,6 +8,8 @@ from datetime import datetime
 
 NOW = 1_760_000_000.0
 """Seconds since the epoch; the wall clock stands still, so that equal runs ask for equal windows."""
+BEGIN, LONGEST = 1_000_000.0, 4 * 3600.0
+"""Seconds of the monotonic clock: where it begins, and how much of it a run may use."""
 
 
 class Today(datetime):
@@ -22,7 +24,7 @@ class Clock:
     """Stands in for ``time`` in both drivers. Pauses are noted, and take no time."""
 
     def __init__(self):
-        self.now, self.pauses = 1_000_000.0, []
+        self.now, self.pauses = BEGIN, []
 
     def monotonic(self):
         return self.now
@@ -31,8 +33,17 @@ class Clock:
         return NOW
 
     def sleep(self, seconds):
+        self.note(seconds)
+        self.forward(seconds)
+
+    def note(self, seconds):
+        """Take note of a pause between two tries."""
         self.pauses.append(seconds)
+
+    def forward(self, seconds):
+        """Let time pass; what waits for ever fails in place of hanging."""
         self.now += seconds
+        assert self.now < BEGIN + LONGEST, "it waits for ever"
 
 
 class QuietLoop(asyncio.SelectorEventLoop):
@@ -61,7 +72,7 @@ class QuietLoop(asyncio.SelectorEventLoop):
         """Put the clock forward, unless something is under way."""
         if self._under_way:
             return False
-        self._clock.now += seconds
+        self._clock.forward(seconds)
         return True
 
 

@@ -42,7 +42,7 @@ _GATE_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
 _FAULT_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
     "hang_seconds": (float, "how long the fault hang says nothing", ()),
     "drip_seconds": (float, "over how long slow_drip spreads its body", ()),
-    "big_body_bytes": (int, "size of the body of big_body", ()),
+    "big_body_bytes": (int, "size of the body of big_body and big_body_unannounced", ()),
     "redirect_to": (str, "where redirects point", ()),
     "throttle_seconds": (int, "Retry-After in throttled_seconds and throttled_date", ()),
     "absurd_seconds": (int, "Retry-After in throttled_absurd", ()),

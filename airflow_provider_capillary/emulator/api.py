@@ -175,8 +175,7 @@ class Emulator:
             message = "The emulator is running already"
             raise RuntimeError(message)
         self._server = ApiServer(self._address, self._service)
-        # A short poll: the poll's length is how long a stop may take.
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="capillary-emulator", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve, name="capillary-emulator", daemon=True)
         self._thread.start()
         return self
 
@@ -185,8 +184,7 @@ class Emulator:
         server, thread = self._server, self._thread
         self._server = self._thread = None
         if server is not None and thread is not None:
-            server.end()
-            thread.join(timeout=5)
+            server.end(thread)
 
     def __enter__(self) -> Self:
         return self.start()

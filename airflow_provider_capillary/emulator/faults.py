@@ -30,7 +30,7 @@ class FaultSettings:
 
     :param hang_seconds: ``hang`` says nothing for so long and closes; a stop of the server ends it at once.
     :param drip_seconds: over how long ``slow_drip`` spreads its body; a stop of the server ends it at once.
-    :param big_body_bytes: about how large the body of ``big_body`` is.
+    :param big_body_bytes: about how large the bodies of ``big_body`` and ``big_body_unannounced`` are; made while they are sent.
     :param redirect_to: where redirects point: another host.
     :param throttle_seconds: ``Retry-After``, seconds, in ``throttled_seconds`` and ``throttled_date``.
     :param absurd_seconds: the same in ``throttled_absurd``.
@@ -38,7 +38,7 @@ class FaultSettings:
 
     hang_seconds: float = 30.0
     drip_seconds: float = 2.0
-    big_body_bytes: int = 64 * 1024 * 1024
+    big_body_bytes: int = 200_000_000
     redirect_to: str = "https://elsewhere.invalid/v2/events/logs"
     throttle_seconds: int = 1
     absurd_seconds: int = 31_536_000
@@ -52,6 +52,8 @@ class Wire:
         ``reset_in_headers``, ``reset_in_body``.
     :param length_error: bytes by which ``Content-Length`` overstates (or, negative, understates) the body.
     :param compressible: whether the server may gzip the body where the client accepts it.
+    :param padding: so many bytes more, put before the last two of the body while it is sent.
+    :param announced: whether there is a ``Content-Length``; without one, the body ends with its connection.
     """
 
     status: int
@@ -60,6 +62,8 @@ class Wire:
     transport: str = "whole"
     length_error: int = 0
     compressible: bool = True
+    padding: int = 0
+    announced: bool = True
 
 
 _JSON: Final = {"Content-Type": "application/json"}
@@ -111,6 +115,7 @@ _INSTEAD: Final[dict[str, Callable[[FaultSettings, float], Wire]]] = {
     "throttled_date": _throttle(lambda settings, now: formatdate(now + settings.throttle_seconds, usegmt=True)),
     "throttled_absurd": _throttle(lambda settings, _now: str(settings.absurd_seconds)),
     "throttled_absent": _throttle(lambda _settings, _now: None),
+    "throttled_garbage": _throttle(lambda _settings, _now: "soon"),
     "http_461": _refuse(461, "Search engine is busy"),
     "http_498": _refuse(498, "Token is expired or invalid"),
     "http_500": _refuse(500, "All requests have failed due to errors"),
@@ -132,13 +137,18 @@ def _beside(**changes: Any) -> Callable[[dict[str, Any]], bytes]:  # any JSON
     return lambda envelope: _dump({**envelope, **changes})
 
 
-def _first(name: str, text: bytes) -> Callable[[dict[str, Any]], bytes]:
-    """Put JSON, valid or not, into one field of the first record (of a made-up one where there is none)."""
+def _first(name: str, text: bytes, *, of_token: str | None = None) -> Callable[[dict[str, Any]], bytes]:
+    """Put JSON, valid or not, into one field of the first record (of a made-up one where there is none), or of a token's data."""
+    mark = "\x00here\x00"
 
     def build(envelope: dict[str, Any]) -> bytes:
-        first, *rest = envelope["data"] or [{"id": "00000000-0000-4000-8000-000000000000", "startTime": 0}]
-        marked = _dump({**envelope, "data": [{**first, name: "\x00here\x00"}, *rest]})
-        return marked.replace(b'"\\u0000here\\u0000"', text)
+        data = envelope["data"]
+        if isinstance(data, dict):
+            spoilt: Any = {**data, of_token or name: mark}
+        else:
+            first, *rest = data or [{"id": "00000000-0000-4000-8000-000000000000", "startTime": 0}]
+            spoilt = [{**first, name: mark}, *rest]
+        return _dump({**envelope, "data": spoilt}).replace(_dump(mark), text)
 
     return build
 
@@ -162,8 +172,8 @@ _DATA_CHANGED: Final[dict[str, Callable[[dict[str, Any]], bytes]]] = {
     "created_201_errors": _beside(errors=[_ITEM]),
     "invalid_utf8": _first("message", b'"\xff\xfe\xc3("'),
     "duplicate_keys": lambda envelope: _dump(envelope)[:-1] + b',"data":[]}',
-    "huge_start_time": _first("startTime", b"1" * 25),
-    "huge_digits": _first("startTime", b"9" * 5000),
+    "huge_start_time": _first("startTime", b"1" * 25, of_token="ttlSeconds"),  # noqa: S106  # the name of a field
+    "huge_digits": _first("startTime", b"9" * 5000, of_token="ttlSeconds"),  # noqa: S106  # as above
     "cut_json": _cut,
     "nan": _first("responseTime", b"NaN"),
 }
@@ -186,14 +196,18 @@ _CARRIED: Final[dict[str, Callable[[Wire], Wire]]] = {
 }
 """Faults on the way, which may befall any answer."""
 
-FAULTS: Final = (*_INSTEAD, *_DATA_CHANGED, *_CARRIED, "big_body")
+_PADDED: Final = {"big_body": True, "big_body_unannounced": False}
+"""Faults of size, and whether the size is announced."""
+
+FAULTS: Final = (*_INSTEAD, *_DATA_CHANGED, *_CARRIED, *_PADDED)
 """The name of every fault."""
 
 
 def spoil(name: str | None, answer: Answer, settings: FaultSettings | None = None, *, now: float = 0.0) -> Wire:
     """Return the true answer with one fault, or without any for ``None``.
 
-    A fault inside the data leaves an answer without data (a 400, a 429) as it is, for it has nothing to change there.
+    A fault inside the data befalls event logs and tokens; an answer without data (a 400, a 429) it leaves as it is, for it has
+    nothing to change there.
 
     :param now: seconds since the epoch, for a date in ``Retry-After``.
     :raises ValueError: there is no such fault.
@@ -208,11 +222,11 @@ def spoil(name: str | None, answer: Answer, settings: FaultSettings | None = Non
         return _CARRIED[name](wire)
     if name not in FAULTS:
         raise ValueError(_unknown(name))
-    if not (isinstance(answer.body, dict) and isinstance(answer.body.get("data"), list)):
+    if not (isinstance(answer.body, dict) and isinstance(answer.body.get("data"), list | dict)):
         return wire
-    if name == "big_body":
-        body = wire.body[:-1] + b',"padding":"' + b"x" * settings.big_body_bytes + b'"}'
-        return replace(wire, body=body, compressible=False)
+    if name in _PADDED:
+        body = wire.body[:-1] + b',"padding":""}'
+        return replace(wire, body=body, compressible=False, padding=settings.big_body_bytes, announced=_PADDED[name])
     return replace(wire, status=201 if name == "created_201_errors" else wire.status, body=_DATA_CHANGED[name](answer.body))
 
 

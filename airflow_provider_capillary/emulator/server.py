@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -35,6 +35,7 @@ TOKEN_PATH: Final = "/v3/oauth/token/generate"  # noqa: S105  # a path
 REQUEST_ID_HEADER: Final = "X-Cap-RequestID"
 
 _DRIPS: Final = 20
+_PIECE: Final = 256 * 1024
 _LARGEST_POST: Final = 64 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: the close sends RST in place of FIN
 _GZIP_LEVEL: Final = 1
@@ -136,10 +137,13 @@ class Service:
         if self.compress and accepts_gzip and wire.compressible and body:
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        headers["Content-Length"] = str(max(0, len(body) + wire.length_error))
-        return Wire(
-            status=wire.status, body=body, headers=headers, transport=wire.transport, length_error=wire.length_error, compressible=False
-        )
+        if wire.announced:
+            headers["Content-Length"] = str(max(0, len(body) + wire.padding + wire.length_error))
+        if wire.length_error or not wire.announced:
+            # The connection ends with the answer, or the next one would begin in the wrong place. Unsaid, it would be chance whether
+            # the client's next request still goes out on it, and is lost.
+            headers["Connection"] = "close"
+        return replace(wire, body=body, headers=headers, compressible=False)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -175,25 +179,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(wire.status)
         for name, value in wire.headers.items():
             self.send_header(name, value)
-        if wire.length_error:
-            # The connection ends with the answer, or the next one would begin in the wrong place.
-            self.close_connection = True
         self.end_headers()
         if wire.transport == "reset_in_body":
             self.wfile.write(wire.body[: len(wire.body) // 2])
             self._reset()
         elif wire.transport == "drip":
             self._drip(wire.body)
+        elif wire.padding:
+            self._pad(wire)
         else:
             self.wfile.write(wire.body)
 
+    def _pad(self, wire: Wire) -> None:
+        self.wfile.write(wire.body[:-2])
+        left = wire.padding
+        while left and not self.server.stopping.is_set():
+            left -= self.wfile.write(b"x" * min(left, _PIECE))
+        self.close_connection = self.close_connection or left > 0
+        self.wfile.write(wire.body[-2:])
+
     def _drip(self, body: bytes) -> None:
         size = max(1, -(-len(body) // _DRIPS))
-        for begin in range(0, len(body), size):
-            self.wfile.write(body[begin : begin + size])
-            if self.server.stopping.wait(self.server.service.settings.drip_seconds / _DRIPS):
+        drips = range(0, len(body), size)
+        for begin in drips:
+            if self.server.stopping.wait(self.server.service.settings.drip_seconds / len(drips)):
                 self.close_connection = True
                 return
+            self.wfile.write(body[begin : begin + size])
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -215,6 +227,8 @@ class ApiServer(ThreadingHTTPServer):
     # Threads are kept and joined below, which the standard library does only for threads that are no daemons.
     block_on_close = False
     request_queue_size = 64
+    timeout = 1.0
+    """Seconds; how soon a stop is seen that no connection could tell of."""
 
     def __init__(self, address: tuple[str, int], service: Service) -> None:
         self.service = service
@@ -258,10 +272,26 @@ class ApiServer(ThreadingHTTPServer):
             # A traceback holds lines of code, no values: nothing from a body.
             logger.error("Serving %s failed.", client_address, exc_info=error)
 
-    def end(self) -> None:
-        """Stop listening, release answers that hang, close connections, and wait for their threads."""
+    def serve(self) -> None:
+        """Take connections until :meth:`end` is called."""
+        while not self.stopping.is_set():
+            self.handle_request()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401  # as in the standard library
+        """Serve no connection that comes while the server ends."""
+        del request, client_address
+        return not self.stopping.is_set()
+
+    def end(self, serving: threading.Thread) -> None:
+        """Stop listening, release answers that hang, close connections, and wait for their threads.
+
+        :param serving: the thread that is in :meth:`serve`.
+        """
         self.stopping.set()
-        self.shutdown()
+        # A connection wakes it at once, where a poll would cost each stop half of its length.
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.socket.getsockname()[:2], timeout=1).close()
+        serving.join(timeout=5)
         self.server_close()
         with self._open_lock:
             open_now = list(self._open.items())

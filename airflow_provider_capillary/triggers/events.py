@@ -61,5 +61,6 @@ def _rebuilt(name: str, problem: str, said: Mapping[str, Any]) -> CapillaryError
     kind = kind if isinstance(kind, type) and issubclass(kind, CapillaryError) else CapillaryError
     fields: dict[str, Any] = {field: value for field in _FIELDS if isinstance(value := said.get(field), str)}
     error = kind(problem, **fields)
-    error.retryable = said.get("retryable") is True or kind.retryable
+    # Of the error itself: some of a class that waiting mostly cures are never cured by it, such as an answer that is too large.
+    error.retryable = said.get("retryable") is True
     return error

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_capillary.emulator import FAULTS, Emulator, FaultRule, documented_records
+from airflow_provider_capillary.emulator import FAULTS, Emulator, FaultRule, FaultSettings, documented_records
 from airflow_provider_capillary.emulator.faults import plan, spoil
-from airflow_provider_capillary.emulator.world import refusal
+from airflow_provider_capillary.emulator.world import Answer, refusal
 
 NOW = 1_758_153_600.0
 TEN = documented_records()
@@ -51,7 +51,13 @@ REFUSALS = {
     "http_500": (500, 500),
     "http_503": (503, 4001),
 }
-THROTTLED = {"throttled_seconds": "7", "throttled_date": NOW + 7, "throttled_absurd": "31536000", "throttled_absent": None}
+THROTTLED = {
+    "throttled_seconds": "7",
+    "throttled_date": NOW + 7,
+    "throttled_absurd": "31536000",
+    "throttled_absent": None,
+    "throttled_garbage": "soon",
+}
 REDIRECTS = {f"redirect_{status}": status for status in (301, 302, 307, 308)}
 CHANGED = {
     "no_data": {"warnings": [], "errors": []},
@@ -129,6 +135,18 @@ def test_bodies(fault, holds):
     assert status == 200
     assert int(headers["Content-Length"]) == len(body)
     assert holds(body)
+
+
+def test_a_big_body_may_come_without_its_length():
+    status, headers, body = meet("big_body_unannounced", big_body_bytes=100_000)
+    assert status == 200
+    assert "Content-Length" not in headers
+    assert len(json.loads(body)["padding"]) == 100_000
+
+
+def test_a_big_body_is_made_while_it_is_sent():
+    wire = spoil("big_body", Answer(200, {"data": TEN}, {}), FaultSettings(big_body_bytes=10**12))
+    assert (wire.padding, len(wire.body) < 20_000) == (10**12, True)
 
 
 def test_a_dripping_body_takes_its_time():
@@ -211,7 +229,7 @@ def test_a_stop_releases_a_hanging_answer():
 
 def test_every_fault_is_in_a_table_or_a_test_of_its_own():
     alone = {"errors_beside_data", "created_201_errors", "reset_before_headers", "reset_in_headers", "reset_in_body"}
-    alone |= {"length_too_long", "length_too_short", "truncated_gzip", "hang"}
+    alone |= {"big_body_unannounced", "length_too_long", "length_too_short", "truncated_gzip", "hang"}
     assert set(FAULTS) == {*PAGES, *REFUSALS, *THROTTLED, *REDIRECTS, *CHANGED, *RAW, *alone}
 
 
@@ -287,6 +305,20 @@ def test_a_rule_that_cannot_be_read_is_refused_by_name(text):
     with pytest.raises(ValueError, match="fault=") as raised:
         FaultRule.parse(text)
     assert (text.partition(":")[0] if text == "null:2" else text) in str(raised.value)
+
+
+TOKEN = {"data": {"accessToken": "t", "ttlSeconds": 60}, "errors": None}
+SPOILT_TOKENS = {
+    "no_data": {"errors": None},
+    "data_not_a_list": {"data": {"records": TOKEN["data"]}, "errors": None},
+    "errors_blank_item": {**TOKEN, "errors": [{}]},
+    "huge_start_time": {**TOKEN, "data": {"accessToken": "t", "ttlSeconds": int("1" * 25)}},
+}
+
+
+@pytest.mark.parametrize(("fault", "expected"), SPOILT_TOKENS.items())
+def test_a_fault_inside_the_data_befalls_a_token_too(fault, expected):
+    assert json.loads(spoil(fault, Answer(200, TOKEN, {})).body) == expected
 
 
 def test_a_fault_inside_the_data_leaves_a_refusal_as_it_is():

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -108,7 +109,7 @@ class RawServer:
         self.connections, self.heads, self.errors = 0, [], []
         self.stopping = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-        self.listener.settimeout(0.05)
+        self.open = set()
         self.threads = [threading.Thread(target=self._accept, daemon=True)]
 
     @property
@@ -124,36 +125,43 @@ class RawServer:
         return self
 
     def __exit__(self, *_):
-        self.stopping.set()
+        self.stop()
         for thread in list(self.threads):
             thread.join(5)
         self.listener.close()
         assert not self.errors, self.errors
 
+    def stop(self):
+        """Take no more connections, and end those that are open; whoever serves one finds it ended."""
+        self.stopping.set()
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.listener.getsockname(), timeout=1).close()
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def _accept(self):
-        while not self.stopping.is_set():
-            try:
-                connection, _ = self.listener.accept()
-            except TimeoutError:
-                continue
+        while True:
+            connection, _ = self.listener.accept()
+            if self.stopping.is_set():
+                connection.close()
+                return
             self.connections += 1
             thread = threading.Thread(target=self._talk, args=(connection,), daemon=True)
             self.threads.append(thread)
             thread.start()
 
     def _talk(self, connection):
-        with contextlib.suppress(OSError), connection:
-            connection.settimeout(0.05)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
+            closing.enter_context(connection)
+            connection.settimeout(60)
             if self.tls:
-                connection.settimeout(5)
-                connection = self.tls.wrap_socket(connection, server_side=True)
-                connection.settimeout(0.05)
+                connection = closing.enter_context(self.tls.wrap_socket(connection, server_side=True))
+            self.open.add(connection)
+            closing.callback(self.open.discard, connection)
             buffer = b""
             while not self.stopping.is_set():
-                try:
-                    got = connection.recv(65536)
-                except TimeoutError:
-                    continue
+                got = connection.recv(65536)
                 if not got:
                     return
                 buffer += got
@@ -166,14 +174,12 @@ class RawServer:
                     continue
                 self.heads.append(buffer)
                 buffer = b""
-                connection.settimeout(5)
                 try:
                     if not self.serve(connection, self.heads[-1], len(self.heads)):
                         return
                 except (AssertionError, TypeError, ValueError) as error:
                     self.errors.append(error)
                     return
-                connection.settimeout(0.05)
 
 
 def answer(body, *, status="200 OK", headers=(), length=None):
@@ -196,3 +202,41 @@ def always(raw):
 
 
 EMPTY = {"data": [], "warnings": [], "errors": []}
+
+
+def ends(monkeypatch, url, **extras):
+    """The error with which a reading of this API ends."""
+    return read(hook_of(monkeypatch, connection(url, date_format="iso", **extras))).error
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def silent(conn, _head, _number):
+    conn.recv(1)  # until the client or the test ends the connection
+    return False
+
+
+def dripping(*, head, each=0.05):
+    """Headers whole or in drips, then a body in drips that never ends."""
+
+    def serve(conn, _head, _number):
+        with contextlib.suppress(OSError):
+            conn.sendall(head)
+            for _ in range(200):
+                conn.sendall(b"x")
+                time.sleep(each)
+        return False
+
+    return serve
+
+
+DRIPS = {
+    "body with a length": answer(b"", length=10_000),
+    "body in chunks": answer(b"", length=False, headers=["Transfer-Encoding: chunked"]) + b"2710\r\n",
+    "body that ends with its connection": answer(b"", length=False, headers=["Connection: close"]),
+    "headers": b"HTTP/1.1 200 OK\r\nX-Slow: ",
+    "status line": b"HTTP/1.",
+}

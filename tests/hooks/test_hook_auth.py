@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import pickle
+from dataclasses import replace
 
 import pytest
 from hooks.support import (
@@ -357,3 +358,12 @@ def test_verify_is_not_overridden_by_the_environment(monkeypatch, clock):
     with pytest.raises(OSError, match="x"):
         hook.get_conn().get("https://127.0.0.1:1/")
     assert set(seen) == {False}
+
+
+def test_a_surrogate_in_the_password_is_a_setting_to_correct(monkeypatch):
+    settings = replace(hook_of(monkeypatch, connection("https://x.example")).settings, password="p\ud800")
+    from airflow_provider_capillary.hooks.session import basic_secrets
+
+    with pytest.raises(ConnectionSettingsError) as caught:
+        basic_secrets(settings)
+    assert caught.value.__suppress_context__

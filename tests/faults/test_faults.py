@@ -1,0 +1,36 @@
+"""Each fault of the table, at each step, through each driver."""
+
+from __future__ import annotations
+
+import pytest
+from faults.bench import DRIVERS, FOR_EVER, LOOKS, STEPS
+from faults.checker import check
+from faults.table import TABLE, row_of
+
+from airflow_provider_capillary.emulator import FAULTS
+
+
+def cases():
+    """What passes befalls one request of each step, and all from one on at some; what does not pass, each step for good."""
+    for fault in TABLE:
+        for step in STEPS:
+            passing = row_of(fault, step).verdict == "passing"
+            if passing:
+                yield fault, step, "once"
+            if not passing or step in {"calibration", "middle page", "token fetch", "look"}:
+                yield fault, step, "for long"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(("fault", "step", "how_long"), list(cases()))
+def test_a_fault(run, fault, step, how_long, driver):
+    row, look = row_of(fault, step), step == "look"
+    # A sensor would wait for ever, so a fault that passes is over at some time.
+    longer = 0 if how_long == "once" else LOOKS if look else 1
+    length = 1 if how_long == "once" else LOOKS * row.tries if look and row.verdict == "passing" else FOR_EVER
+    seen = run(driver, step, row, length)
+    check(seen, row=row, look=look, longer=longer, writes=driver == "task" and not look)
+
+
+def test_every_fault_of_the_stand_in_is_in_the_table():
+    assert {row_of(fault, "first page").name for fault in TABLE} == {*FAULTS, None} - {"http_400"}

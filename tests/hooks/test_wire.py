@@ -1,0 +1,119 @@
+"""Answers in drips, without end, and with broken headers; and how many requests a minute holds."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import resource
+import time
+
+import pytest
+from hooks.support import DRIPS, EMPTY, RawServer, answer, check_error, check_whole, connection, dripping, ends, hook_of, read
+
+from airflow_provider_capillary.emulator import Emulator
+from airflow_provider_capillary.errors import MalformedAnswerError, TransportError
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_an_answer_in_drips_ends_in_time_though_no_byte_is_late(monkeypatch, clock, what):
+    with RawServer(dripping(head=DRIPS[what])) as server:
+        hook = hook_of(monkeypatch, connection(server.url, read_timeout=0.3, connect_timeout=0.2))
+        began = time.monotonic()
+        good, said = hook.test_connection()
+        took = time.monotonic() - began
+    assert not good
+    assert "not whole 0.3 s after it began" in said
+    assert "read_timeout" in said
+    assert server.connections == 2
+    assert took < 3
+
+
+@pytest.mark.parametrize("headers", [[], ["Connection: close"]])
+@pytest.mark.parametrize("how", ["with a length", "without", "packed"])
+def test_a_body_without_end_is_given_up_on_in_bounded_memory(monkeypatch, clock, how, headers):
+    sent = []
+
+    def serve(conn, _head, _number):
+        piece = gzip.compress(b"\0" * 2**20) if how == "packed" else b"x" * 2**20
+        head = answer(
+            b"",
+            length=200 * 2**20 if how == "with a length" else False,
+            headers=[*headers, *(["Content-Encoding: gzip"] * (how == "packed"))],
+        )
+        with contextlib.suppress(OSError):
+            conn.sendall(head)
+            for _ in range(200):
+                conn.sendall(piece)
+                sent.append(1)
+        return False
+
+    monkeypatch.setattr("airflow_provider_capillary.hooks.session.LARGEST_ANSWER", 8 * 2**20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with RawServer(serve) as server:
+        error = ends(monkeypatch, server.url)
+    check_error(error, TransportError, answered="more than 8 MiB", request_id=False)
+    assert "page_size" in error.cure
+    assert server.connections == 1
+    assert how == "packed" or len(sent) < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 * 1024
+
+
+HEADERS = {
+    "a parameter without a value": ["Content-Type: text/html; charset"],
+    "two lengths": ["Content-Length: 1, 2"],
+    "a length that is no number": ["Content-Length: many"],
+    "a negative length": ["Content-Length: -5"],
+    "a chunked body that is none": ["Transfer-Encoding: chunked"],
+    "an unknown coding": ["Content-Encoding: zstd"],
+    "gzip that is none": ["Content-Encoding: gzip"],
+    "a line that is no header": ["no header at all"],
+    "a header without end": ["X: " + "y" * 70_000],
+    "two hundred headers": [f"X-{number}: y" for number in range(200)],
+    "bytes that are no text": ["X-Cap-RequestID: \x80\xff\x01", "Set-Cookie: \xff=\xfe; Max-Age=soon"],
+    "a status that is none": None,
+    "no HTTP at all": None,
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers_that_are_broken_raise_nothing_foreign(monkeypatch, clock, case):
+    lines = HEADERS[case]
+    raw = answer(EMPTY, headers=lines or [], length=False if lines and "ength" in lines[0] else None)
+    if case == "a status that is none":
+        raw = raw.replace(b"200 OK", b"abc OK")
+    if case == "no HTTP at all":
+        raw = b"SSH-2.0-canary-of-a-body\r\n\r\n"
+
+    def serve(conn, _head, _number):
+        conn.sendall(raw)
+        return False
+
+    with RawServer(serve) as server:
+        error = ends(monkeypatch, server.url, read_timeout=0.5)
+    if error is not None:
+        check_error(error, type(error), request_id=bool(error.request_id))
+        assert isinstance(error, (TransportError, MalformedAnswerError))
+
+
+@pytest.mark.parametrize("per_minute", [1, 3, 10])
+def test_no_minute_holds_more_requests_than_the_budget(monkeypatch, clock, per_minute):
+    """Retries and token fetches count; every pause lasts a little longer than asked."""
+    sent = []
+
+    def sleep(seconds):
+        clock.now += seconds * 1.01
+
+    clock.sleep = sleep
+
+    def fault(_number, _params):
+        sent.append(clock.now)
+        return ["http_500", None, None, "throttled_seconds", None][len(sent) % 5]
+
+    def token_fault(_number, _params):
+        sent.append(clock.now)
+
+    with Emulator(events=60, limit_cap=20, auth_type="oauth", faults=fault, token_faults=token_fault) as api:
+        check_whole(read(hook_of(monkeypatch, api, requests_per_minute=per_minute)), api)
+    assert len(sent) > 12
+    for number in range(len(sent) - per_minute):
+        assert sent[number + per_minute] - sent[number] >= 60 - 1e-6

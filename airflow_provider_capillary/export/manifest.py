@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_pairs
-from airflow_provider_capillary.export.location import in_words, sha256_of
+from airflow_provider_capillary.export.location import sha256_of
 from airflow_provider_capillary.export.spool import to_json
+from airflow_provider_capillary.export.words import in_words
 
 if TYPE_CHECKING:
     import logging

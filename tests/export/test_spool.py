@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import random
 import resource
@@ -17,6 +18,8 @@ from export.support import START_MS, export, in_order, make_records
 from airflow_provider_capillary.errors import PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.spool import OTHER_STATUSES, Spool, pair_line
 from airflow_provider_capillary.export.workspace import open_workspace
+
+LOG = logging.getLogger("tests.export")
 
 
 def never():
@@ -84,9 +87,9 @@ def test_the_folder_goes_with_the_export_and_leftovers_of_the_dead_with_the_next
     (dead / "spool.sqlite").write_bytes(b"private")
     others = temporary_directory / "something-else"
     others.mkdir()
-    with open_workspace() as living:
+    with open_workspace(log=LOG) as living:
         assert not dead.exists()
-        with open_workspace() as second:
+        with open_workspace(log=LOG) as second:
             assert living.exists()
             assert second != living
         assert sorted(temporary_directory.iterdir()) == sorted([living, others])

@@ -47,10 +47,13 @@ def open_workspace(*, log: logging.Logger) -> Iterator[Path]:
 def _make_locked_folder(parent: str) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        descriptor = os.open(folder, os.O_RDONLY)
+        # Between making and locking, another export may take the folder for a leftover.
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between making and locking, another export may have taken the folder for a leftover.
         if still_names(folder, descriptor):
             return folder, descriptor
         os.close(descriptor)

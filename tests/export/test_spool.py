@@ -10,6 +10,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import pytest
@@ -96,6 +97,26 @@ def test_the_folder_goes_with_the_export_and_leftovers_of_the_dead_with_the_next
         export(make_records(5), str(tmp_path / "x.jsonl"))
         assert living.exists()
     assert list(temporary_directory.iterdir()) == [others]
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])
+def test_a_folder_that_another_export_takes_for_a_leftover_is_made_again(temporary_directory, monkeypatch, moment):
+    module, name = {"before it is opened": (tempfile, "mkdtemp"), "before it is locked": (os, "open")}[moment]
+    step, taken = getattr(module, name), []
+
+    def take_once(*args, **options):
+        done = step(*args, **options)
+        if not taken:
+            taken.extend(temporary_directory.glob("capillary-export-*"))
+            for path in taken:
+                path.rmdir()
+        return done
+
+    monkeypatch.setattr(module, name, take_once)
+    with open_workspace(log=LOG) as folder:
+        assert taken
+        assert list(temporary_directory.iterdir()) == [folder]
+    assert list(temporary_directory.iterdir()) == []
 
 
 def test_an_export_that_fails_leaves_no_folder(temporary_directory, tmp_path):

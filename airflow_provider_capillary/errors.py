@@ -21,7 +21,7 @@
     │   ├── CalibrationError          dates: format, zone, precision, or a filter that is ignored
     │   ├── ContinuityError           pages out of order, with gaps, or without their seam
     │   └── TieError                  more records in one instant than one answer holds
-    ├── PublishError                  the object store refused; the old object stands
+    ├── PublishError                  the object store refused; the old object or the new one stands, whole
     └── ReadingStoppedError           the task was killed while it read
 
 Match on the class and on the fields, never on the text. No field holds a credential, a record or the body of an answer.
@@ -197,7 +197,11 @@ class TieError(CompletenessError):
 
 
 class PublishError(CapillaryError):
-    """The object could not be published; what stood at the destination before still stands."""
+    """The object or its manifest could not be published.
+
+    What stood at the destination before still stands. The new object, as whole, is there only where the message says so, and where the
+    store wrote it and its answer was lost on the way. In either case the next run sees what is there.
+    """
 
     retryable = True
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_capillary.errors import DestinationError, PublishError
+from airflow_provider_capillary.export.uploads import abort_unfinished_uploads, upload_is_gone
+from airflow_provider_capillary.export.words import in_words
 from airflow_provider_capillary.export.workspace import lock_is_free, still_names
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
 
-__all__ = ["Found", "Location", "in_words", "locate", "sha256_of"]
+__all__ = ["Found", "Location", "locate", "sha256_of"]
 
 _LOCAL_SCHEMES = frozenset({"", "file", "local"})
 
@@ -41,7 +43,6 @@ _EXTRAS = {
     "abfs": "azure",
     "abfss": "azure",
     "adl": "azure",
-    "az": "azure",
 }
 
 # Seconds before each further try to put an object. The clients of the stores try again by themselves (s3fs five times, on top of
@@ -162,12 +163,13 @@ class Location:
 
         :param source: the local file.
         :return: what the store says afterwards; ``None`` where the credential may write and not look.
-        :raises PublishError: it could not be written, and what stood there stands; or what stands there now is something else.
+        :raises PublishError: it could not be written, and what stood there stands (or the new object, where only the store's answer was
+            lost); or what stands there now is something else.
         """
         size = source.stat().st_size
         if self._fs is None:
             try:
-                _replace(source, Path(self._key))
+                _replace(source, Path(self._key), log=log)
             except OSError as error:
                 raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=_CURE) from error
         else:
@@ -177,6 +179,10 @@ class Location:
         except PermissionError:
             log.info("%s was written; this credential may not look at it, so its size was not checked", self.uri)
             return None
+        except PublishError as error:
+            raise PublishError(
+                f"{self.uri} was written whole, and could not be looked at afterwards", answered=error.answered, cure=error.cure
+            ) from error
         if found is None or found.size != size:
             raise PublishError(
                 f"{self.uri} is not what was written there",
@@ -188,12 +194,24 @@ class Location:
 
     def _put(self, source: Path, size: int, log: logging.Logger) -> None:
         assert self._fs is not None  # noqa: S101  # for the type checker
+        options = _upload_options(self._fs, size)
+        abort_unfinished_uploads(self._fs, self._key, log=log)
+        try:
+            self._put_patiently(source, options, log)
+        finally:
+            # In parts: even a success may have begun an upload whose id was lost with the answer.
+            if size >= options.get("chunksize", 0):
+                abort_unfinished_uploads(self._fs, self._key, log=log)
+
+    def _put_patiently(self, source: Path, options: dict[str, int], log: logging.Logger) -> None:
+        assert self._fs is not None  # noqa: S101  # for the type checker
         for pause in (*_PAUSES, None):
             try:
-                self._fs.put_file(str(source), self._key, **_upload_options(self._fs, size))
+                self._fs.put_file(str(source), self._key, **options)
             except Exception as error:
                 # Neither a refusal nor a bucket that is not there changes within seconds.
-                if pause is None or isinstance(error, PermissionError | FileNotFoundError):
+                lasting = isinstance(error, PermissionError | FileNotFoundError) and not upload_is_gone(error)
+                if pause is None or lasting:
                     raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=_CURE) from error
                 log.warning("%s could not be written (%s); trying again in %g s", self.uri, in_words(error), pause)
                 time.sleep(pause)
@@ -273,9 +291,9 @@ def _upload_options(fs: AbstractFileSystem, size: int) -> dict[str, int]:
     return {name: value for name, value in options.items() if name in accepted}
 
 
-def _replace(source: Path, target: Path) -> None:
+def _replace(source: Path, target: Path, *, log: logging.Logger) -> None:
     """Copy to a sibling, flush it to disk, and move it over the target in one step."""
-    _remove_leftovers(target)
+    _remove_leftovers(target, log=log)
     temporary, descriptor = _make_locked_sibling(target)
     try:
         with source.open("rb") as read, os.fdopen(descriptor, "wb", closefd=False) as write:
@@ -311,7 +329,7 @@ def _make_locked_sibling(target: Path) -> tuple[Path, int]:
         os.close(descriptor)
 
 
-def _remove_leftovers(target: Path) -> None:
+def _remove_leftovers(target: Path, *, log: logging.Logger) -> None:
     """Remove what killed runs of the same object left; the file of a run that is alive is locked, and stays."""
     leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
     for entry in os.scandir(target.parent):
@@ -321,6 +339,7 @@ def _remove_leftovers(target: Path) -> None:
                 try:
                     if lock_is_free(descriptor):
                         Path(entry.path).unlink()
+                        log.warning("Removed %s, which a killed run had left", entry.path)
                 finally:
                     os.close(descriptor)
 
@@ -329,14 +348,3 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a local file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^\s/@]+@|\?\S+")
-_LONGEST_CAUSE = 200
-
-
-def in_words(error: BaseException) -> str:
-    """The class of an error and the beginning of what it says, without what a URL in it may carry (user, password, signature)."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = _CREDENTIALS_IN_URL.sub("", " ".join(text.split()))[:_LONGEST_CAUSE]
-    return f"{type(error).__name__}, {text.rstrip('. ')}" if text else type(error).__name__

@@ -9,6 +9,10 @@
 It is written after its object. A kill between the two, or two runs at once, leave a manifest that speaks of another object; the next run
 sees that from the size, the store's tag or (on local disk, and whenever the object is read) the SHA-256, logs a warning, and goes by the
 object.
+
+Two runs at once leave the object of one of them, whole. A run that finds another's size in the place of its own fails; where two objects
+of one size were put on a store within moments, the last manifest may bear the tag of the object that it does not describe, and the next
+run believes it: it replaces both, and its ``late_events`` may count from the wrong one of the two.
 """
 
 from __future__ import annotations
@@ -20,8 +24,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_pairs
-from airflow_provider_capillary.export.location import in_words, sha256_of
+from airflow_provider_capillary.export.location import sha256_of
 from airflow_provider_capillary.export.spool import to_json
+from airflow_provider_capillary.export.words import in_words
 
 if TYPE_CHECKING:
     import logging

@@ -99,7 +99,7 @@ def export_records(
     location = locate(destination)
     location.prepare()
     try:
-        with open_workspace() as folder, Spool(folder, stop=stop) as spool:
+        with open_workspace(log=log) as folder, Spool(folder, stop=stop) as spool:
             export = _Export(location, ending=ending, folder=folder, spool=spool, log=log, manifest=manifest)
             export.announce()
             for record in records:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_capillary.errors import PublishError
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
 
 __all__ = ["local_disk_errors", "lock_is_free", "open_workspace", "still_names"]
@@ -27,14 +28,14 @@ _PREFIX = "capillary-export-"
 
 
 @contextlib.contextmanager
-def open_workspace() -> Iterator[Path]:
-    """A private folder in the temporary directory; folders of killed exports of the same user are removed first.
+def open_workspace(*, log: logging.Logger) -> Iterator[Path]:
+    """A private folder in the temporary directory; folders of killed exports of the same user are removed first, and named in the log.
 
     :raises PublishError: no temporary directory can be written.
     """
     with local_disk_errors(None):
         parent = tempfile.gettempdir()
-        _sweep(parent)
+        _sweep(parent, log=log)
         folder, descriptor = _make_locked_folder(parent)
     try:
         yield folder
@@ -46,16 +47,19 @@ def open_workspace() -> Iterator[Path]:
 def _make_locked_folder(parent: str) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        descriptor = os.open(folder, os.O_RDONLY)
+        # Between making and locking, another export may take the folder for a leftover.
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between making and locking, another export may have taken the folder for a leftover.
         if still_names(folder, descriptor):
             return folder, descriptor
         os.close(descriptor)
 
 
-def _sweep(parent: str) -> None:
+def _sweep(parent: str, *, log: logging.Logger) -> None:
     for entry in os.scandir(parent):
         if not entry.name.startswith(_PREFIX) or not entry.is_dir(follow_symlinks=False):
             continue
@@ -64,6 +68,7 @@ def _sweep(parent: str) -> None:
             try:
                 if entry.stat(follow_symlinks=False).st_uid == os.getuid() and lock_is_free(descriptor):
                     shutil.rmtree(entry.path, ignore_errors=True)
+                    log.warning("Removed %s, which a killed run had left", entry.path)
             finally:
                 os.close(descriptor)
 

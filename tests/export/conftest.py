@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 
 import pytest
@@ -37,6 +38,8 @@ def s3_server():
     """An S3 server on loopback, and an Airflow connection to it in the environment."""
     from moto.server import ThreadedMotoServer
 
+    # A line for each of thousands of requests costs more than the requests.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -56,20 +59,26 @@ def s3_server():
 
 
 @pytest.fixture(scope="session")
-def bucket_numbers():
-    return itertools.count()
-
-
-@pytest.fixture
-def bucket(s3_server, bucket_numbers):
+def new_bucket(s3_server):
+    """Makes a fresh bucket at each call."""
     import boto3
 
     client = boto3.client(
         "s3", endpoint_url=s3_server, region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing-secret"
     )
-    name = f"export-{next(bucket_numbers)}"
-    client.create_bucket(Bucket=name)
-    return Bucket(client, name, "capillary_tests_s3")
+    numbers = itertools.count()
+
+    def make():
+        name = f"export-{next(numbers)}"
+        client.create_bucket(Bucket=name)
+        return Bucket(client, name, "capillary_tests_s3")
+
+    return make
+
+
+@pytest.fixture
+def bucket(new_bucket):
+    return new_bucket()
 
 
 @pytest.fixture

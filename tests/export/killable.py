@@ -1,4 +1,5 @@
 """Runs exports in children that can be killed: one job of JSON a line on standard input, its pid and then how it ended on standard output.
+A line with a list of jobs runs them at once, and is answered with all pids and then all ends.
 
 Airflow is imported once, and each job is a fork, so that a kill costs milliseconds and not the seconds of an import.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import shutil
 import signal
@@ -16,7 +18,11 @@ from pathlib import Path
 
 from export.support import export, make_records
 
+from airflow_provider_capillary.errors import PublishError
 from airflow_provider_capillary.export import formats, location, run
+
+PUBLISH_ERROR = 3
+"""How a child ends that was refused; any other error is 1."""
 
 
 def die():
@@ -94,11 +100,31 @@ def work(job):
     os.environ["TMPDIR"] = job["tmpdir"]
     tempfile.tempdir = None
     AIMS[job.get("die")]()
+    location._PART = job.get("part", location._PART)
     records = make_records(job["count"], seed=job["seed"], size=job.get("size", 40))
     if job.get("die") == "half read":
         records = die_while_reading(records)
-    receipt = export(records, job["destination"])
-    Path(job["receipt"]).write_text(json.dumps(receipt))
+    said = []
+    log = logging.getLogger("tests.export.killable")
+    log.addHandler(handler := logging.Handler())
+    handler.emit = lambda record: said.append(record.getMessage())
+    receipt = export(records, job["destination"], log=log)
+    Path(job["receipt"]).write_text(json.dumps({"receipt": receipt, "said": said}))
+
+
+def begin(job):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work(job)
+            code = 0
+        except PublishError as error:
+            sys.stderr.write(f"{error}\n")
+            code = PUBLISH_ERROR
+        finally:
+            os._exit(code)
+    return pid
 
 
 def main():
@@ -120,16 +146,10 @@ def main():
     BaseHook.get_connection("capillary_tests_s3")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                work(json.loads(line))
-                code = 0
-            finally:
-                os._exit(code)
-        print(pid, file=answers, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
+        jobs = json.loads(line)
+        pids = [begin(job) for job in (jobs if isinstance(jobs, list) else [jobs])]
+        print(*pids, file=answers, flush=True)
+        print(*(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import random
 import resource
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import pytest
@@ -17,6 +19,8 @@ from export.support import START_MS, export, in_order, make_records
 from airflow_provider_capillary.errors import PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.spool import OTHER_STATUSES, Spool, pair_line
 from airflow_provider_capillary.export.workspace import open_workspace
+
+LOG = logging.getLogger("tests.export")
 
 
 def never():
@@ -84,15 +88,35 @@ def test_the_folder_goes_with_the_export_and_leftovers_of_the_dead_with_the_next
     (dead / "spool.sqlite").write_bytes(b"private")
     others = temporary_directory / "something-else"
     others.mkdir()
-    with open_workspace() as living:
+    with open_workspace(log=LOG) as living:
         assert not dead.exists()
-        with open_workspace() as second:
+        with open_workspace(log=LOG) as second:
             assert living.exists()
             assert second != living
         assert sorted(temporary_directory.iterdir()) == sorted([living, others])
         export(make_records(5), str(tmp_path / "x.jsonl"))
         assert living.exists()
     assert list(temporary_directory.iterdir()) == [others]
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])
+def test_a_folder_that_another_export_takes_for_a_leftover_is_made_again(temporary_directory, monkeypatch, moment):
+    module, name = {"before it is opened": (tempfile, "mkdtemp"), "before it is locked": (os, "open")}[moment]
+    step, taken = getattr(module, name), []
+
+    def take_once(*args, **options):
+        done = step(*args, **options)
+        if not taken:
+            taken.extend(temporary_directory.glob("capillary-export-*"))
+            for path in taken:
+                path.rmdir()
+        return done
+
+    monkeypatch.setattr(module, name, take_once)
+    with open_workspace(log=LOG) as folder:
+        assert taken
+        assert list(temporary_directory.iterdir()) == [folder]
+    assert list(temporary_directory.iterdir()) == []
 
 
 def test_an_export_that_fails_leaves_no_folder(temporary_directory, tmp_path):

@@ -1,0 +1,118 @@
+"""Exports to Google's and Azure's object stores, emulated; run by hand, since their packages take 1 GB and Azure's emulator Node.js.
+
+.. code-block:: bash
+
+    npm install --prefix clouds azurite
+    .venv/bin/pip install ".[test,gcs,azure]" gcp-storage-emulator
+    CAPILLARY_TEST_CLOUDS=1 PATH="$PWD/clouds/node_modules/.bin:$PATH" .venv/bin/pytest tests/clouds
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+
+import pytest
+from export.support import ENDINGS, export, in_order, make_records, unpack
+
+from airflow_provider_capillary.errors import PublishError
+
+numbers = itertools.count()
+
+
+class Place:
+    """A folder of a test's own in one of the stores."""
+
+    def __init__(self, store):
+        self._store, self._prefix = store, f"test-{next(numbers)}/"
+        self.secret = store.secret
+
+    def uri(self, name):
+        return self._store.uri(self._prefix + name)
+
+    def write(self, name, content):
+        self._store.write(self._prefix + name, content)
+
+    def contents(self):
+        return self._store.contents(self._prefix)
+
+
+@pytest.fixture(params=["google", "azure"])
+def place(request):
+    return Place(request.getfixturevalue(request.param))
+
+
+def assert_published(place, name, receipt):
+    contents = place.contents()
+    assert sorted(contents) == [f"_{name}.manifest.json", name]
+    manifest = json.loads(contents[f"_{name}.manifest.json"])
+    assert manifest["receipt"] == receipt
+    assert manifest["object"]["sha256"] == receipt["sha256"] == hashlib.sha256(contents[name]).hexdigest()
+    assert manifest["object"]["etag"], "without the store's tag, the next run cannot tell whose object it finds"
+    return contents[name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_each_format_is_written_whole_with_its_manifest(place, ending):
+    records = list(make_records(300))
+    receipt = export(records, place.uri(f"x{ending}"))
+    content = assert_published(place, f"x{ending}", receipt)
+    assert [row["id"] for row in unpack(content, ending)] == [record["id"] for record in in_order(records)]
+    assert receipt["late_events"] is None
+
+
+def test_a_rerun_replaces_its_object_and_counts_what_was_late(place):
+    records = list(make_records(300))
+    export(records[:290], place.uri("x.jsonl.gz"))
+    for late in (10, 0):
+        receipt = export(records, place.uri("x.jsonl.gz"))
+        assert receipt["late_events"] == late
+        assert_published(place, "x.jsonl.gz", receipt)
+
+
+def test_an_object_that_travels_in_pieces(place):
+    records = list(make_records(4_000, size=4_000))
+    for late in (None, 0):
+        receipt = export(records, place.uri("x.jsonl"))
+        assert receipt["bytes"] > 12 * 2**20
+        assert receipt["late_events"] == late
+        assert_published(place, "x.jsonl", receipt)
+
+
+def test_somebody_else_s_object_is_replaced_and_named(place, caplog):
+    place.write("x.jsonl", b"\x00 not of this package\n")
+    with caplog.at_level(logging.INFO):
+        receipt = export(make_records(30), place.uri("x.jsonl"))
+    assert receipt["late_events"] is None
+    assert "stands there already" in caplog.text
+    assert "late_events is unknown" in caplog.text
+    assert_published(place, "x.jsonl", receipt)
+
+
+def test_an_object_whose_manifest_is_another_s_is_named_and_compared_by_what_it_holds(place, caplog):
+    export(make_records(30, seed=1), place.uri("x.jsonl"))
+    older = place.contents()["_x.jsonl.manifest.json"]
+    export(make_records(30, seed=2), place.uri("y.jsonl"))
+    place.write("z.jsonl", place.contents()["y.jsonl"])
+    place.write("_z.jsonl.manifest.json", older)
+    with caplog.at_level(logging.WARNING):
+        assert export(make_records(30, seed=2), place.uri("z.jsonl"))["late_events"] == 0
+    assert "does not describe the object beside it" in caplog.text
+
+
+def test_an_empty_interval_removes_what_an_earlier_run_wrote(place):
+    export(make_records(30), place.uri("x.jsonl"))
+    receipt = export([], place.uri("x.jsonl"), on_empty="skip")
+    assert receipt["late_events"] == 0
+    assert place.contents() == {}
+
+
+def test_a_container_that_is_not_there_is_an_error_with_a_cure(place):
+    missing = place.uri("x.jsonl").replace("@events/", "@missing/")
+    with pytest.raises(PublishError) as caught:
+        export(make_records(3), missing)
+    assert missing in str(caught.value)
+    assert "exists" in caught.value.cure
+    assert place.secret is None or place.secret not in str(caught.value)

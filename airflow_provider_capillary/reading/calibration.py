@@ -107,9 +107,10 @@ class _Around:
         return max(unit for unit in LADDER if unit <= self.dates.resolution or self.dates.down(self.low, unit) + unit <= first)
 
 
-def calibrate(questions: Questions, formats: Sequence[DateFormat]) -> Steps[Wire | None]:
+def calibrate(questions: Questions, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Steps[Wire | None]:
     """Find the first of ``formats`` that this API reads, and how.
 
+    :param may_repeat: whether to begin again, once, where the API has come to answer with less.
     :returns: ``None`` where the API holds no record at all: an undated request, asked twice, has no date that could be misread.
     :raises CalibrationError: where none fits; says what was asked, what came back, and the offset that would fit.
     :raises ContinuityError: where the answers have no order in time.
@@ -124,6 +125,13 @@ def calibrate(questions: Questions, formats: Sequence[DateFormat]) -> Steps[Wire
         wire = yield from search.tight(dates)
         if wire is not None:
             return wire
+    if may_repeat:
+        # The API may have come to answer with fewer records, or to refuse the limit, since the first answer.
+        limit = questions.limit
+        now = yield from questions.undated()
+        if questions.limit < limit or len(now) < len(known):
+            questions.has_shrunk(len(now))
+            return (yield from calibrate(questions, formats, may_repeat=False))
     error = yield from wrong_zone(questions, search.tried, known, search.order)
     if error is not None:
         raise error
@@ -132,12 +140,6 @@ def calibrate(questions: Questions, formats: Sequence[DateFormat]) -> Steps[Wire
         wire = yield from search.coarse(dates)
         if wire is not None:
             return wire
-    if all(said == REFUSED for said in search.tried.values()):
-        # It may be the limit that is refused, since the first answer.
-        limit = questions.limit
-        yield from questions.undated()
-        if questions.limit < limit:
-            return (yield from calibrate(questions, formats))
     raise explain(search.tried, known)
 
 

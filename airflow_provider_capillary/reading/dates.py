@@ -9,7 +9,7 @@ Instants are UTC epoch milliseconds, as ``startTime`` is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 __all__ = ["AUTO", "DAY", "FORMATS", "HOUR", "LADDER", "MINUTE", "SECOND", "DateFormat", "zone_of"]
@@ -68,7 +68,7 @@ class DateFormat:
     """
 
     name: str
-    zone: tzinfo
+    zone: tzinfo = field(hash=False)  # pendulum 3.1's zones have no hash
 
     def __post_init__(self) -> None:
         pattern = FORMATS.get(self.name, self.name)
@@ -78,7 +78,7 @@ class DateFormat:
         object.__setattr__(self, "carries_zone", self.name in ("iso_z", "epoch_ms") or bool(re.search(r"%[zs]", pattern)))
 
     _pattern: str = ""
-    _zone: tzinfo = UTC
+    _zone: tzinfo = field(default=UTC, hash=False)
     resolution: int = 1
     """The finest step that this format can write, milliseconds."""
     carries_zone: bool = False

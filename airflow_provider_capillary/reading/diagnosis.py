@@ -23,6 +23,8 @@ OTHERS = "answered with records of other times, so not read as meant, or ignored
 GRID = 15 * MINUTE
 """Every zone in use lies a multiple of this from UTC."""
 WIDEST = 15 * HOUR // GRID
+AMPLE = 2 * MINUTE
+"""Found within this of its time, a record shows the zone, though bounds be exclusive and read to the second or the minute."""
 
 
 def wrong_zone(
@@ -39,9 +41,14 @@ def wrong_zone(
         offset = yield from _fitting_offset(questions, dates, first, order)
         if not offset:
             continue
-        name = _offset_name(offset + dates.offset(first["startTime"]))
+        offset += dates.offset(first["startTime"])
+        if abs(offset) > WIDEST * GRID:
+            # No zone is: other liberties look like one.
+            continue
+        name = _offset_name(offset)
         shifted = DateFormat(dates.name, zone_of(name))
-        if (yield from _finds(questions, shifted, first, shifted.down(first["startTime"] - 1), shifted.up(first["startTime"] + 1))):
+        low, high = first["startTime"] - AMPLE, first["startTime"] + AMPLE
+        if (yield from _finds(questions, shifted, first, shifted.down(low), shifted.up(high))):
             return CalibrationError(
                 f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
                 asked=_asked(tried, known),
@@ -86,7 +93,7 @@ def _fitting_offset(questions: Questions, dates: DateFormat, first: Record, orde
 
     def finds(step: int) -> Steps[bool]:
         bound = instant + step * GRID
-        low, high = (instant - 3 * DAY, bound + 1) if newest_first else (bound - 1, instant + 3 * DAY)
+        low, high = (instant - 3 * DAY, bound + AMPLE) if newest_first else (bound - AMPLE, instant + 3 * DAY)
         return (yield from _finds(questions, dates, first, dates.down(low), dates.up(high)))
 
     without, within = (-WIDEST, WIDEST) if newest_first else (WIDEST, -WIDEST)

@@ -32,6 +32,8 @@ class Questions:
     :ivar limit: what is asked for; lowered by itself where the API refuses it.
     :ivar capacity: the most records that one answer has held under this limit. The API can answer with so many, so an answer
         with fewer is whole, unless the API has lowered its cap since: then :meth:`has_shrunk` is told.
+    :ivar longest: the most records that one answer has ever held, whatever became of the limit.
+    :ivar shows_several: whether its answers, one with another, have held more than one record.
     :ivar backward: the longest way, milliseconds, from the end of a window back to a record in its answer: an API that silently
         cuts long windows at their start does not cut one that is no longer than this.
     :ivar forward: the same from the start of a window on to a record.
@@ -42,6 +44,9 @@ class Questions:
         self.exchange = exchange
         self.limit = limit
         self.capacity = 0
+        self.longest = 0
+        self.shows_several = False
+        self._first_seen: str | None = None
         self.backward = 0
         self.forward = 0
         self.undated_records: list[Record] = []
@@ -70,7 +75,7 @@ class Questions:
 
     def _undated(self, params: dict[str, str]) -> Steps[Answer]:
         answer = yield from self.exchange.logs(params)
-        self.capacity = max(self.capacity, len(answer))
+        self._note(answer)
         self.undated_records = answer.records
         return answer
 
@@ -80,7 +85,7 @@ class Questions:
         if event_name:
             params["event_name"] = event_name
         answer = yield from self.exchange.logs(params)
-        self.capacity = max(self.capacity, len(answer))
+        self._note(answer)
         inside = [record["startTime"] for record in answer.records if low <= record["startTime"] <= high]
         if inside:
             self.backward = max(self.backward, high - min(inside))
@@ -101,6 +106,13 @@ class Questions:
                 yield from self.undated()
                 if self.limit == limit:
                     raise WindowRefusedError(refusal) from refusal
+
+    def _note(self, answer: Answer) -> None:
+        self.capacity = max(self.capacity, len(answer))
+        self.longest = max(self.longest, len(answer))
+        for record in answer.records[:2]:
+            self._first_seen = self._first_seen or record["id"]
+            self.shows_several = self.shows_several or record["id"] != self._first_seen
 
     def has_shrunk(self, to: int) -> None:
         """Take note that the API now answers with no more than ``to`` records."""

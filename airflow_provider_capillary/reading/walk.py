@@ -65,6 +65,7 @@ class Walk:
         self._known: dict[str, int] = {}
         self._has_all = False
         self._instant = wire.instant
+        self._event_name = event_name
         self._sure = sure
         self._owed = {
             record["id"]
@@ -97,7 +98,7 @@ class Walk:
         if not page.records:
             length = abs(self._near - self._far)
             yield from self._believe_ends(near=length, far=length)
-            self._settle_up(self._near)
+            yield from self._settle_up(self._near)
             return
         yield from self._take(page)
         if not self._sure and page.first == page.last and page.count >= self._questions.capacity and not self._is_all_there_is(page):
@@ -122,22 +123,35 @@ class Walk:
                 page = following
         if not looked and not self._has_all:
             yield from self._look_again(page, first=True)
-        self._settle_up(page.last)
+        yield from self._settle_up(page.last)
 
-    def _settle_up(self, instant: int) -> None:
+    def _settle_up(self, instant: int) -> Steps[None]:
         if self._owed:
-            raise self._gap(instant, f"{len(self._owed)} records of the interval, seen without dates, were not found by their dates")
+            raise self._gap(instant, f"{len(self._owed)} records of the interval, seen in an answer, are in none of its pages")
+        if self._questions.longest == 1 and self._questions.shows_several:
+            # An API that shows several records, and never two at once, may hide others anywhere.
+            if len((yield from self._questions.undated())) > 1:
+                raise self._gap(instant, "it was read while the API answered with one record at a time, which it no longer does")
+            raise self._tie_at(instant, 1)
+
+    def _ask(self, near: int, far: int) -> Steps[Page]:
+        page = yield from self._pages.ask(near, far)
+        # Whatever becomes of this page: what was seen of the interval has to be handed on, or all of it is worth nothing.
+        self._owed.update(
+            record["id"] for record in page.records if self._start <= record["startTime"] < self._end and record["id"] not in self._known
+        )
+        return page
 
     def _first_page(self) -> Steps[Page]:
         try:
-            page = yield from self._pages.ask(self._near, self._beyond)
+            page = yield from self._ask(self._near, self._beyond)
         except WindowRefusedError:
             page = None
         if page is not None and page.records:
             return page
         # Refused, the window may have been too long. Empty, it is asked for twice: nothing else here rests on a single answer.
         self._beyond = self._far
-        page = yield from self._pages.ask(self._near, self._far)
+        page = yield from self._ask(self._near, self._far)
         if not page.records and page.count > 1 and page.count >= self._questions.capacity:
             # Full of records from beyond, it may have left out those of the interval.
             raise self._tie_at(self._far, page.count)
@@ -150,13 +164,13 @@ class Walk:
         for bound in self._seams.bounds(page.last):
             # No nearer than where the walk began: what lies there was never asked for.
             near = max(bound, self._near, key=self._place)
-            following = yield from self._pages.ask(near, self._beyond)
+            following = yield from self._ask(near, self._beyond)
             if following.records and self._place(following.first) <= self._place(page.last):
                 # The bound is loose enough: the answer begins at the seam, or nearer.
                 break
         stands_still = self._stands_still(following, page)
         if stands_still and (tighter := self._seams.tighter(page.last)) is not None:
-            nearer = yield from self._pages.ask(tighter, self._beyond)
+            nearer = yield from self._ask(tighter, self._beyond)
             if seam <= nearer.ids:
                 following = nearer
                 self._seams.keep_tighter(page.last)
@@ -181,7 +195,7 @@ class Walk:
         if self._is_all_there_is(crowd):
             # An API that answered with one at a time would have another behind it.
             # Two of one instant are already too many to tell: they may be all, or the first two of a cap of two.
-            behind = yield from self._pages.ask(self._behind(crowd.last), self._beyond)
+            behind = yield from self._ask(self._behind(crowd.last), self._beyond)
             if behind.ids <= self._known.keys():
                 self._has_all = True
                 return crowd
@@ -189,7 +203,7 @@ class Walk:
             limit = self._questions.limit
             self._questions.limit = limit * LARGER
             try:
-                larger = yield from self._pages.ask(crowd.near, self._beyond)
+                larger = yield from self._ask(crowd.near, self._beyond)
             except WindowRefusedError:
                 larger = crowd
             if larger.count > crowd.count and not self._stands_still(larger, page):
@@ -210,7 +224,7 @@ class Walk:
             if self._place(bound) < self._place(page.near):
                 bound = page.near
                 break
-            again = yield from self._pages.ask(page.near, bound)
+            again = yield from self._ask(page.near, bound)
             self._compare(page, again, bound, first=first)
             # Before the first record of all, new ones may have arrived since.
             yield from self._take(again)
@@ -236,7 +250,8 @@ class Walk:
             self._questions.has_shrunk(again.count)
         for record in again.records:
             # Nearer than the first record of all, new ones may have arrived since; in an answer that may be cut they are no news.
-            uncut = first and not missing and again.count < self._questions.capacity
+            # Where the order is not known, they may be what an oldest-first API gives last.
+            uncut = first and self._sure and not missing and again.count < self._questions.capacity
             arrived = uncut and self._place(record["startTime"]) < self._place(page.first)
             if record["id"] not in self._known and not arrived:
                 raise self._gap(record["startTime"], "a second look at a page found a record in its midst that was not in it")
@@ -253,7 +268,7 @@ class Walk:
         first, last = sorted((bound, edge))
         known = {record["id"] for record in page.records if first < record["startTime"] < last or record["startTime"] == page.last}
         for near, far in ((bound, self._far), (bound, tight), (inner, tight)):
-            again = yield from self._pages.ask(near, far)
+            again = yield from self._ask(near, far)
             inside = (record for record in again.records if self._place(record["startTime"]) <= self._place(edge))
             if any(record["id"] not in self._known for record in inside):
                 raise self._gap(edge, "a second look at the end of the last page found a record that was not in it")
@@ -263,17 +278,19 @@ class Walk:
 
     def _is_all_there_is(self, page: Page) -> bool:
         """Whether ``page`` holds the only record that the API was ever seen to return."""
-        return page.count == 1 and self._known.keys() <= {record["id"] for record in self._questions.undated_records}
+        return page.count == self._questions.longest == 1 and self._known.keys() <= {
+            record["id"] for record in self._questions.undated_records
+        }
 
     def _believe_ends(self, *, near: int = 0, far: int = 0, only: Page | None = None) -> Steps[int]:
         """Prove that windows of such lengths are answered up to their near and their far end.
 
         :param only: the page, where it is the only one; if it begins with the first record of all, so few lie behind its last one
-            that an answer holds them, and shows at once how long an answer can be.
+            that an answer holds them, and shows at once how long an answer can be. (Not if it lacks those of other event names.)
         """
         newest_first = self._order is Order.NEWEST_FIRST
         beside = self._wire.newest if newest_first else self._wire.oldest
-        if only is not None and only.first == beside:
+        if only is not None and self._event_name is None and only.first == beside:
             beside = only.last
         backward, forward = (far, near) if newest_first else (near, far)
         return (yield from prove_spans(self._questions, self._wire, beside, backward=backward, forward=forward))

@@ -23,9 +23,14 @@ BASIC = Credential(oauth=False, described="sent as Basic")
 
 @dataclass
 class Run:
-    """What one reading did."""
+    """What one reading did.
+
+    :ivar ids: what it handed on.
+    :ivar seen: the ids in all answers.
+    """
 
     ids: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
     asked: list[dict[str, str]] = field(default_factory=list)
     slept: float = 0.0
     error: CapillaryError | None = None
@@ -63,7 +68,11 @@ def drive(
                 case Send():
                     run.asked.append(dict(step.request.params))
                     assert len(run.asked) <= most, "the reading does not end"
-                    outcome = fault(len(run.asked)) or reply(*world.answer(dict(step.request.params)))
+                    outcome = fault(len(run.asked))
+                    if outcome is None:
+                        status, body = world.answer(dict(step.request.params))
+                        run.seen.update(record["id"] for record in body.get("data") or ())
+                        outcome = reply(status, body)
                 case Conceal():
                     raise AssertionError("nothing to conceal with Basic")
     except StopIteration:

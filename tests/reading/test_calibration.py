@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_capillary.emulator.world import World
-from airflow_provider_capillary.errors import CalibrationError
+from airflow_provider_capillary.errors import CalibrationError, ContinuityError
 from airflow_provider_capillary.reading.calibration import Wire, calibrate
 from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.reading.exchange import Exchange
@@ -80,6 +80,52 @@ def test_a_wrong_zone_is_named(zone: str, offset: str, order: str) -> None:
     assert isinstance(run.error, CalibrationError)
     assert f"`{offset}`" in str(run.error.cure)
     assert drive(make_reader(timezone=offset), world, BASE - DAY, BASE + 1).error is None
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_wrong_zone_is_named_though_records_lie_where_it_shifts_the_window_to(order: str) -> None:
+    """Every ten minutes one: the window around each holds another in the zone that the API reads."""
+    grid = [{"id": f"r{index:04}", "startTime": BASE - index * 600_000} for index in range(1500)]
+    run = drive(make_reader(date_format="iso"), World(grid, date_format="iso", timezone="+05:30", order=order), BASE - DAY, BASE)
+    assert isinstance(run.error, CalibrationError)
+    assert "`+05:30`" in str(run.error.cure)
+
+
+@pytest.mark.parametrize(("precision", "bounds"), [("s", "inclusive"), ("s", "exclusive"), ("minute", "inclusive")])
+def test_a_wrong_zone_is_named_though_dates_are_read_coarsely(precision: str, bounds: str) -> None:
+    """The window by which the zone is tried is wider than any unit below a quarter of an hour."""
+    world = World(records(), date_format="iso", timezone="+05:30", precision=precision, from_bound=bounds, to_bound=bounds)
+    run = drive(make_reader(date_format="iso"), world, BASE - DAY, BASE)
+    assert isinstance(run.error, CalibrationError)
+    assert "`+05:30`" in str(run.error.cure)
+
+
+@pytest.mark.parametrize("reads", ["iso_z", "iso", "datetime"])
+def test_auto_is_not_deceived_where_all_records_lie_together(reads: str) -> None:
+    """An API that ignores dates which it can't read gives the same answer to any window; one elsewhere shows it."""
+    together = [{"id": f"r{index}", "startTime": BASE + index} for index in range(5)]
+    world = World(together, date_format=reads, unparsable_date="ignore")
+    wire, _ = calibrated(world)
+    assert wire is not None
+    assert wire.dates.name == reads
+
+
+def test_records_in_no_order_are_refused_at_once() -> None:
+    """Nothing that such an API says can be read on."""
+    world = World(records(), date_format="iso", order="unsorted")
+    with pytest.raises(ContinuityError):
+        calibrated(world)
+    assert world.asked == 1
+
+
+def test_a_cap_that_is_lowered_while_dates_are_found_out_names_no_wrong_zone() -> None:
+    """Records that the first answer held no longer fit; they are found among what the API shows now."""
+    dense = [{"id": f"r{index:04}", "startTime": BASE - index * 40} for index in range(200)]
+    for after in range(1, 8):
+        world = World(dense, date_format="datetime", limit_cap=100, limit_cap_later=(after, 30))
+        wire, _ = calibrated(world)
+        assert wire is not None
+        assert wire.dates.name == "datetime"
 
 
 def test_a_date_that_carries_its_zone_needs_no_setting() -> None:

@@ -132,3 +132,38 @@ def test_a_window_that_is_refused_once_hands_nothing_on_twice(number: int, order
     assert len(set(run.ids)) == len(run.ids)
     refused = isinstance(run.error, (ParametersRefusedError, CalibrationError))
     assert refused or sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("number", range(1, 24))
+def test_an_answer_that_is_empty_once_empties_nothing(number: int, order: str) -> None:
+    """A 200 without records that comes from nowhere: all of it, or an error."""
+
+    class Absent(World):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            return status, envelope | {"data": []} if self.asked == number and "data" in envelope else envelope
+
+    for start, end in [(BASE, BASE + DAY), (BASE + DAY // 2, BASE + DAY // 2 + 600_000)]:
+        world = Absent(RECORDS, date_format="iso", limit_cap=100, order=order, unparsable_date="empty")
+        run = drive(make_reader(), world, start, end)
+        assert run.error is not None or sorted(run.ids) == sorted(truth(world, start, end))
+
+
+def test_a_record_that_the_second_look_does_not_find_is_noticed() -> None:
+    """It was in the midst of a page, and is not in the answer to a part of that page's window."""
+    looks = []
+
+    class Forgetting(World):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            data = envelope["data"]
+            # The second look: all of a page but its last instant.
+            if len(data) == 99:
+                looks.append(self.asked)
+                envelope = envelope | {"data": [*data[:50], *data[51:]]}
+            return status, envelope
+
+    run = drive(make_reader(), Forgetting(RECORDS, date_format="epoch_ms", limit_cap=100), BASE, BASE + DAY)
+    assert looks
+    assert isinstance(run.error, ContinuityError)

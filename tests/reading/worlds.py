@@ -1,28 +1,52 @@
-"""Small worlds, drawn by seed: records, and a server that takes liberties with them.
-
-A *kind* world behaves as the two published examples do (newest first, the limit honoured or lowered, dates read to a second or finer), and
-must be read in full. A *wild* one takes any liberty, and must be read in full or end in an error of this package.
-"""
+"""Readings of small worlds, and the one checker that judges them: the exact truth, or an error that names the right cause."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.errors import (
+    CalibrationError,
+    CapillaryError,
+    ContinuityError,
+    ParametersRefusedError,
+    TieError,
+)
+from airflow_provider_capillary.reading.dates import AUTO
+from airflow_provider_capillary.reading.questions import SMALLER_LIMITS
 from airflow_provider_capillary.reading.steps import NoReply, Reply
-from reading.driving import Run, drive, make_reader, truth
+from reading.driving import Run, drive, make_reader
 
-NOW = 1_758_171_830_945
-"""The newest of the documented records."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Case", "judge", "passing_faults"]
+
+UNITS = {"ms": 1, "s": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+
+
+class Skipping(World):
+    """A world whose answers, where they are full, lack a record in their midst: its pages have holes."""
+
+    def answer(self, params: Mapping[str, str]) -> tuple[int, Any]:
+        """As any world, with a hole."""
+        status, envelope = super().answer(params)
+        data = envelope.get("data") or []
+        if len(data) > 2 and len(data) >= min(int(params.get("limit", "10")), self.liberties.limit_cap or 10**9):
+            envelope = {**envelope, "data": [data[0], *data[2:]]}
+        return status, envelope
 
 
 @dataclass
 class Case:
-    """One reading of one world."""
+    """One reading of one world.
+
+    :param skips: whether its pages have holes.
+    """
 
     seed: int
     liberties: dict[str, Any]
@@ -30,22 +54,49 @@ class Case:
     start: int
     end: int
     settings: dict[str, Any] = field(default_factory=dict)
+    event_name: str | None = None
+    skips: bool = False
 
     def read(self, *, faulty: bool = False) -> tuple[Run, World]:
-        world = World(self.records, seed=self.seed, **self.liberties)
+        """Read it once."""
+        world = (Skipping if self.skips else World)(self.records, seed=self.seed, **self.liberties)
         fault = passing_faults(self.seed) if faulty else (lambda _number: None)
-        return drive(make_reader(seed=self.seed, **self.settings), world, self.start, self.end, fault=fault), world
+        reader = make_reader(seed=self.seed, **self.settings)
+        return drive(reader, world, self.start, self.end, event_name=self.event_name, fault=fault), world
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        data = asdict(self)
+        data["records"] = [[record["startTime"], record["id"], record["eventName"]] for record in self.records]
+        return data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Case:
+        """From what :meth:`to_data` made."""
+        records = [{"id": name, "startTime": time, "eventName": event, "status": "EVENT_SUCCESS"} for time, name, event in data["records"]]
+        return cls(**{**data, "records": records})
 
     @property
     def page(self) -> int:
-        return min(self.settings["page_size"], self.liberties.get("limit_cap") or 10**9)
+        """How many records an answer may hold at the most."""
+        caps = [self.liberties.get("limit_cap"), (self.liberties.get("limit_cap_later") or [None, None])[1]]
+        asked = 10 if "limit" in self.liberties.get("ignores", ()) else self.settings.get("page_size", 1000)
+        most = min([asked, *(cap for cap in caps if cap)])
+        if self.liberties.get("over_limit") == "refuse" and most < asked:
+            most = max([1, *(limit for limit in SMALLER_LIMITS if limit <= most)])
+        return most
 
     @property
     def instant(self) -> int:
         """The API's precision as far as dates of the format that is used can reach it, milliseconds."""
-        formats = self.liberties["date_format"]
-        coarse = self.settings["date_format"] not in ("auto", "epoch_ms") or "epoch_ms" not in formats
-        return 1000 if coarse or self.liberties["precision"] == "s" else 1
+        formats, setting = self.liberties.get("date_format", ("iso",)), self.settings.get("date_format", "auto")
+        coarse = setting not in ("auto", "epoch_ms") or "epoch_ms" not in formats
+        written = 1000 if coarse else 1
+        if "date" in (setting, *formats):
+            written = UNITS["day"]
+        elif "%M" in setting and "%S" not in setting:
+            written = UNITS["minute"]
+        return max(written, UNITS[self.liberties.get("precision", "ms")])
 
     @property
     def crowd(self) -> int:
@@ -55,101 +106,27 @@ class Case:
         return max((sum(each <= other <= each // unit * unit + unit for other in times) for each in times), default=0)
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether a window that holds an instant, in any reading of its bounds, may hold as many records as the longest answer."""
+        times, unit = sorted(record["startTime"] for record in self.records), self.instant
+        if self.settings.get("timezone") or self.liberties.get("timezone"):
+            # The hour that happens twice is one instant to dates without an offset; in a wrong zone, a day may be.
+            unit = max(unit, UNITS["hour"] if unit == 1000 else UNITS["day"])
+        crowd = max(
+            (sum(each // unit * unit - unit <= other < each // unit * unit + 2 * unit for other in times) for each in times), default=0
+        )
+        return crowd >= min(self.page - self.skips, len(times))
+
+    @property
     def is_one_instant(self) -> bool:
         """Whether the API shows nothing but several records of one instant: then no answer tells whether there are more of them."""
         return len(self.records) > 1 and len({record["startTime"] // 1000 for record in self.records}) <= 2
 
     def most_requests(self, count: int) -> int:
+        """What reading so many records may cost."""
         times = Counter(record["startTime"] // self.instant for record in self.records if self.start <= record["startTime"] < self.end)
-        calibration = 8 if self.settings["date_format"] == "auto" else 2
+        calibration = 8 if self.settings.get("date_format", "auto") == "auto" else 2
         return math.ceil(count / (self.page - max(times.values(), default=0))) + 4 + calibration
-
-
-def draw(seed: int, *, wild: bool) -> Case:
-    rng = random.Random(seed)
-    times, base, span = draw_times(rng)
-    records = [
-        {"id": f"{index:04}-{rng.randrange(10**6):06}", "startTime": time, "status": "EVENT_SUCCESS", "eventName": "e"}
-        for index, time in enumerate(times)
-    ]
-    start = base + rng.randrange(-span, span)
-    end = start + rng.randrange(1, 2 * span + 2)
-    if rng.random() < 0.25:
-        start, end = base - span, base + 2 * span
-    if rng.random() < 0.3:
-        start, end = start - start % 1000, end - end % -1000
-    liberties = draw_kind(rng)
-    settings: dict[str, Any] = {"page_size": rng.choice([1000, 1000, 50, 10]), "date_format": "auto"}
-    if rng.random() < 0.4:
-        settings["date_format"] = liberties["date_format"][0]
-    if wild:
-        liberties |= draw_wild(rng, span)
-        if "timezone" in liberties and rng.random() < 0.6:
-            settings["timezone"] = liberties["timezone"]
-    return Case(seed, liberties, records, start, end, settings)
-
-
-def draw_times(rng: random.Random) -> tuple[list[int], int, int]:
-    count = rng.choice([0, 1, 2, 3, 5, 8, 13, 20, 40, 80, 150])
-    span = rng.choice([1_000, 60_000, 3_600_000, 86_400_000, 30 * 86_400_000])
-    base = NOW - rng.randrange(40 * 86_400_000)
-    if rng.random() < 0.2:
-        base -= base % 86_400_000
-    centres = [base + rng.randrange(span) for _ in range(max(3, count // 4))]
-    step = rng.choice([1, 2, 1000])
-    times = {
-        "even": lambda: [base + rng.randrange(span) for _ in range(count)],
-        "ties": lambda: [rng.choice(centres) for _ in range(count)],
-        "burst": lambda: [base + rng.randrange(2000 if rng.random() < 0.6 else span) for _ in range(count)],
-        "gaps": lambda: [rng.choice(centres[:3]) + rng.randrange(5000) for _ in range(count)],
-        "seconds": lambda: [(base + rng.randrange(span)) // 1000 * 1000 for _ in range(count)],
-        "one": lambda: [base] * min(count, 4),
-        "dense": lambda: [base + index * step for index in range(count)],
-    }
-    return times[rng.choice(list(times))](), base, span
-
-
-def draw_kind(rng: random.Random) -> dict[str, Any]:
-    return {
-        "limit_cap": rng.choice([None, None, 2, 3, 4, 5, 8, 10, 25, 60]),
-        "date_format": rng.choice(
-            [("iso",), ("iso_z",), ("datetime",), ("epoch_ms",), ("epoch_ms", "iso"), ("epoch_ms", "iso_z", "iso", "datetime")]
-        ),
-        "precision": rng.choice(["ms", "ms", "s"]),
-        "coarse_bound": rng.choice(["unit", "instant"]),
-        "unparsable_date": rng.choice(["refuse", "ignore", "empty"]),
-        "from_bound": rng.choice(["inclusive", "exclusive"]),
-        "to_bound": rng.choice(["inclusive", "exclusive"]),
-        "tie_order": rng.choice(["stable", "varying"]),
-        "fractions": rng.choice(["read", "drop", "refuse"]),
-    }
-
-
-def draw_wild(rng: random.Random, span: int) -> dict[str, Any]:
-    drawn: dict[str, Any] = {}
-    liberties: list[tuple[float, dict[str, Any]]] = [
-        (0.35, {"order": rng.choice(["oldest", "oldest", "unsorted", "shuffled"])}),
-        (0.15, {"cut": rng.choice(["sample", "sample_random"])}),
-        (0.25, {"over_limit": "refuse"}),
-        (0.2, {"limit_cap_later": (rng.randrange(1, 12), rng.choice([2, 3, 4, 6]))}),
-        (0.25, {"precision": rng.choice(["minute", "hour", "day"])}),
-        (0.2, {"date_format": rng.choice([("date",), ("date", "iso")])}),
-        (0.2, {"timezone": rng.choice(["+05:30", "-08:00", "Asia/Kolkata", "America/New_York", "+00:30", "Europe/Berlin"])}),
-        (
-            0.2,
-            {
-                "max_span": span / 1000 * rng.choice([0.1, 0.5, 1, 2, 3]),
-                "over_span": rng.choice(["refuse", "clamp_from", "clamp_to", "empty"]),
-            },
-        ),
-        (0.1, {"ignores": rng.choice([("from_date",), ("to_date",), ("limit",), ("from_date", "to_date")])}),
-        (0.1, {"strays": rng.choice([1, 2])}),
-        (0.1, {"late_share": 0.2, "late_request": rng.randrange(1, 15)}),
-    ]
-    for share, liberty in liberties:
-        if rng.random() < share:
-            drawn |= liberty
-    return drawn
 
 
 def passing_faults(seed: int) -> Any:
@@ -175,14 +152,55 @@ def passing_faults(seed: int) -> Any:
     return fault
 
 
+def causes(case: Case) -> set[type[CapillaryError]]:
+    """The errors that name something which this server does."""
+    does = case.liberties
+    reads, written = does.get("date_format", ("iso",)), case.settings.get("date_format", "auto")
+    unread = not set(reads).intersection(AUTO if written == "auto" else (written,))
+    refuses = "refuse" in (does.get("over_limit"), does.get("over_span"))
+    is_one_at_a_time = case.page < 2
+    named: list[tuple[type[CapillaryError], object]] = [
+        # Dates: the format, the zone, the precision, a filter that is ignored, a window that is cut.
+        (CalibrationError, unread),
+        (CalibrationError, does.get("timezone", "UTC") != case.settings.get("timezone", "UTC")),
+        (CalibrationError, does.get("precision") in ("minute", "hour", "day") or case.instant > 1000),
+        (CalibrationError, set(does.get("ignores", ())) & {"from_date", "to_date"}),
+        (CalibrationError, does.get("strays")),
+        (CalibrationError, does.get("max_span") is not None or (does.get("limit_cap_later") and does.get("unparsable_date") == "ignore")),
+        # Records that were not there without dates, and then are with dates.
+        (CalibrationError, does.get("late_share")),
+        (CalibrationError, does.get("order") == "shuffled" or does.get("cut") == "sample_random" or case.skips or is_one_at_a_time),
+        (ParametersRefusedError, does.get("over_span") == "refuse" and does.get("max_span") is not None),
+        (ParametersRefusedError, refuses and (is_one_at_a_time or does.get("limit_cap_later"))),
+        (ParametersRefusedError, unread and does.get("unparsable_date") == "refuse"),
+        (ContinuityError, does.get("order") in ("unsorted", "shuffled") or does.get("strays")),
+        (ContinuityError, does.get("max_span") is not None and does.get("over_span", "refuse") != "refuse"),
+        (ContinuityError, does.get("timezone") and case.instant >= UNITS["minute"]),
+        (ContinuityError, does.get("cut", "leading") != "leading" or case.skips),
+        (ContinuityError, does.get("late_share") or does.get("limit_cap_later") or is_one_at_a_time),
+        (TieError, does.get("limit_cap_later") or case.is_crowded or case.page <= 2),
+        # What is not there is in the place of what is.
+        (TieError, does.get("ignores") or does.get("strays") or does.get("cut") == "sample_random"),
+    ]
+    return {error for error, cause in named if cause}
+
+
 def judge(case: Case, run: Run, world: World) -> str | None:
-    """What is wrong with how a reading ended, ``None`` where nothing is: it has every record of the interval once, or it has failed."""
+    """What is wrong with how a reading ended, ``None`` where nothing is."""
     if run.error is not None:
-        return None
-    wanted, got = truth(world, case.start, case.end), Counter(run.ids)
-    # A record that begins to show while it is read may be among them or not.
-    late = set(world._late)
+        return None if isinstance(run.error, tuple(causes(case))) else f"the wrong cause: {type(run.error).__name__}"
+    inside = [record for record in world.records if case.start <= record["startTime"] < case.end]
+    wanted = {record["id"] for record in inside if case.event_name in (None, record["eventName"])}
+    got = Counter(run.ids)
     if any(number != 1 or name not in wanted for name, number in got.items()):
         return "a record twice, or one from outside of the interval"
-    missing = [name for name in wanted if name not in got and name not in late]
-    return f"{len(missing)} of {len(wanted)} records lost without an error" if missing else None
+    # What begins to show while it is read may be among them or not; what showed at its beginning must be.
+    late = {name for name, (_, request) in world._late.items() if request > 1}
+    missing = wanted - got.keys() - late
+    if case.page < 2 and len(run.seen) <= 1:
+        # An API that only ever shows one and the same record can't be told from one that holds no other.
+        return None
+    if (case.skips or case.liberties.get("cut", "leading") != "leading") and case.is_crowded:
+        # Holes within one instant of the API's precision can't be seen by any window.
+        return None
+    return "records lost without an error" if missing else None

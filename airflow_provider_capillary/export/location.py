@@ -255,10 +255,19 @@ def _object_storage_path(destination: ObjectStoragePath | str) -> ObjectStorageP
 
 
 def _require_filesystem(scheme: str, uri: str) -> None:
+    if not _has_fs(scheme):
+        raise _package_missing(scheme, uri)
+
+
+def _has_fs(scheme: str) -> bool:
     from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]  # exported lazily
 
-    if not io.has_fs(scheme):
-        raise _package_missing(scheme, uri)
+    if hasattr(io, "has_fs"):
+        return bool(io.has_fs(scheme))
+    # Airflow 3.0 moved the paths, and left this behind.
+    from airflow.io import has_fs  # type: ignore[attr-defined]  # there alone
+
+    return bool(has_fs(scheme))
 
 
 def _package_missing(scheme: str, uri: str) -> DestinationError:

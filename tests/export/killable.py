@@ -134,7 +134,7 @@ def main():
     import boto3
     import s3fs  # noqa: F401
     from airflow.providers.amazon.aws.fs import s3  # noqa: F401
-    from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath, io  # noqa: F401
+    from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath  # noqa: F401
     from botocore import loaders
 
     # Each session of botocore reads the same megabytes of JSON; they are kept for all of them here.
@@ -142,7 +142,7 @@ def main():
     loader_of_all = loaders.JSONFileLoader()
     loaders.JSONFileLoader.__new__ = lambda *_: loader_of_all
     boto3.client("s3", region_name="us-east-1")
-    assert io.has_fs("s3")
+    assert location._has_fs("s3")
     BaseHook.get_connection("capillary_tests_s3")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

@@ -63,16 +63,31 @@ def _register(dag):
         type(dag).bulk_write_to_db([dag])
         return
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.definitions.dag import SerializedDAG
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from airflow.utils.session import create_session
 
+    lazy, bulk_write_to_db = _as_sent(dag)
     with create_session() as session:
         session.merge(DagBundleModel(name="capillary-tests"))
         session.flush()
-        lazy = LazyDeserializedDAG.from_dag(dag)
-        SerializedDAG.bulk_write_to_db("capillary-tests", None, [lazy], session=session)
+        bulk_write_to_db("capillary-tests", None, [lazy], session=session)
         SerializedDagModel.write_dag(lazy, bundle_name="capillary-tests", session=session)
+
+
+def _as_sent(dag):
+    """The DAG as the process that parses DAG files sends it, and what takes note of it: in Airflow 3, somewhere else in each version."""
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    try:  # Airflow 3.2
+        from airflow.serialization.definitions.dag import SerializedDAG
+    except ImportError:
+        from airflow.serialization.serialized_objects import SerializedDAG
+    if hasattr(SerializedDAG, "bulk_write_to_db") and hasattr(LazyDeserializedDAG, "from_dag"):
+        return LazyDeserializedDAG.from_dag(dag), SerializedDAG.bulk_write_to_db
+    from airflow.models.dag import DAG  # Airflow 3.0
+
+    data = SerializedDAG.to_dict(dag)
+    data["dag"].setdefault("relative_fileloc", None)
+    return LazyDeserializedDAG(data=data), DAG.bulk_write_to_db  # noqa: AIR311  # as above
 
 
 def instances(dag_run, task_id="export"):

@@ -1,0 +1,238 @@
+"""What must be right about one question: which answers are taken, which failures are tried again, and when."""
+
+from __future__ import annotations
+
+from mutations.mutation import Mutation
+
+__all__ = ["MUTATIONS"]
+
+ANSWERS = ("tests/reading/test_answers.py",)
+EXCHANGE = ("tests/reading/test_exchange.py",)
+HOOKS = ("tests/hooks",)
+
+MUTATIONS = (
+    Mutation(
+        breaks="strict JSON: an object with the same key twice",
+        file="reading/answers.py",
+        text="    if len(made) != len(pairs):\n",
+        becomes="    if False:\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="strict JSON: NaN",
+        file="reading/answers.py",
+        text="parse_constant=_reject_constant, ",
+        becomes="",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="strict JSON: a number beyond any float",
+        file="reading/answers.py",
+        text="    if not math.isfinite(value):\n",
+        becomes="    if False:\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="strict JSON: bytes that are not UTF-8",
+        file="reading/answers.py",
+        text='reply.body.decode("utf-8-sig")',
+        becomes='reply.body.decode("utf-8-sig", "replace")',
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="errors beside the data",
+        file="reading/answers.py",
+        text="    if said:\n",
+        becomes="    if False:\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="errors that say nothing are none",
+        file="reading/answers.py",
+        text="    return [item for item in (errors if isinstance(errors, list) else [errors]) if item]\n",
+        becomes="    return errors if isinstance(errors, list) else [errors]\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="a token's end that is said inside a 200",
+        file="reading/answers.py",
+        text="    if refusals:\n",
+        becomes="    if False:\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="an answer without data",
+        file="reading/answers.py",
+        text='            _fail("JSON without `data`")\n        data = envelope["data"]\n',
+        becomes='            pass\n        data = envelope.get("data", [])\n',
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="data that is null",
+        file="reading/answers.py",
+        text='        data = envelope["data"]\n',
+        becomes='        data = envelope["data"] or []\n',
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="a record without id",
+        file="reading/answers.py",
+        text='    if not isinstance(record.get("id"), str) or not record["id"]:\n',
+        becomes='    if not isinstance(record.get("id", ""), str):\n',
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="a record whose time is no time",
+        file="reading/answers.py",
+        text="    if type(start) is not int or not 0 <= start < LATEST:\n",
+        becomes="    if not isinstance(start, int):\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="the retry predicate: what passes is tried again",
+        file="reading/exchange.py",
+        text="            if not error.retryable:\n",
+        becomes="            if True:\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the retry predicate: what no retry cures is not",
+        file="reading/exchange.py",
+        text="            if not error.retryable:\n",
+        becomes="            if False:\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the retry predicate: no reply at all may pass or not",
+        file="reading/retries.py",
+        text="        error.retryable = outcome.passing\n",
+        becomes="",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the retry predicate: throttling passes",
+        file="errors.py",
+        text='is allowed to wait."""\n\n    retryable = True\n',
+        becomes='is allowed to wait."""\n',
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the retry predicate: 461 is an API that is busy",
+        file="reading/retries.py",
+        text='    461: (ServerError, "The API is busy", "try again later"),\n',
+        becomes="",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a status other than 200 promises no event logs",
+        file="reading/retries.py",
+        text="    if outcome.status == 200:  # noqa",
+        becomes="    if outcome.status // 100 == 2:  # noqa",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the number of tries is bounded",
+        file="reading/exchange.py",
+        text="            if attempt >= self._plan.attempts or delay > patience:\n",
+        becomes="            if delay > patience:\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the time of waiting is bounded",
+        file="reading/exchange.py",
+        text="            if attempt >= self._plan.attempts or delay > patience:\n",
+        becomes="            if attempt >= self._plan.attempts:\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="Retry-After is waited for",
+        file="reading/retries.py",
+        text="        return own if error.retry_after is None else",
+        becomes="        return own if True else",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="an absurd Retry-After is cut",
+        file="reading/retries.py",
+        text="    return min(seconds, MAX_RETRY_AFTER)\n",
+        becomes="    return seconds\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a Retry-After of the past is none",
+        file="reading/retries.py",
+        text="    if math.isnan(seconds) or seconds < 0:\n",
+        becomes="    if math.isnan(seconds):\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a date in Retry-After is read against the answer's own",
+        file="reading/retries.py",
+        text='(_epoch(reply.headers["date"]) if "date" in reply.headers else reply.received)',
+        becomes="reply.received",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="waiting doubles",
+        file="reading/retries.py",
+        text="self.first * 2.0 ** (attempt - 1))",
+        becomes="self.first)",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="the budget of requests a minute",
+        file="reading/budget.py",
+        text="        return max(0.0, self._sent[0] + MINUTE - now)\n",
+        becomes="        return 0.0\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="retries count for the budget",
+        file="reading/exchange.py",
+        text="        self._budget.spend(now)\n",
+        becomes="        if self.traffic.retries.total() == 0:\n            self._budget.spend(now)\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a token that ended early is fetched anew",
+        file="reading/exchange.py",
+        text="                self._token, is_new = None, True\n",
+        becomes="                is_new = True\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a token that is refused though it is new is an error",
+        file="reading/exchange.py",
+        text=" and needs_token and not is_new and",
+        becomes=" and needs_token and",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a token is renewed before it ends",
+        file="reading/exchange.py",
+        text="        if self._token is not None and now < self._renew_at:\n",
+        becomes="        if self._token is not None:\n",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="a token is concealed",
+        file="reading/exchange.py",
+        text="        yield Conceal(token)\n",
+        becomes="",
+        caught_by=EXCHANGE,
+    ),
+    Mutation(
+        breaks="records of another event name, from an API that ignores it",
+        file="hooks/capillary.py",
+        text='                    if event_name is not None and record.get("eventName") != event_name:\n',
+        becomes="                    if False:\n",
+        caught_by=HOOKS,
+    ),
+    Mutation(
+        breaks="redirects are not followed",
+        file="hooks/session.py",
+        text="json=request.body, allow_redirects=False, stream=True",
+        becomes="json=request.body, stream=True",
+        caught_by=HOOKS,
+    ),
+)

@@ -1,0 +1,15 @@
+"""All mutations, in the order of the package's own layers."""
+
+from __future__ import annotations
+
+from mutations import of_asking, of_calibrating, of_publishing, of_telling, of_walking
+
+__all__ = ["MUTATIONS"]
+
+MUTATIONS = (
+    *of_asking.MUTATIONS,
+    *of_calibrating.MUTATIONS,
+    *of_walking.MUTATIONS,
+    *of_telling.MUTATIONS,
+    *of_publishing.MUTATIONS,
+)

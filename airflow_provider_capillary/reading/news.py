@@ -300,9 +300,7 @@ class Look:
         self._newest = max(self._newest, newest)
         memory = self._hunt.memory
         for seen in matching:
-            if seen.instant < memory.floor or seen.mark in memory.reported or seen.mark in self._new:
-                continue
-            if seen.instant < memory.low:
+            if seen.instant < memory.low or seen.mark in memory.reported or seen.mark in self._new:
                 continue
             self._found.add(seen)
             if seen.instant >= self._shortest:

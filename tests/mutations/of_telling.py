@@ -33,8 +33,8 @@ MUTATIONS = (
     Mutation(
         breaks="the floor: what lies before is not new",
         file="reading/news.py",
-        text="            if seen.instant < memory.floor or seen.id in",
-        becomes="            if seen.id in",
+        text="            if seen.instant < memory.low or seen.mark in",
+        becomes="            if seen.mark in",
         caught_by=NEWS,
     ),
     Mutation(
@@ -54,14 +54,14 @@ MUTATIONS = (
     Mutation(
         breaks="the ids at the seam: what was reported by an earlier look",
         file="reading/news.py",
-        text=" or seen.id in memory.reported or",
+        text=" or seen.mark in memory.reported or",
         becomes=" or",
         caught_by=NEWS,
     ),
     Mutation(
         breaks="the ids at the seam: what was reported within this look",
         file="reading/news.py",
-        text=" or seen.id in self._new:\n",
+        text=" or seen.mark in self._new:\n",
         becomes=":\n",
         caught_by=NEWS,
     ),
@@ -172,7 +172,7 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="a missing status is a failure",
-        file="reading/news.py",
+        file="reading/wanted.py",
         text="(seen.status != SUCCESS if statuses is None",
         becomes='(seen.status not in (SUCCESS, "NO_STATUS") if statuses is None',
         caught_by=NEWS,

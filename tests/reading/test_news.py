@@ -182,3 +182,52 @@ def test_everything_that_is_visible_in_time_is_reported_once(events, looks, skew
             reported += hunt.result()["ids"] if next_run else []
             hunt = again(hunt) if next_run else Hunt.from_json(hunt.to_json())
     assert sorted(reported) == sorted(record["id"] for _, record in records if record["status"] == "FAILED")
+
+
+def test_a_record_that_an_answer_holds_twice_is_reported_once():
+    looking = begun().look(T0 + M)
+    seen = Sighting.of(failure("a", T0 + S))
+    looking.take([seen], newest=seen.instant)
+    looking.take([seen], newest=seen.instant)
+    assert looking.end().found.count == 1
+
+
+def test_no_more_is_remembered_than_the_next_look_can_see():
+    hunt = look(begun(), T0 + M, [failure("a", T0), failure("b", T0 + 30 * S)])
+    hunt = look(hunt, T0 + 20 * M, [failure("c", T0 + 5 * M + 20 * S)])
+    assert set(hunt.memory.reported.values()) == {T0 + 30 * S, T0 + 5 * M + 20 * S}
+
+
+def test_the_watermark_stays_where_the_newest_record_is_gone_again():
+    hunt = look(begun(), T0 + 10 * M, [failure("a", T0 + 9 * M)])
+    hunt = look(hunt, T0 + 11 * M, [])
+    assert hunt.memory.watermark == T0 + 9 * M + 1
+
+
+def test_a_clock_that_is_ahead_does_not_shorten_the_looking_back():
+    hunt = look(begun(T0 - 60 * M), T0, [failure("ahead", T0 + AHEAD - 1)])
+    assert hunt.memory.watermark == T0
+    late = failure("late", T0 - 4 * M)
+    assert look(again(hunt), T0 + S, [late]).result()["ids"] == ["late"]
+
+
+def test_a_look_that_fails_half_way_has_counted_nothing():
+    hunt = begun()
+    looking = hunt.look(T0 + M)
+    looking.take([Sighting.of(failure("a", T0 + S))], newest=T0 + S)
+    assert hunt.found.count == 0
+    assert look(hunt, T0 + M, [failure("a", T0 + S)]).result()["ids"] == ["a"]
+
+
+def test_two_that_reported_side_by_side_remember_what_either_reported():
+    one = look(begun(), T0 + M, [failure("a", T0 + 10 * S)])
+    two = look(begun(), T0 + M, [failure("b", T0 + 20 * S)])
+    joined = Hunt.begin(Wanted(), one.memory.joined(two.memory))
+    assert look(joined, T0 + 2 * M, [failure("a", T0 + 10 * S), failure("b", T0 + 20 * S)]).found.count == 0
+
+
+def test_a_later_search_says_that_it_begins_where_it_looks_back_to():
+    hunt = again(look(begun(T0 - 60 * M), T0 + M, [failure("a", T0)]))
+    assert hunt.since == T0 + 1 - LOOKBACK
+    hunt = look(hunt, T0 + 30 * M, [failure("b", T0 + 20 * M)])
+    assert Hunt.from_json(hunt.to_json()).since == T0 + 1 - LOOKBACK

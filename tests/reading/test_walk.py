@@ -252,7 +252,7 @@ def test_an_event_name_is_asked_of_the_api() -> None:
 
 
 def test_other_events_are_not_taken_for_a_window_that_is_cut() -> None:
-    """The one page of an event holds the newest record of all; among the records of other events, its oldest does not fit into an answer."""
+    """The one page of an event holds the newest record of all; among those of other events, its oldest does not fit into an answer."""
     others = [{"id": f"o{index:03}", "startTime": BASE + 60_000 * index, "eventName": "other"} for index in range(600)]
     rare = [{"id": f"e{index:03}", "startTime": BASE + 60_000 * index + 7, "eventName": "rare"} for index in (0, 300, 599)]
     world = World(others + rare, date_format="epoch_ms", limit_cap=100)

@@ -231,3 +231,9 @@ def test_a_later_search_says_that_it_begins_where_it_looks_back_to():
     assert hunt.since == T0 + 1 - LOOKBACK
     hunt = look(hunt, T0 + 30 * M, [failure("b", T0 + 20 * M)])
     assert Hunt.from_json(hunt.to_json()).since == T0 + 1 - LOOKBACK
+
+
+def test_what_was_read_for_others_from_further_back_is_not_new():
+    looking = begun().look(T0 + M)
+    looking.take([Sighting.of(failure("before", T0 - 1)), Sighting.of(failure("at", T0))], newest=T0)
+    assert looking.end().result()["ids"] == ["at"]

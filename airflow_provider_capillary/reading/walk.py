@@ -64,6 +64,7 @@ class Walk:
         self._seams = Seams(wire, order)
         self._known: dict[str, int] = {}
         self._has_all = False
+        self._is_one_at_a_time = False
         self._instant = wire.instant
         self._event_name = event_name
         self._sure = sure
@@ -128,14 +129,18 @@ class Walk:
     def _settle_up(self, instant: int) -> Steps[None]:
         if self._owed:
             raise self._gap(instant, f"{len(self._owed)} records of the interval, seen in an answer, are in none of its pages")
-        if self._questions.longest == 1 and self._questions.shows_several:
-            # An API that shows several records, and never two at once, may hide others anywhere.
-            if len((yield from self._questions.undated())) > 1:
-                raise self._gap(instant, "it was read while the API answered with one record at a time, which it no longer does")
-            raise self._tie_at(instant, 1)
+        if self._is_one_at_a_time and self._questions.shows_several:
+            yield from self._refuse_one_at_a_time(instant)
+
+    def _refuse_one_at_a_time(self, instant: int) -> Steps[None]:
+        """An API that shows several records, and never two at once, may hide others anywhere."""
+        if len((yield from self._questions.undated())) > 1:
+            raise self._gap(instant, "the API answered with one record at a time, and no longer does")
+        raise self._tie_at(instant, 1)
 
     def _ask(self, near: int, far: int) -> Steps[Page]:
         page = yield from self._pages.ask(near, far)
+        self._is_one_at_a_time = self._questions.longest == 1
         # Whatever becomes of this page: what was seen of the interval has to be handed on, or all of it is worth nothing.
         self._owed.update(
             record["id"] for record in page.records if self._start <= record["startTime"] < self._end and record["id"] not in self._known
@@ -209,6 +214,8 @@ class Walk:
             if larger.count > crowd.count and not self._stands_still(larger, page):
                 return larger
             self._questions.limit = limit
+        if crowd.count == 1:
+            yield from self._refuse_one_at_a_time(crowd.last)
         raise self._tie(crowd)
 
     def _look_again(self, page: Page, *, first: bool) -> Steps[int]:
@@ -239,7 +246,8 @@ class Walk:
         elif full and not whole:
             raise self._tie(page)
         if first:
-            yield from self._believe_ends(near=abs(page.near - bound))
+            # Without a second look, it is the page's own window that has to be answered up to where it begins.
+            yield from self._believe_ends(near=abs(page.near - (page.far if bound == page.near else bound)))
         return count
 
     def _compare(self, page: Page, again: Page, bound: int, *, first: bool) -> None:

@@ -9,6 +9,7 @@ __all__ = ["MUTATIONS"]
 WALK = ("tests/reading/test_walk.py",)
 TAMPERED = ("tests/reading/test_tampered_pages.py",)
 WORLDS = ("tests/reading/test_worlds.py",)
+KEPT = (*WORLDS, "-k", "was_read_wrongly")
 
 MUTATIONS = (
     Mutation(
@@ -40,11 +41,18 @@ MUTATIONS = (
         caught_by=WALK,
     ),
     Mutation(
-        breaks="the tie check: a crowd is walked past",
+        breaks="one record at a time proves nothing",
         file="reading/walk.py",
-        text="            self._questions.limit = limit\n        raise self._tie(crowd)\n",
-        becomes="            self._questions.limit = limit\n        return crowd\n",
+        text="        if self._is_one_at_a_time and self._questions.shows_several:\n",
+        becomes="        if False:\n",
         caught_by=WALK,
+    ),
+    Mutation(
+        breaks="what was seen of the interval and is in none of its pages",
+        file="reading/walk.py",
+        text='            record["id"] for record in page.records if self._start <=',
+        becomes='            record["id"] for record in page.records if self._end <=',
+        caught_by=KEPT,
     ),
     Mutation(
         breaks="a larger limit for a crowd",
@@ -148,7 +156,7 @@ MUTATIONS = (
     Mutation(
         breaks="the proof that an empty stretch is empty: at the near end",
         file="reading/walk.py",
-        text="            yield from self._believe_ends(near=abs(page.near - bound))\n",
+        text="            yield from self._believe_ends(near=abs(page.near - (page.far if bound == page.near else bound)))\n",
         becomes="            pass\n",
         caught_by=WALK,
     ),

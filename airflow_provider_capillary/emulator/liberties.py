@@ -16,6 +16,9 @@ DATE_FORMATS: Final = ("iso", "iso_z", "datetime", "date", "epoch_ms")
 PARAMETERS: Final = ("event_name", "from_date", "to_date", "limit")
 """The four documented query parameters."""
 
+TIMES: Final = ("start_time", "write_time")
+"""The times that a server may go by: ``startTime``, or when the event log was written, which is after the event was processed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Late:
@@ -41,7 +44,9 @@ class Liberties:
     Documented: the four parameters, the default of ten records an answer, and the envelope. *Shown by the two
     published examples, promised by nobody*: newest first by ``startTime``, and ``startTime`` as UTC epoch
     milliseconds. The defaults below are these, and for the rest the kindest reading: bounds inclusive, compared
-    to the millisecond, UTC, no cap, no limit on the span, every record visible at once.
+    with ``startTime`` to the millisecond, UTC, no cap, no limit on the span, every record visible at once.
+
+    Whatever the options: an answer to fewer matches than its limit holds all of them.
 
     :raises ValueError: a value that is none of its liberty's; names the option, the value and the cure.
     """
@@ -65,16 +70,26 @@ class Liberties:
     )
     from_bound: str = _option("inclusive", "whether a record at from_date matches", choices=("inclusive", "exclusive"))
     to_bound: str = _option("inclusive", "whether a record at to_date matches", choices=("inclusive", "exclusive"))
+    filter_by: str = _option("start_time", "which time of a record the dates are compared with", choices=TIMES)
     order: str = _option(
-        "newest", "order of an answer; unsorted is fixed, shuffled differs each time", choices=("newest", "oldest", "unsorted", "shuffled")
+        "newest",
+        "order of an answer; unsorted is fixed (by id), shuffled differs each time",
+        choices=("newest", "oldest", "unsorted", "shuffled"),
+    )
+    order_by: str = _option("start_time", "which time of a record newest and oldest go by", choices=TIMES)
+    write_lag: tuple[int, int] | None = _option(
+        None,
+        "LEAST,MOST: a record is written so many ms after its startTime, drawn by id, mostly short; none: its responseTime",
+        kind=int,
+        many=True,
     )
     tie_order: str = _option(
-        "stable", "order among records of one instant, newest or oldest first: by id, or new each time", choices=("stable", "varying")
+        "stable", "order among records of one time, newest or oldest first: by id, or new each time", choices=("stable", "varying")
     )
     cut: str = _option(
         "leading",
-        "what an answer shorter than the matches keeps: the first of the order, or any (fixed by a key, or at random), so with holes",
-        choices=("leading", "sample", "sample_random"),
+        "what an answer shorter than the matches keeps: the first or last of the order, or any (fixed by a key, or at random)",
+        choices=("leading", "trailing", "sample", "sample_random"),
     )
     default_limit: int = _option(10, "records an answer where no limit is sent; documented: 10", kind=int)
     limit_cap: int | None = _option(None, "the largest limit that is honoured", kind=int)
@@ -127,6 +142,8 @@ class Liberties:
             raise ValueError(_wrong("late_share", self.late_share, "give a share between 0 and 1"))
         if (later := self.limit_cap_later) is not None and (len(later) != 2 or later[0] < 0 or later[1] < 1):  # noqa: PLR2004  # a pair
             raise ValueError(_wrong("limit_cap_later", later, "give two numbers: after how many requests, and the new cap"))
+        if (lag := self.write_lag) is not None and (len(lag) != 2 or not 0 <= lag[0] <= lag[1]):  # noqa: PLR2004  # a pair
+            raise ValueError(_wrong("write_lag", lag, "give two numbers of milliseconds from 0 on, the least and the most"))
 
     @property
     def formats(self) -> tuple[str, ...]:

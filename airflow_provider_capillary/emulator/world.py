@@ -12,21 +12,22 @@ import threading
 from bisect import bisect_left, insort
 from collections import deque
 from email.utils import formatdate
-from itertools import islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
 from airflow_provider_capillary.emulator.dates import date_reader, floor_to, next_unit, zone_of
-from airflow_provider_capillary.emulator.liberties import Late, Liberties
+from airflow_provider_capillary.emulator.liberties import TIMES, Late, Liberties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["Answer", "World", "refusal"]
 
 _FOREVER: Final = 10**18
 _RATE_WINDOW: Final = 60.0
 _ABSURD_WAIT: Final = 31_536_000
+_START, _WRITE = TIMES
 
 
 class Answer(NamedTuple):
@@ -59,7 +60,8 @@ class World:
         world = World(records, order="oldest", limit_cap=100)
         status, envelope = world.answer({"from_date": "2025-09-18T00:00:00", "limit": "1000"})
 
-    :param records: dictionaries with an ``id`` (unique) and an integer ``startTime`` (UTC epoch milliseconds).
+    :param records: dictionaries with an ``id`` (unique) and an integer ``startTime`` (UTC epoch milliseconds). The time of writing is
+        ``startTime + responseTime``, a missing ``responseTime`` counting as 0, unless ``write_lag`` says otherwise.
     :param clock: seconds since the epoch; needed for ``rate_limit`` and for records that are late by seconds.
     :param seed: of everything that varies between requests; the same requests to equal worlds get equal answers.
     :param late: by id, when a record begins to show.
@@ -87,13 +89,19 @@ class World:
         self._asked = 0
         self._recent: deque[float] = deque()
         self._late: dict[str, tuple[float, int]] = {}
-        self._keys: list[tuple[int, str]] = []
         self._by_id: dict[str, dict[str, Any]] = {}
+        self._index: dict[str, list[tuple[int, str]]] = {name: [] for name in {_START, self.liberties.filter_by, self.liberties.order_by}}
+        """By each time that is gone by: the records' times and ids, sorted."""
+        self._lags: dict[str, int] = {}
+        self._longest_lag = 0
         if self.liberties.rate_limit is not None or self.liberties.late_seconds:
             self._now()
         for record in records:
-            self._keys.append(self._take(record, None if late is None else late.get(str(record.get("id")))))
-        self._keys.sort()
+            ident = self._take(record, None if late is None else late.get(str(record.get("id"))))
+            for name, keys in self._index.items():
+                keys.append((self._time(ident, name), ident))
+        for keys in self._index.values():
+            keys.sort()
 
     @property
     def asked(self) -> int:
@@ -104,7 +112,7 @@ class World:
     def records(self) -> list[dict[str, Any]]:
         """Copies of all records, late ones too, oldest first."""
         with self._lock:
-            return [dict(self._by_id[key[1]]) for key in self._keys]
+            return [dict(self._by_id[key[1]]) for key in self._index[_START]]
 
     def add(self, record: Mapping[str, Any], *, late: Late | None = None) -> None:
         """Put one more record in.
@@ -113,7 +121,16 @@ class World:
         :raises ValueError: it has no ``id`` or ``startTime``, or the id is there already.
         """
         with self._lock:
-            insort(self._keys, self._take(record, late))
+            ident = self._take(record, late)
+            for name, keys in self._index.items():
+                insort(keys, (self._time(ident, name), ident))
+
+    def write_time(self, ident: str) -> int:
+        """Return when the record with this id is written, UTC epoch milliseconds.
+
+        :raises KeyError: there is none.
+        """
+        return self._time(ident, _WRITE)
 
     def answer(self, params: Mapping[str, str]) -> tuple[int, Any]:
         """Return the status and the envelope for these parameters; each call counts as one request."""
@@ -139,7 +156,7 @@ class World:
             raise ValueError(message)
         return self._clock()
 
-    def _take(self, record: Mapping[str, Any], late: Late | None) -> tuple[int, str]:
+    def _take(self, record: Mapping[str, Any], late: Late | None) -> str:
         ident, start = record.get("id"), record.get("startTime")
         if not isinstance(ident, str) or not isinstance(start, int):
             message = f"record id={ident!r} startTime={start!r} is not possible; give a text and UTC epoch milliseconds"
@@ -153,7 +170,21 @@ class World:
         if late is not None:
             self._late[ident] = (self._now() + late.seconds if late.seconds else 0.0, late.request)
         self._by_id[ident] = dict(record)
-        return start, ident
+        self._lags[ident] = lag = self._lag(ident)
+        self._longest_lag = max(self._longest_lag, lag)
+        return ident
+
+    def _lag(self, ident: str) -> int:
+        if self.liberties.write_lag is None:
+            taken = self._by_id[ident].get("responseTime")
+            return max(0, taken) if isinstance(taken, int) else 0
+        least, most = self.liberties.write_lag
+        share = crc32(f"{self._seed}/written/{ident}".encode()) / 2**32
+        return least + int((most - least + 1) * share**3)
+
+    def _time(self, ident: str, name: str) -> int:
+        start: int = self._by_id[ident]["startTime"]
+        return start + self._lags[ident] if name == _WRITE else start
 
     def _key(self, ident: str) -> int:
         return crc32(f"{self._seed}/{ident}".encode())
@@ -248,42 +279,65 @@ class World:
         limit = self._limit(params.get("limit"))
         low, high = self._window(params)
         event_name = params.get("event_name")
-        begin = bisect_left(self._keys, (low, ""))
-        end = max(begin, bisect_left(self._keys, (high, "")))
-        lib = self.liberties
-        chosen: Sequence[tuple[int, str]]
-        if lib.cut == "leading" and lib.tie_order == "stable" and lib.order in {"newest", "oldest"} and not lib.strays:
-            # The order of the index itself: a page of a million records costs no more than the page.
-            places = range(end - 1, begin - 1, -1) if lib.order == "newest" else range(begin, end)
-            chosen = list(islice(self._shown((self._keys[place] for place in places), event_name), limit))
+        lib, chance = self.liberties, self._random()
+        if lib.cut in {"leading", "trailing"} and lib.order in {"newest", "oldest"} and not lib.strays:
+            chosen = self._page(low, high, limit, event_name, chance)
         else:
-            chance = self._random()
+            keys = self._index[lib.filter_by]
+            begin = bisect_left(keys, (low, ""))
+            end = max(begin, bisect_left(keys, (high, "")))
             strays = self._strays(begin, end, min(lib.strays, limit), chance)
-            matches = list(self._shown(self._keys[begin:end], event_name))
-            chosen = self._cut(matches, limit - len(strays), chance)
+            chosen = self._cut(list(self._shown(keys[begin:end], event_name)), limit - len(strays), chance)
             if strays:
                 chosen = self._order([*chosen, *strays], chance)
         return [dict(self._by_id[key[1]]) for key in chosen]
 
+    def _page(self, low: int, high: int, limit: int, event_name: str | None, chance: random.Random) -> list[tuple[int, str]]:
+        """Read the page off the index, from the end that is kept: of a million records it costs no more than the page."""
+        lib = self.liberties
+        keys, mixed = self._index[lib.order_by], lib.order_by != lib.filter_by
+        # What matches by one time is no further off by the other than the longest lag.
+        margin = self._longest_lag if mixed else 0
+        begin = bisect_left(keys, (low - margin, ""))
+        end = max(begin, bisect_left(keys, (high + margin, "")))
+        from_newest = (lib.order == "newest") != (lib.cut == "trailing")
+        found: Iterable[tuple[int, str]] = (keys[place] for place in (range(end - 1, begin - 1, -1) if from_newest else range(begin, end)))
+        if mixed:
+            found = (key for key in found if low <= self._time(key[1], lib.filter_by) < high)
+        found = self._shown(found, event_name)
+        if lib.tie_order == "varying":
+            found = _with_ties_mixed(found, chance)
+        chosen = list(islice(found, limit))
+        return chosen[::-1] if lib.cut == "trailing" else chosen
+
     def _strays(self, begin: int, end: int, count: int, chance: random.Random) -> list[tuple[int, str]]:
         if not count:
             return []
-        outside = list(self._shown([*self._keys[:begin], *self._keys[end:]], None))
+        keys = self._index[self.liberties.filter_by]
+        outside = list(self._shown([*keys[:begin], *keys[end:]], None))
         return chance.sample(outside, min(count, len(outside)))
 
     def _cut(self, matches: list[tuple[int, str]], limit: int, chance: random.Random) -> list[tuple[int, str]]:
-        if len(matches) > limit and self.liberties.cut == "sample":
+        cut = self.liberties.cut
+        if len(matches) > limit and cut == "sample":
             matches = heapq.nsmallest(limit, matches, key=lambda key: self._key(key[1]))
-        elif len(matches) > limit and self.liberties.cut == "sample_random":
+        elif len(matches) > limit and cut == "sample_random":
             matches = chance.sample(matches, limit)
-        return self._order(matches, chance)[:limit]
+        ordered = self._order(matches, chance)
+        return ordered[max(0, len(ordered) - limit) :] if cut == "trailing" else ordered[:limit]
 
     def _order(self, keys: list[tuple[int, str]], chance: random.Random) -> list[tuple[int, str]]:
-        order = self.liberties.order
+        order, by = self.liberties.order, self.liberties.order_by
         if order == "shuffled":
             return chance.sample(keys, len(keys))
         if order == "unsorted":
             return sorted(keys, key=lambda key: key[1])
-        if self.liberties.tie_order == "varying":
-            return sorted(keys, key=lambda key: (key[0], chance.random()), reverse=order == "newest")
-        return sorted(keys, reverse=order == "newest")
+        varies = self.liberties.tie_order == "varying"
+        return sorted(keys, key=lambda key: (self._time(key[1], by), chance.random() if varies else key[1]), reverse=order == "newest")
+
+
+def _with_ties_mixed(keys: Iterable[tuple[int, str]], chance: random.Random) -> Iterator[tuple[int, str]]:
+    for _, tied in groupby(keys, key=lambda key: key[0]):
+        group = list(tied)
+        chance.shuffle(group)
+        yield from group

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC, datetime
 
 import pytest
 
@@ -126,6 +127,27 @@ def test_impossible_values_are_an_error_in_one_line(arguments, words, capsys):
         assert word in err
 
 
+def test_it_goes_by_the_time_of_writing_where_told_to():
+    arguments = [
+        "--events",
+        "30",
+        "--filter-by",
+        "write_time",
+        "--order-by",
+        "write_time",
+        "--write-lag",
+        "3600000,3600000",
+        "--cut",
+        "trailing",
+    ]
+    with running(*arguments) as (_, connection, _first):
+        (oldest,) = read(connection, "?limit=1")
+        assert oldest["startTime"] == 1751007732555
+        after = datetime.fromtimestamp((oldest["startTime"] + 3_599_000) / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        assert read(connection, f"?limit=1&from_date={after}&to_date=2025-12-31T00:00:00") == [oldest]
+        assert read(connection, f"?from_date=2025-01-01T00:00:00&to_date={after}") == []
+
+
 def test_every_liberty_and_setting_is_an_option():
     text = _parser().format_help()
     for kind in (Liberties, Gate, FaultSettings):
@@ -136,7 +158,19 @@ def test_every_liberty_and_setting_is_an_option():
 
 def test_lists_and_pairs_are_read():
     options = vars(
-        _parser().parse_args(["--date-format", "iso,epoch_ms", "--limit-cap-later", "3,50", "--ignores", "limit", "--timezone=-03:00"])
+        _parser().parse_args(
+            [
+                "--date-format",
+                "iso,epoch_ms",
+                "--limit-cap-later",
+                "3,50",
+                "--ignores",
+                "limit",
+                "--timezone=-03:00",
+                "--write-lag",
+                "0,60000",
+            ]
+        )
     )
     assert options == {
         "port": 8642,
@@ -146,6 +180,7 @@ def test_lists_and_pairs_are_read():
         "limit_cap_later": (3, 50),
         "ignores": ("limit",),
         "timezone": "-03:00",
+        "write_lag": (0, 60_000),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -24,6 +25,7 @@ TIMES = {
 }
 RECORDS = [{"id": ident, "startTime": MIDNIGHT + offset, "eventName": "Other" if ident == "f" else ""} for ident, offset in TIMES.items()]
 RECORDS[0].pop("eventName")
+RECORDS[2]["responseTime"] = 20_000  # so `c` is written between `z` and `d`
 THAT_DAY = {"from_date": "2025-09-18T00:00:00", "to_date": "2025-09-19T00:00:00"}
 FIRST = "2025-09-18T00:00:00"
 
@@ -106,6 +108,18 @@ LIBERTIES = [
     ({"order": "oldest"}, THAT_DAY, "bczdefg"),
     ({"order": "oldest"}, {"limit": "2"}, "ab"),
     ({"order": "unsorted"}, THAT_DAY, "bcdefgz"),
+    ({"order_by": "write_time"}, THAT_DAY, "gfedczb"),
+    ({"order_by": "write_time", "order": "oldest"}, {**THAT_DAY, "limit": "3"}, "bzc"),
+    ({"order_by": "write_time", "tie_order": "varying"}, {**THAT_DAY, "limit": "5"}, "gfedc"),
+    ({"filter_by": "write_time"}, {"from_date": FIRST, "to_date": "2025-09-18T00:00:10"}, "zb"),
+    ({"filter_by": "write_time"}, {"from_date": "2025-09-18T00:00:20", "to_date": "2025-09-18T00:00:30"}, "dc"),
+    ({"filter_by": "write_time", "order_by": "write_time"}, {"to_date": "2025-09-18T00:00:20.500", "limit": "2"}, "cz"),
+    ({"filter_by": "write_time", "cut": "trailing"}, {"to_date": "2025-09-18T00:00:20.500", "limit": "2"}, "ba"),
+    ({"filter_by": "write_time", "order": "unsorted"}, {"from_date": "2025-09-18T00:00:10", "to_date": "2025-09-18T00:00:21"}, "cz"),
+    ({"filter_by": "write_time", "write_lag": (1000, 1000)}, THAT_DAY, "fedzcba"),
+    ({"cut": "trailing"}, {"limit": "2"}, "ba"),
+    ({"cut": "trailing", "order": "oldest"}, {"limit": "2"}, "gh"),
+    ({"cut": "trailing", "order": "unsorted"}, {**THAT_DAY, "limit": "2"}, "gz"),
     ({"default_limit": 2}, THAT_DAY, "gf"),
     ({"limit_cap": 2}, {"limit": "1000"}, "hg"),
     ({"limit_cap": 2}, {}, "hg"),
@@ -126,6 +140,56 @@ LIBERTIES = [
 def test_a_liberty_changes_the_answer_as_it_says(liberties, params, expected):
     assert told(World(RECORDS), params) != expected, "the case would pass without the liberty"
     assert told(World(RECORDS, **liberties), params) == expected
+
+
+def test_a_record_is_written_after_its_response_time_or_a_lag_drawn_by_its_id():
+    records = [{"id": f"{number:03d}", "startTime": 1000, "responseTime": number} for number in range(200)]
+    by_response = World(records)
+    assert [by_response.write_time(record["id"]) for record in records] == [1000 + number for number in range(200)]
+    assert World([{"id": "x", "startTime": 7, "responseTime": "soon"}]).write_time("x") == 7
+    drawn = [[World(records, write_lag=(10, 60_000), seed=seed).write_time(record["id"]) for record in records] for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert 1010 <= min(drawn[0]) < 1100
+    assert 45_000 < max(drawn[0]) <= 61_000
+    assert sum(time < 10_000 for time in drawn[0]) > 80
+    with pytest.raises(KeyError):
+        by_response.write_time("x")
+
+
+@pytest.mark.parametrize("by_filter", ["start_time", "write_time"])
+@pytest.mark.parametrize("by_order", ["start_time", "write_time"])
+@pytest.mark.parametrize("cut", ["leading", "trailing", "sample", "sample_random"])
+@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted", "shuffled"])
+def test_an_answer_holds_what_a_plain_search_finds(by_filter, by_order, cut, order):
+    chance = random.Random(f"{by_filter} {by_order} {cut} {order}")
+    records = [
+        {"id": f"{chance.randrange(10**9):09d}", "startTime": chance.randrange(300), "responseTime": chance.choice([0, 3, 90])}
+        for _ in range(150)
+    ]
+    ties = chance.choice(["stable", "varying"])
+    world = World(records[:100], filter_by=by_filter, order_by=by_order, cut=cut, order=order, date_format="epoch_ms", tie_order=ties)
+    for record in records[100:]:
+        world.add(record)
+
+    def time(record, by):
+        return record["startTime"] + (record["responseTime"] if by == "write_time" else 0)
+
+    for _ in range(30):
+        low, limit = chance.randrange(400), chance.choice([1, 5, 40])
+        high = low + chance.choice([0, 10, 100, 400])
+        data = world.answer({"from_date": str(low), "to_date": str(high), "limit": str(limit)})[1]["data"]
+        matches = [record for record in records if low <= time(record, by_filter) <= high]
+        assert len(data) == min(limit, len(matches))
+        assert all(record in matches for record in data)
+        assert len({record["id"] for record in data}) == len(data)
+        times = [time(record, by_order) for record in data]
+        if order in {"newest", "oldest"}:
+            assert times == sorted(times, reverse=order == "newest")
+            if cut in {"leading", "trailing"}:
+                every = sorted((time(record, by_order) for record in matches), reverse=order == "newest")
+                assert times == (every[:limit] if cut == "leading" else every[-limit:])
+        elif order == "unsorted":
+            assert data == sorted(data, key=lambda record: record["id"])
 
 
 def test_a_span_within_its_limit_and_a_single_date_are_free():
@@ -267,6 +331,8 @@ def test_what_the_asker_does_with_an_answer_does_not_change_the_world():
         ({"limit_cap": 0}, ["limit_cap=0", "from 1"]),
         ({"limit_cap_later": (3,)}, ["limit_cap_later=(3,)", "two numbers"]),
         ({"max_span": -1}, ["max_span=-1", "from 0"]),
+        ({"write_lag": (5, 4)}, ["write_lag=(5, 4)", "the least and the most"]),
+        ({"write_lag": (5,)}, ["write_lag=(5,)", "two numbers"]),
         ({"late_share": 2}, ["late_share=2", "between 0 and 1"]),
         ({"rate_limit": 1}, ["clock=None", "time.time"]),
         ({"records": [{"id": 1, "startTime": 1}]}, ["id=1", "give a text"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["KEPT", "complaint", "kept_worlds", "shrink"]
 
 KEPT = Path(__file__).with_name("kept_worlds.jsonl")
+PATIENCE = 30.0
+"""Seconds after which what was found so far is small enough."""
 
 
 def complaint(case: Case, *, faulty: bool = False) -> tuple[str, str | None]:
@@ -30,10 +33,12 @@ def complaint(case: Case, *, faulty: bool = False) -> tuple[str, str | None]:
 def shrink(case: Case, *, faulty: bool = False) -> Case:
     """The smallest case found that has the complaint of this one."""
     _, said = complaint(case, faulty=faulty)
-    smaller = True
+    smaller, until = True, time.monotonic() + PATIENCE
     while smaller:
         smaller = False
         for simpler in _simpler(case):
+            if time.monotonic() > until:
+                return case
             if complaint(simpler, faulty=faulty)[1] == said:
                 case, smaller = simpler, True
                 break

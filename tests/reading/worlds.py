@@ -1,33 +1,31 @@
-"""Readings of small worlds, and the one checker that judges them: the exact truth, or an error that names the right cause."""
+"""Readings of small worlds, and the one checker that judges them.
+
+Where the windows of a world can be split (:mod:`reading.splitting`), only the whole truth will do. Elsewhere: the exact truth, or an
+error that names something which this server does.
+"""
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_capillary import errors
+from airflow_provider_capillary.emulator.dates import PRECISIONS
 from airflow_provider_capillary.emulator.world import World
-from airflow_provider_capillary.errors import (
-    CalibrationError,
-    CapillaryError,
-    ContinuityError,
-    ParametersRefusedError,
-    TieError,
-)
-from airflow_provider_capillary.reading.dates import AUTO
-from airflow_provider_capillary.reading.questions import SMALLER_LIMITS
-from airflow_provider_capillary.reading.steps import NoReply, Reply
-from airflow_provider_capillary.reading.walk import FEW
-from reading.driving import Run, drive, make_reader
+from reading.driving import NoReply, Reply, Run, drive, make_reader
+from reading.splitting import format_sent, unit_of, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Case", "judge", "passing_faults"]
+__all__ = ["LOST", "NOT_WHOLE", "Case", "causes", "judge", "passing_faults"]
 
-UNITS = {"ms": 1, "s": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+LOST = "records lost without an error"
+NOT_WHOLE = "its windows can be split, and it is not read whole"
+MOST_IN_A_ROW = 3
+"""Faults that pass do so before any client gives up."""
 
 
 class Skipping(World):
@@ -46,6 +44,7 @@ class Skipping(World):
 class Case:
     """One reading of one world.
 
+    :param family: which kind of world it was drawn as; empty where it was not drawn.
     :param skips: whether its pages have holes.
     """
 
@@ -57,10 +56,14 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     event_name: str | None = None
     skips: bool = False
+    family: str = ""
+
+    def make_world(self) -> World:
+        return (Skipping if self.skips else World)(self.records, seed=self.seed, **self.liberties)
 
     def read(self, *, faulty: bool = False) -> tuple[Run, World]:
         """Read it once."""
-        world = (Skipping if self.skips else World)(self.records, seed=self.seed, **self.liberties)
+        world = self.make_world()
         fault = passing_faults(self.seed) if faulty else (lambda _number: None)
         reader = make_reader(seed=self.seed, **self.settings)
         return drive(reader, world, self.start, self.end, event_name=self.event_name, fault=fault), world
@@ -68,76 +71,31 @@ class Case:
     def to_data(self) -> dict[str, Any]:
         """As JSON has it."""
         data = asdict(self)
-        data["records"] = [[record["startTime"], record["id"], record["eventName"]] for record in self.records]
+        data["records"] = [[each["startTime"], each["id"], each["eventName"], each.get("responseTime", 0)] for each in self.records]
         return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Case:
         """From what :meth:`to_data` made."""
-        records = [{"id": name, "startTime": time, "eventName": event, "status": "EVENT_SUCCESS"} for time, name, event in data["records"]]
+        records = [
+            {"id": name, "startTime": time, "eventName": event, "status": "EVENT_SUCCESS", "responseTime": sum(taken)}
+            for time, name, event, *taken in data["records"]
+        ]
         return cls(**{**data, "records": records})
-
-    @property
-    def page(self) -> int:
-        """How many records an answer may hold at the most."""
-        caps = [self.liberties.get("limit_cap"), (self.liberties.get("limit_cap_later") or [None, None])[1]]
-        asked = 10 if "limit" in self.liberties.get("ignores", ()) else self.settings.get("page_size", 1000)
-        most = min([asked, *(cap for cap in caps if cap)])
-        if self.liberties.get("over_limit") == "refuse" and most < asked:
-            most = max([1, *(limit for limit in SMALLER_LIMITS if limit <= most)])
-        return most
-
-    @property
-    def instant(self) -> int:
-        """The API's precision as far as dates of the format that is used can reach it, milliseconds."""
-        formats, setting = self.liberties.get("date_format", ("iso",)), self.settings.get("date_format", "auto")
-        coarse = setting not in ("auto", "epoch_ms") or "epoch_ms" not in formats
-        written = 1000 if coarse else 1
-        if "date" in (setting, *formats):
-            written = UNITS["day"]
-        elif "%M" in setting and "%S" not in setting:
-            written = UNITS["minute"]
-        return max(written, UNITS[self.liberties.get("precision", "ms")])
-
-    @property
-    def crowd(self) -> int:
-        """The most records that lie within one instant, and on the far side of its end."""
-        times = sorted(record["startTime"] for record in self.records)
-        unit = self.instant
-        return max((sum(each <= other <= each // unit * unit + unit for other in times) for each in times), default=0)
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether a window that holds an instant, in any reading of its bounds, may hold as many records as the longest answer."""
-        times, unit = sorted(record["startTime"] for record in self.records), self.instant
-        if self.settings.get("timezone") or self.liberties.get("timezone"):
-            # The hour that happens twice is one instant to dates without an offset; in a wrong zone, a day may be.
-            unit = max(unit, UNITS["hour"] if unit == 1000 else UNITS["day"])
-        crowd = max(
-            (sum(each // unit * unit - unit <= other < each // unit * unit + 2 * unit for other in times) for each in times), default=0
-        )
-        return crowd >= min(self.page - self.skips, len(times))
-
-    @property
-    def is_one_instant(self) -> bool:
-        """Whether the API shows nothing but several records of one instant: then no answer tells whether there are more of them."""
-        return len(self.records) > 1 and len({record["startTime"] // 1000 for record in self.records}) <= 2
-
-    def most_requests(self, count: int) -> int:
-        """What reading so many records may cost."""
-        times = Counter(record["startTime"] // self.instant for record in self.records if self.start <= record["startTime"] < self.end)
-        calibration = 8 if self.settings.get("date_format", "auto") == "auto" else 2
-        return math.ceil(count / (self.page - max(times.values(), default=0))) + 4 + calibration
 
 
 def passing_faults(seed: int) -> Any:
     """Faults of 15 % of the requests: 5xx, 429 in several forms, resets, cut-off bodies, HTML, nothing."""
     rng = random.Random(-seed)
     retry_after = ["1", "99999", "soon", "-3", "Wed, 21 Oct 2015 07:28:00 GMT"]
+    in_a_row = 0
 
     def fault(_number: int) -> Reply | NoReply | None:
-        if rng.random() > 0.15:
+        nonlocal in_a_row
+        if rng.random() > 0.15 or in_a_row == MOST_IN_A_ROW:
+            in_a_row = 0
             return None
+        in_a_row += 1
         return rng.choice(
             [
                 NoReply(what="a connection that broke", cure="retry"),
@@ -153,46 +111,56 @@ def passing_faults(seed: int) -> Any:
     return fault
 
 
-def causes(case: Case) -> set[type[CapillaryError]]:
-    """The errors that name something which this server does."""
+def causes(case: Case, why: str) -> set[str]:
+    """The names of the errors that name something which this server does.
+
+    :param why: its windows can't be split.
+    """
     does = case.liberties
-    reads, written = does.get("date_format", ("iso",)), case.settings.get("date_format", "auto")
-    unread = not set(reads).intersection(AUTO if written == "auto" else (written,))
-    refuses = "refuse" in (does.get("over_limit"), does.get("over_span"))
-    is_one_at_a_time = case.page < 2
-    named: list[tuple[type[CapillaryError], object]] = [
+    is_unread = format_sent(case) is None
+    is_crowded = why == "too many at one time"
+    has_another_zone = does.get("timezone", "UTC") != case.settings.get("timezone", "UTC")
+    ignores = set(does.get("ignores", ())) & {"from_date", "to_date"}
+    is_coarse = PRECISIONS[unit_of(case)] > 1000
+    max_span, over_span = does.get("max_span"), does.get("over_span", "refuse")
+    any_of_the_matching = does.get("cut", "leading") != "leading" or does.get("order") in ("unsorted", "shuffled")
+    named: list[tuple[str, object]] = [
         # Dates: the format, the zone, the precision, a filter that is ignored, a window that is cut.
-        (CalibrationError, unread),
-        (CalibrationError, does.get("timezone", "UTC") != case.settings.get("timezone", "UTC")),
-        (CalibrationError, does.get("precision") in ("minute", "hour", "day") or case.instant > 1000),
-        (CalibrationError, set(does.get("ignores", ())) & {"from_date", "to_date"}),
-        (CalibrationError, does.get("strays")),
-        (CalibrationError, does.get("max_span") is not None or (does.get("limit_cap_later") and does.get("unparsable_date") == "ignore")),
-        (CalibrationError, does.get("limit_cap_later") and does.get("cut", "leading") != "leading"),
-        # Records that were not there without dates, and then are with dates.
-        (CalibrationError, does.get("late_share")),
-        (CalibrationError, does.get("order") == "shuffled" or does.get("cut") == "sample_random" or case.skips or is_one_at_a_time),
-        (ParametersRefusedError, does.get("over_span") == "refuse" and does.get("max_span") is not None),
-        (ParametersRefusedError, refuses and (is_one_at_a_time or does.get("limit_cap_later"))),
-        (ParametersRefusedError, unread and does.get("unparsable_date") == "refuse"),
-        (ContinuityError, does.get("order") in ("unsorted", "shuffled") or does.get("strays")),
-        (ContinuityError, does.get("max_span") is not None and does.get("over_span", "refuse") != "refuse"),
-        (ContinuityError, does.get("timezone") and case.instant >= UNITS["minute"]),
-        (ContinuityError, does.get("cut", "leading") != "leading" or case.skips),
-        (ContinuityError, does.get("late_share") or does.get("limit_cap_later") or is_one_at_a_time),
-        (TieError, does.get("limit_cap_later") or case.is_crowded or case.page <= 2),
-        # So few that an answer with one more is as long as any.
-        (TieError, does.get("late_share") and len(case.records) <= 4),
-        # What is not there is in the place of what is.
-        (TieError, does.get("ignores") or does.get("strays") or does.get("cut") == "sample_random"),
+        ("CalibrationError", is_unread or has_another_zone or is_coarse or ignores or does.get("strays") or max_span is not None),
+        # An answer that is any of the matching may leave out the one record that is looked for.
+        ("CalibrationError", is_crowded and (any_of_the_matching or does.get("filter_by") == "write_time")),
+        # Records that were not there without dates, and then are with dates; or fewer at once than before.
+        ("CalibrationError", does.get("late_share") or does.get("limit_cap_later") or case.skips),
+        ("ParametersRefusedError", max_span is not None and over_span == "refuse"),
+        ("ParametersRefusedError", is_unread and does.get("unparsable_date") == "refuse"),
+        # More at one time than an answer holds; or what is not of the window is in the place of what is.
+        ("TieError", is_crowded or ignores or does.get("strays")),
+        # Nothing that a date or a time could be blamed for: what the API gives at once, or to one window, has changed under the reading.
+        ("CompletenessError", does.get("late_share") or does.get("limit_cap_later") or does.get("strays") or case.skips or ignores),
+        ("CompletenessError", max_span is not None and over_span != "refuse"),
+        # What only a reader that goes by order can say.
+        ("ContinuityError", does.get("strays") or case.skips or any_of_the_matching or "write_time" in does.values()),
+        ("ContinuityError", does.get("late_share") or does.get("limit_cap_later") or (max_span is not None and over_span != "refuse")),
+        ("ContinuityError", has_another_zone or ignores),
     ]
     return {error for error, cause in named if cause}
+
+
+def is_one_of(error: errors.CapillaryError, names: set[str]) -> bool:
+    """By name, since not every one of these classes exists at all times; the root of them all stands for itself alone."""
+    if "CompletenessError" in names and type(error) is errors.CompletenessError:
+        return True
+    kinds = [getattr(errors, name, None) for name in names - {"CompletenessError"}]
+    return isinstance(error, tuple(kind for kind in kinds if kind is not None))
 
 
 def judge(case: Case, run: Run, world: World) -> str | None:
     """What is wrong with how a reading ended, ``None`` where nothing is."""
     if run.error is not None:
-        return None if isinstance(run.error, tuple(causes(case))) else f"the wrong cause: {type(run.error).__name__}"
+        why = why_not(case, world)
+        if why is None:
+            return f"{NOT_WHOLE}: {type(run.error).__name__}"
+        return None if is_one_of(run.error, causes(case, why)) else f"the wrong cause: {type(run.error).__name__}, and it is: {why}"
     inside = [record for record in world.records if case.start <= record["startTime"] < case.end]
     wanted = {record["id"] for record in inside if case.event_name in (None, record["eventName"])}
     got = Counter(run.ids)
@@ -200,19 +168,4 @@ def judge(case: Case, run: Run, world: World) -> str | None:
         return "a record twice, or one from outside of the interval"
     # What begins to show while it is read may be among them or not; what showed at its beginning must be.
     late = {name for name, (_, request) in world._late.items() if request > 1}
-    missing = wanted - got.keys() - late
-    return "records lost without an error" if missing and not is_beyond_proof(case, run) else None
-
-
-def is_beyond_proof(case: Case, run: Run) -> bool:
-    """Whether the world differs in no answer from one in which nothing is lost, or only after the first pages; the README names both."""
-    does = case.liberties
-    has_holes = case.skips or does.get("cut", "leading") != "leading"
-    return bool(
-        # An API that only ever shows one and the same record can't be told from one that holds no other ...
-        (case.page < 2 and len(run.seen) <= 1)
-        # ... nor can holes within one instant be seen by any window, or those that come about later.
-        or (has_holes and (case.is_crowded or does.get("limit_cap_later")))
-        # Pages of two or three look sorted by chance, now and then eight in a row.
-        or (does.get("order") in ("unsorted", "shuffled") and case.page <= FEW)
-    )
+    return LOST if wanted - got.keys() - late else None

@@ -126,7 +126,9 @@ def is_long_enough(case: Case, world: World) -> bool:
 def crowd(case: Case, world: World) -> int:
     """The most records in the narrowest window that surely holds some time."""
     times = sorted(world.write_time(name) if goes_by_writing(case) else at for at, name in known(world))
-    windows = sorted({narrowest(case, time) for time in times})
+    # The units beside those of the records have to be shown to be empty.
+    ends = {narrowest(case, time) for time in times}
+    windows = ends | {narrowest(case, time) for low, high in ends for time in (low, high - 1)}
     return max((bisect_left(times, high) - bisect_left(times, low) for low, high in windows), default=0)
 
 

@@ -75,6 +75,7 @@ CAN_NOT = [
     (case_of(*[5] * 10), "too many at one time"),
     (case_of(*SECOND, limit_cap=10), "too many at one time"),
     (case_of(*[0] * 4, *[1_000] * 4, *[2_000] * 4, limit_cap=10), "too many at one time"),
+    (case_of(*[0] * 5, *[2_000] * 5, limit_cap=10), "too many at one time"),
     (case_of(*[0] * 4, *[50_000] * 4, *[61_000] * 4, filter_by="write_time", write_lag=(0, 0), precision="minute"), "too many at one time"),
     (case_of(*range(0, 10 * DAY, DAY // 4), precision="day", limit_cap=12), "too many at one time"),
     (

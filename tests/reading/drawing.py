@@ -253,10 +253,10 @@ def make_hostile(rng: random.Random, does: Liberties, settings: dict[str, Any]) 
         does["date_format"] = (rng.choice(OWN_FORMATS),)
         settings["date_format"] = "auto"
     elif kind == "holes":
-        # One fewer than the cap is still the documented ten.
-        does["limit_cap"] = max(12, does["limit_cap"] or 0)
+        # One fewer than the cap is still the documented ten, refused limits or not.
+        does["limit_cap"] = max(20, does["limit_cap"] or 0)
         does.pop("ignores", None)
         settings["page_size"] = max(50, settings["page_size"])
         if "limit_cap_later" in does:
-            does["limit_cap_later"] = (does["limit_cap_later"][0], max(12, does["limit_cap_later"][1]))
+            does["limit_cap_later"] = (does["limit_cap_later"][0], max(20, does["limit_cap_later"][1]))
     return kind == "holes"

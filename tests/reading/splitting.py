@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.emulator.world import World
     from reading.worlds import Case
 
-__all__ = ["capacity", "format_sent", "unit_of", "why_not"]
+__all__ = ["capacity", "crowd", "format_sent", "least_cap", "unit_of", "why_not"]
 
 DOCUMENTED = 10
 """Records an answer, where no limit is sent."""
@@ -124,7 +124,7 @@ def is_long_enough(case: Case, world: World) -> bool:
 
 
 def crowd(case: Case, world: World) -> int:
-    """The most records in the narrowest window that surely holds some time."""
+    """The most records in the narrowest window that surely holds some time, had the dates the format that is set or read."""
     times = sorted(world.write_time(name) if goes_by_writing(case) else at for at, name in known(world))
     # The units beside those of the records have to be shown to be empty.
     ends = {narrowest(case, time) for time in times}

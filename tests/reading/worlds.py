@@ -15,7 +15,7 @@ from airflow_provider_capillary import errors
 from airflow_provider_capillary.emulator.dates import PRECISIONS
 from airflow_provider_capillary.emulator.world import World
 from reading.driving import NoReply, Reply, Run, drive, make_reader
-from reading.splitting import format_sent, unit_of, why_not
+from reading.splitting import capacity, crowd, format_sent, unit_of, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,14 +111,11 @@ def passing_faults(seed: int) -> Any:
     return fault
 
 
-def causes(case: Case, why: str) -> set[str]:
-    """The names of the errors that name something which this server does.
-
-    :param why: its windows can't be split.
-    """
+def causes(case: Case, world: World) -> set[str]:
+    """The names of the errors that name something which this server does, where its windows can't be split."""
     does = case.liberties
     is_unread = format_sent(case) is None
-    is_crowded = why == "too many at one time"
+    is_crowded = crowd(case, world) >= capacity(case, world)
     has_another_zone = does.get("timezone", "UTC") != case.settings.get("timezone", "UTC")
     ignores = set(does.get("ignores", ())) & {"from_date", "to_date"}
     is_coarse = PRECISIONS[unit_of(case)] > 1000
@@ -160,7 +157,7 @@ def judge(case: Case, run: Run, world: World) -> str | None:
         why = why_not(case, world)
         if why is None:
             return f"{NOT_WHOLE}: {type(run.error).__name__}"
-        return None if is_one_of(run.error, causes(case, why)) else f"the wrong cause: {type(run.error).__name__}, and it is: {why}"
+        return None if is_one_of(run.error, causes(case, world)) else f"the wrong cause: {type(run.error).__name__}, and it is: {why}"
     inside = [record for record in world.records if case.start <= record["startTime"] < case.end]
     wanted = {record["id"] for record in inside if case.event_name in (None, record["eventName"])}
     got = Counter(run.ids)

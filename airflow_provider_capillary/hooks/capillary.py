@@ -130,13 +130,13 @@ class CapillaryHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds."""
-        from airflow_provider_capillary.reading.questions import Questions
+        from airflow_provider_capillary.reading.client import EventLogsClient
         from airflow_provider_capillary.reading.retries import RetryPlan
 
         try:
-            questions = Questions(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
+            client = EventLogsClient(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
             records: list[Record] = []
-            for found in self._drive(_hand_on(questions.undated())):
+            for found in self._drive(_hand_on(client.fetch_undated())):
                 records += found
         except CapillaryError as error:
             return False, str(error)
@@ -172,7 +172,7 @@ class CapillaryHook(BaseHook):
     @property
     def wire_settings(self) -> dict[str, str | int]:
         """What calibration has found out: date format, zone, precision, order. Empty before the first reading."""
-        return self._reader.wire.described() if self._reader.wire is not None else {}
+        return self._reader.bounds.described() if self._reader.bounds is not None else {}
 
     @cached_property
     def settings(self) -> Settings:

@@ -5,9 +5,15 @@ Nothing here does I/O, reads a clock or knows Airflow. Everything is a generator
 
 .. code-block:: text
 
-    reader       one interval, complete: calibrate once, then walk it
-    calibration  how this API reads dates: format, precision, zone, and that the filter is not ignored
-    walk         the overlapping pages of one interval, and the proof that they join
+    reader       one interval, complete: the proof
+    ledger       what is proved of it, from its end backwards
+    capacity     how many records the API gives at once, and over how long a window
+    bounds       how the API reads dates: which window surely holds a span
+    calibration  ... found out from its own records
+    diagnosis    ... and why no date format fits, in words that help
+    sizing       which window to ask for next: a guess that proves nothing
+    reach        the proof that long windows are not cut
+    client       windows of event logs, with a limit that the API accepts
     exchange     one question until it is answered: budget, token, retries
     retries      what a failure means and how long to wait
     answers      bytes to checked records, or the error that they are

@@ -1,158 +1,91 @@
 """How this API reads dates, found out from its own records before anything it says about a window is believed.
 
-An undated request gives records whose times are known. A dated request around one of them must return it, and must not return the
-others: that settles the format, the zone, the precision, and that the filter is not ignored, in two requests where the format is
-known and in at most eight where it is not.
+An undated request gives records whose times are known. A window around one of them must return it: one of seconds at first, then of a
+minute, an hour, a day. And it must not return the others: an API that does not read a date may ignore it.
 
-**Which readings are ruled out.** An API may floor a date to a unit (a second, a day) and compare exclusively. The window asked for is so
-tight that such a reading would have lost the record, unless the record happens to lie beside a boundary of the unit; so each unit
-for which the answer would also have come about is kept as possible, and the walk asks for as much more at each end as the coarsest of
-them needs.
+**Which readings are ruled out.** An API may cut dates down to a unit (a minute, a day) and leave out its bounds. It then answers a window
+that lies within one such unit with nothing. So a record that is found by a window within one unit rules out that unit; where the window
+holds the beginning of a unit, another window, at another time of the hour or day, decides; and where there is no other, the API is taken
+to read dates to that unit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.errors import ContinuityError, ParametersRefusedError
-from airflow_provider_capillary.reading.dates import DAY, LADDER, MINUTE, SECOND
+from airflow_provider_capillary.errors import ParametersRefusedError
+from airflow_provider_capillary.reading.bounds import Bounds
+from airflow_provider_capillary.reading.dates import DAY, HOUR, LADDER, MINUTE, SECOND
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
-from airflow_provider_capillary.reading.order import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_capillary.reading.answers import Answer
+    from airflow_provider_capillary.reading.client import EventLogsClient
     from airflow_provider_capillary.reading.dates import DateFormat
-    from airflow_provider_capillary.reading.questions import Questions
     from airflow_provider_capillary.reading.steps import Record, Steps
 
-__all__ = ["Wire", "calibrate"]
+__all__ = ["calibrate", "calibrate_closely"]
 
-CANDIDATES = 20
+CANDIDATES: Final = 50
 """How many of the known records are weighed as the one to ask around."""
+QUARTER: Final = 15 * MINUTE
+"""Hours and days of every zone begin at a multiple of this in UTC."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
-    """What is known of how this API reads dates and orders its answers.
-
-    :param dates: the format that it reads.
-    :param unit: the unit to which it was seen to extend a window, milliseconds; 1 where none was seen.
-    :param least: the unit below which dates are surely cut down: a window of less found nothing.
-    :param upper_unit: the coarsest unit to which it may cut ``to_date`` down.
-    :param lower_unit: the same for ``from_date``.
-    :param order: of its answers; ``None`` where all times were equal.
-    :param oldest: the least time that the undated answer held.
-    :param newest: the greatest.
-    """
-
-    dates: DateFormat
-    unit: int
-    least: int
-    upper_unit: int
-    lower_unit: int
-    order: Order | None
-    oldest: int
-    newest: int
-
-    @property
-    def instant(self) -> int:
-        """What counts as one instant for this API, as far as is known: milliseconds."""
-        return max(self.unit, self.least, self.dates.resolution)
-
-    def upper(self, end: int) -> int:
-        """The least ``to_date`` whose window surely holds every record before ``end``."""
-        beyond = DAY if self.upper_unit >= MINUTE else 0
-        return self.dates.up(self.dates.up(end, self.upper_unit) + beyond)
-
-    def lower(self, start: int) -> int:
-        """The greatest ``from_date`` whose window surely holds every record from ``start`` on."""
-        beyond = DAY if self.lower_unit >= MINUTE else 0
-        return self.dates.down(self.dates.down(start, self.lower_unit) - 1 - beyond)
-
-    def described(self) -> dict[str, str | int]:
-        """For the manifest."""
-        return {
-            "date_format": self.dates.name,
-            "timezone": getattr(self.dates.zone, "name", str(self.dates.zone)),
-            "precision_ms": self.instant,
-            "order": str(self.order or "unknown"),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """A window around a record, and what an API that reads dates to a ``unit`` may answer to it."""
-
-    dates: DateFormat
-    low: int
-    high: int
-    unit: int = 1
-
-    def reach(self, unit: int) -> tuple[int, int]:
-        return self.dates.down(self.low, unit), self.dates.down(self.high, unit) + unit
-
-    def holds(self, instant: int, unit: int) -> bool:
-        first, beyond = self.reach(unit)
-        return first <= instant < beyond
-
-    def upper_unit(self, last: int) -> int:
-        """The coarsest unit to which the API may cut ``to_date`` down and still have returned a record at ``last``."""
-        return max(unit for unit in LADDER if unit <= self.dates.resolution or self.dates.down(self.high, unit) >= last)
-
-    def lower_unit(self, first: int) -> int:
-        """The coarsest unit whose first one the API may pass over and still have returned a record at ``first``."""
-        return max(unit for unit in LADDER if unit <= self.dates.resolution or self.dates.down(self.low, unit) + unit <= first)
-
-
-def calibrate(questions: Questions, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Steps[Wire | None]:
-    """Find the first of ``formats`` that this API reads, and how.
+def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Steps[Bounds | None]:
+    """Find the first of ``formats`` that this API reads, and how finely.
 
     :param may_repeat: whether to begin again, once, where the API has come to answer with less.
     :returns: ``None`` where the API holds no record at all: an undated request, asked twice, has no date that could be misread.
     :raises CalibrationError: where none fits; says what was asked, what came back, and the offset that would fit.
-    :raises ContinuityError: where the answers have no order in time.
     """
-    known = (yield from questions.undated()).records
+    known = (yield from client.fetch_undated()).records
     if not known:
-        known = (yield from questions.undated()).records
+        known = (yield from client.fetch_undated()).records
     if not known:
         return None
-    search = _Search(questions, known, _order_of(known), may_choose=len(formats) > 1)
-    for dates in formats:
-        wire = yield from search.tight(dates)
-        if wire is not None:
-            return wire
+    search = _Search(client, known, may_choose=len(formats) > 1)
+    for unit in (SECOND, MINUTE):
+        bounds = yield from search.any_of(formats, unit)
+        if bounds is not None:
+            return bounds
     if may_repeat:
         # The API may have come to answer with fewer records, or to refuse the limit, since the first answer.
-        limit = questions.limit
-        now = yield from questions.undated()
-        if questions.limit < limit or len(now) < len(known):
-            questions.has_shrunk(len(now))
-            return (yield from calibrate(questions, formats, may_repeat=False))
-    error = yield from wrong_zone(questions, search.tried, known, search.order)
+        limit = client.limit
+        now = yield from client.fetch_undated()
+        if client.limit < limit or len(now) < len(known):
+            client.capacity.fall(len(now))
+            return (yield from calibrate(client, formats, may_repeat=False))
+    error = yield from wrong_zone(client, search.tried, known)
     if error is not None:
         raise error
-    for dates in [dates for dates, said in search.tried.items() if said == NOTHING]:
-        # An API that reads a full date only to the day answers a tight window with nothing.
-        wire = yield from search.coarse(dates)
-        if wire is not None:
-            return wire
+    for unit in (HOUR, DAY):
+        bounds = yield from search.any_of(formats, unit)
+        if bounds is not None:
+            return bounds
     raise explain(search.tried, known)
 
 
-def _tight_around(dates: DateFormat, instant: int) -> _Around:
-    return _Around(dates, dates.down(dates.down(instant) - 1), dates.up(instant + 1))
+def calibrate_closely(client: EventLogsClient, bounds: Bounds, known: list[Record]) -> Steps[Bounds | None]:
+    """Find out whether the API reads dates more finely than is known, for a span that can't be split otherwise.
 
-
-def _unit_around(unit: int) -> Callable[[DateFormat, int], _Around]:
-    def around(dates: DateFormat, instant: int) -> _Around:
-        whole = dates.down(instant, unit)
-        return _Around(dates, dates.down(whole - 1), dates.up(whole + unit), unit)
-
-    return around
+    :param known: records of that span.
+    :returns: ``None`` where it doesn't.
+    """
+    search = _Search(client, known, may_choose=False)
+    for unit in LADDER:
+        if bounds.dates.resolution <= unit < bounds.unit:
+            closer = yield from search.around(bounds.dates, unit)
+            if closer is not None and closer.step < bounds.step:
+                return closer
+    if not bounds.whole_units and bounds.step >= SECOND and not (bounds.dates.carries_zone and bounds.step >= HOUR):
+        date = bounds.floor(known[0]["startTime"])
+        answer = yield from client.fetch_window(bounds.dates, date, date)
+        if len({record["startTime"] for record in answer.records}) > 1:
+            return Bounds(dates=bounds.dates, unit=bounds.unit, whole_units=True, lag=bounds.lag)
+    return None
 
 
 class _Search:
@@ -162,120 +95,137 @@ class _Search:
     :ivar tried: what came of each format.
     """
 
-    def __init__(self, questions: Questions, known: list[Record], order: Order | None, *, may_choose: bool) -> None:
-        self._questions = questions
-        self.order = order
+    def __init__(self, client: EventLogsClient, known: list[Record], *, may_choose: bool) -> None:
+        self._client = client
         self._known = known
         self._may_choose = may_choose
         self._ignores = False
         self.tried: dict[DateFormat, str] = {}
 
-    def tight(self, dates: DateFormat) -> Steps[Wire | None]:
-        """Look with the tightest window that the format can write, then with one of seconds."""
-        wire = yield from self.around(dates, _tight_around)
-        if wire is None and self.tried[dates] == NOTHING and dates.resolution < SECOND:
-            wire = yield from self.around(dates, _unit_around(SECOND))
-        return wire
-
-    def coarse(self, dates: DateFormat) -> Steps[Wire | None]:
-        """Look with windows of a minute, an hour and a day."""
-        for unit in LADDER:
-            if unit > max(SECOND, dates.resolution):
-                wire = yield from self.around(dates, _unit_around(unit))
-                if wire is not None or self.tried[dates] != NOTHING:
-                    return wire
+    def any_of(self, formats: Iterable[DateFormat], unit: int) -> Steps[Bounds | None]:
+        """Look with windows of one unit, in each format that can write it and was not answered otherwise than with nothing."""
+        for dates in formats:
+            if dates.resolution <= unit and self.tried.get(dates, NOTHING) == NOTHING:
+                bounds = yield from self.around(dates, unit)
+                if bounds is not None:
+                    return bounds
         return None
 
-    def around(self, dates: DateFormat, around_of: Callable[[DateFormat, int], _Around]) -> Steps[Wire | None]:
+    def around(self, dates: DateFormat, unit: int) -> Steps[Bounds | None]:
         """Look around one record; ``None``, with the reason in ``tried``, where it is not found, or others are."""
-        anchor, around = _choose(self._known, dates, around_of)
-        if self._ignores and not (yield from self._excludes(anchor, around)):
+        probes = _Probes(dates, unit, self._known)
+        probe = probes.best
+        if self._ignores and not (yield from self._excludes(probe)):
             self.tried[dates] = OTHERS
             return None
         try:
-            answer = yield from self._questions.window(dates, around.low, around.high)
+            answer = yield from self._client.fetch_window(dates, probe.low, probe.high)
         except ParametersRefusedError:
             self.tried[dates] = REFUSED
             return None
-        unit = _unit_of(answer, around)
-        if unit is None or not self._shows(anchor, answer, tight=unit <= max(SECOND, dates.resolution)):
-            near = not answer.records or (unit is not None and unit <= SECOND)
-            self.tried[dates] = NOTHING if near else OTHERS
+        if any(probe.bounds.is_elsewhere(record["startTime"], probe.low, probe.high) for record in answer.records):
+            self.tried[dates] = OTHERS
             return None
-        if self._is_in_doubt(around, unit) and not self._ignores and not (yield from self._excludes(anchor, around)):
+        if not self._shows(probe, answer):
+            self.tried[dates] = NOTHING
+            return None
+        if self._is_in_doubt(probe, answer) and not self._ignores and not (yield from self._excludes(probe)):
             # From now on it is asked first: an API that ignores one date that it cannot read ignores them all.
             self._ignores = True
             self.tried[dates] = OTHERS
             return None
-        times = [record["startTime"] for record in answer.records]
-        known_times = [record["startTime"] for record in self._known]
-        return Wire(
-            dates=dates,
-            unit=unit,
-            least=around.unit,
-            upper_unit=around.upper_unit(max(times)),
-            lower_unit=around.lower_unit(min(times)),
-            order=self.order,
-            oldest=min(known_times),
-            newest=max(known_times),
-        )
+        return Bounds(dates=dates, unit=(yield from self._unit_of(probes)))
 
-    def _shows(self, anchor: Record, answer: Answer, *, tight: bool) -> bool:
-        # More records around the anchor than one answer holds may crowd it out; that all of them lie in so tight a window shows as much.
-        crowded = tight and len(answer) >= len(self._known)
-        return crowded or any(record["id"] == anchor["id"] for record in answer.records)
+    def _unit_of(self, probes: _Probes) -> Steps[int]:
+        """The coarsest unit that is not ruled out."""
+        if not probes.best.held:
+            return probes.unit
+        if (other := probes.apart_from_best) is not None:
+            answer = yield from self._client.fetch_window(probes.dates, other.low, other.high)
+            if self._shows(other, answer):
+                return probes.unit
+        return probes.best.held[-1]
 
-    def _is_in_doubt(self, around: _Around, unit: int) -> bool:
-        """Whether an API that ignores the dates would have answered the same, because no known record lies outside of the window.
+    def _shows(self, probe: _Probe, answer: Answer) -> bool:
+        # More records around the one than one answer holds may crowd it out; that all of them lie in so short a window shows as much.
+        inside = all(probe.low - SECOND <= record["startTime"] <= probe.high + SECOND for record in answer.records)
+        crowded = inside and len(answer) >= len(self._known) and not self._client.capacity.is_short(len(answer))
+        return crowded or any(record["id"] == probe.record["id"] for record in answer.records)
 
-        Not where the format is set and read finely: there is no other to choose, and the walk itself rejects records from outside
-        of its windows.
+    def _is_in_doubt(self, probe: _Probe, answer: Answer) -> bool:
+        """Whether an API that ignores the dates would have answered the same, as no known record from outside of the window is missing.
+
+        Not where the format is set and read finely: there is no other to choose, and records from outside of a window are an error.
         """
-        if not all(around.holds(record["startTime"], unit) for record in self._known):
+        if not self._may_choose and probe.bounds.step <= MINUTE:
             return False
-        return self._may_choose or unit > max(SECOND, around.dates.resolution)
+        shown = {record["id"] for record in answer.records}
+        return all(record["id"] in shown or probe.low <= record["startTime"] <= probe.high for record in self._known)
 
-    def _excludes(self, anchor: Record, around: _Around) -> Steps[bool]:
-        """Whether a window days before the anchor keeps out what lies outside of it."""
-        dates, instant = around.dates, anchor["startTime"]
-        beside = _Around(dates, dates.down(instant - 3 * DAY), dates.up(instant - 2 * DAY))
+    def _excludes(self, probe: _Probe) -> Steps[bool]:
+        """Whether a window days before the record keeps out what lies outside of it."""
+        time, dates = probe.record["startTime"], probe.bounds.dates
+        low, high = dates.down(time - 4 * DAY), dates.up(time - 3 * DAY)
         try:
-            answer = yield from self._questions.window(dates, beside.low, beside.high)
+            answer = yield from self._client.fetch_window(dates, low, high)
         except ParametersRefusedError:
             return False
-        return all(beside.holds(record["startTime"], DAY) for record in answer.records)
+        return not any(probe.bounds.is_elsewhere(record["startTime"], low, high) for record in answer.records)
 
 
-def _choose(known: list[Record], dates: DateFormat, around_of: Callable[[DateFormat, int], _Around]) -> tuple[Record, _Around]:
-    """The record whose window rules out the most readings, holds the fewest others, and has known records on both sides."""
+class _Probe:
+    """A window around a record.
 
-    def worth(index: int) -> tuple[int, int, int]:
-        instant = known[index]["startTime"]
-        around = around_of(dates, instant)
-        possible = around.upper_unit(instant) + around.lower_unit(instant)
-        crowd = sum(around.low <= record["startTime"] <= around.high for record in known)
-        return possible, crowd, abs(2 * index - len(known))
+    :ivar held: the units of which it holds a beginning, finest first; it does not rule them out.
+    """
 
-    step = max(1, len(known) // CANDIDATES)
-    best = min(range(0, len(known), step), key=worth)
-    return known[best], around_of(dates, known[best]["startTime"])
+    def __init__(self, dates: DateFormat, unit: int, record: Record) -> None:
+        self.record = record
+        self.bounds = Bounds(dates=dates, unit=unit)
+        # What the filter dates up to a unit after startTime is found as well.
+        later = unit if unit <= MINUTE else 0
+        span = self.bounds.floor(record["startTime"]), self.bounds.ceil(record["startTime"] + 1 + later)
+        self.low, self.high = self.bounds.window(*span)
+        self.held = [coarser for coarser in LADDER if coarser > unit and self._holds_beginning(coarser)]
 
-
-def _unit_of(answer: Answer, around: _Around) -> int | None:
-    """The finest unit whose reading of the window explains every record of the answer; ``None`` where none does, or nothing came."""
-    fits = (
-        unit
-        for unit in LADDER
-        if unit >= around.dates.resolution and all(around.holds(record["startTime"], unit) for record in answer.records)
-    )
-    return next(fits, None) if answer.records else None
+    def _holds_beginning(self, unit: int) -> bool:
+        if unit == DAY and not self.bounds.dates.carries_zone:
+            # The API's own days, for what is written is what it reads.
+            return self.bounds.dates.up(self.low + 1, DAY) <= self.high
+        grid = min(unit, QUARTER)
+        return self.high // grid > self.low // grid
 
 
-def _order_of(known: list[Record]) -> Order | None:
-    try:
-        return Order.of(known)
-    except ValueError:
-        raise ContinuityError(
-            f"The API gives its records in no order of time: {len(known)} of them, asked for without dates",
-            cure="such an answer cannot be read on past its limit; tell Capillary's support",
-        ) from None
+class _Probes:
+    """Windows of one unit around the known records, by how much they rule out."""
+
+    def __init__(self, dates: DateFormat, unit: int, known: list[Record]) -> None:
+        self.dates = dates
+        self.unit = unit
+        by_time = sorted(known, key=lambda record: record["startTime"])
+        step = max(1, len(by_time) // CANDIDATES)
+        self._all = [_Probe(dates, unit, record) for record in by_time[::step]]
+        times = [record["startTime"] for record in by_time]
+
+        def worth(index: int) -> tuple[int, int, float, int]:
+            probe = self._all[index]
+            crowd = sum(probe.low <= time <= probe.high for time in times)
+            return len(probe.held), crowd, _response_time(probe.record), abs(2 * index - len(self._all))
+
+        self.best = self._all[min(range(len(self._all)), key=worth)]
+
+    @property
+    def apart_from_best(self) -> _Probe | None:
+        """A window that can't hold the same beginning of a unit as the best one, at whatever time of the unit that is."""
+        unit, best = self.best.held[0], self.best
+        for probe in self._all:
+            distance = (probe.low - best.low) % unit
+            if best.high - best.low < distance < unit - (probe.high - probe.low):
+                return probe
+        return None
+
+
+def _response_time(record: Record) -> float:
+    """The filter may compare the time at which processing has ended: the shorter that took, the closer it is to ``startTime``."""
+    took = record.get("responseTime")
+    return abs(took) if isinstance(took, int | float) else 0

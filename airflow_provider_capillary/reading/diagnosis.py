@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
 from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE, DateFormat, zone_of
-from airflow_provider_capillary.reading.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_capillary.reading.questions import Questions
+    from airflow_provider_capillary.reading.client import EventLogsClient
     from airflow_provider_capillary.reading.steps import Record, Steps
 
 __all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "wrong_zone"]
@@ -27,18 +26,17 @@ AMPLE = 2 * MINUTE
 """Found within this of its time, a record shows the zone, though bounds be exclusive and read to the second or the minute."""
 
 
-def wrong_zone(
-    questions: Questions, tried: Mapping[DateFormat, str], known: list[Record], order: Order | None
-) -> Steps[CalibrationError | None]:
+def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: list[Record]) -> Steps[CalibrationError | None]:
     """The error that names the zone in which the API reads dates, where it is another than the connection says.
 
     An API that reads dates coarsely shows an offset as well; so the zone is tried before it is named.
     """
-    first = (min if order is Order.OLDEST_FIRST else max)(known, key=lambda record: record["startTime"])
+    newest_first = known[0]["startTime"] >= known[-1]["startTime"]
+    first = (max if newest_first else min)(known, key=lambda record: record["startTime"])
     for dates, said in tried.items():
         if said == REFUSED or dates.carries_zone or dates.resolution > HOUR:
             continue
-        offset = yield from _fitting_offset(questions, dates, first, order)
+        offset = yield from _fitting_offset(client, dates, first, newest_first=newest_first)
         if not offset:
             continue
         offset += dates.offset(first["startTime"])
@@ -48,7 +46,7 @@ def wrong_zone(
         name = _offset_name(offset)
         shifted = DateFormat(dates.name, zone_of(name))
         low, high = first["startTime"] - AMPLE, first["startTime"] + AMPLE
-        if (yield from _finds(questions, shifted, first, shifted.down(low), shifted.up(high))):
+        if (yield from _finds(client, shifted, first, shifted.down(low), shifted.up(high))):
             return CalibrationError(
                 f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
                 asked=_asked(tried, known),
@@ -77,24 +75,23 @@ def _answered(tried: Mapping[DateFormat, str]) -> str:
     return "; ".join(f"{dates.name}: {said}" for dates, said in tried.items())
 
 
-def _finds(questions: Questions, dates: DateFormat, record: Record, low: int, high: int) -> Steps[bool]:
-    answer = yield from questions.window(dates, low, high)
+def _finds(client: EventLogsClient, dates: DateFormat, record: Record, low: int, high: int) -> Steps[bool]:
+    answer = yield from client.fetch_window(dates, low, high)
     return any(each["id"] == record["id"] for each in answer.records)
 
 
-def _fitting_offset(questions: Questions, dates: DateFormat, first: Record, order: Order | None) -> Steps[int]:
+def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *, newest_first: bool) -> Steps[int]:
     """Milliseconds by which the API's zone is ahead of the one in which ``dates`` writes, 0 where no offset explains its answers.
 
     :param first: the record that the API gives first of all. A long window that ends (or begins) ever closer to it is asked for: no cap
         can crowd it out.
     """
-    newest_first = order is not Order.OLDEST_FIRST
     instant: int = first["startTime"]
 
     def finds(step: int) -> Steps[bool]:
         bound = instant + step * GRID
         low, high = (instant - 3 * DAY, bound + AMPLE) if newest_first else (bound - AMPLE, instant + 3 * DAY)
-        return (yield from _finds(questions, dates, first, dates.down(low), dates.up(high)))
+        return (yield from _finds(client, dates, first, dates.down(low), dates.up(high)))
 
     without, within = (-WIDEST, WIDEST) if newest_first else (WIDEST, -WIDEST)
     try:

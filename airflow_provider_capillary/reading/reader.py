@@ -1,44 +1,86 @@
-"""One interval, complete: calibrate once, then walk it, in parts where the API refuses the whole."""
+"""One interval, complete: the proof.
+
+The rule
+--------
+
+    *A window is whole when its answer holds fewer records than the API has shown that it can give at once.*
+
+Nothing else is concluded from an answer: not from the order of its records, not from where they lie in the window. A full answer proves
+nothing about its window, but its records are true, and must be handed on in the end.
+
+The windows tile the interval from its end backwards. Each whole one extends what is proved (:class:`.Ledger`); a full one is asked for in
+smaller parts (:class:`.Sizer` guesses which). The obligations, each a line of :meth:`_Reading.run` or of what it calls:
+
+1. *a short answer is whole*: fewer records than :class:`.Capacity`, in a window that is no longer than the API is known to answer from end
+   to end (:class:`.Reach`); an answer without any record is asked for twice;
+2. *the ledger covers*: from :data:`.bounds.MARGIN` before the interval to as much after it, span joining span;
+3. *the capacity still holds*: each span is followed by an answer longer than its own, or it is read again;
+4. *everything seen was handed on*: each record of the interval that any answer held is in a whole one;
+5. *nothing from elsewhere*: records far outside of a window show that its dates are not read.
+
+An example: 250 event logs, evenly over a day, at an API that gives 100 at once, newest first, and reads ``iso`` dates. Each line is a
+request; how dates are read is known already.
+
+.. code-block:: text
+
+    from_date            to_date              answer
+    2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.7 hours
+    2025-09-17T14:54:03  2025-09-18T00:05:00   95: whole
+    2025-09-17T07:13:16  2025-09-17T14:54:04   80: whole
+    2025-09-16T23:54:59  2025-09-17T07:13:17   76: whole; the interval is covered
+    (none)               (none)               100: more than 95, so nothing was cut
+
+What it costs for N records and a capacity of p, on a day without bursts: at most ``1.35 * ceil(N / p) + 8`` requests, calibration included.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
-from airflow_provider_capillary.reading.calibration import calibrate
-from airflow_provider_capillary.reading.dates import AUTO, MINUTE, DateFormat, zone_of
-from airflow_provider_capillary.reading.order import Order
-from airflow_provider_capillary.reading.pages import TurnedRoundError
-from airflow_provider_capillary.reading.questions import Questions, WindowRefusedError
-from airflow_provider_capillary.reading.walk import Walk
+from airflow_provider_capillary.errors import CalibrationError, ContinuityError, ParametersRefusedError, TieError
+from airflow_provider_capillary.reading.calibration import calibrate, calibrate_closely
+from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
+from airflow_provider_capillary.reading.dates import AUTO, HOUR, MINUTE, DateFormat, zone_of
+from airflow_provider_capillary.reading.ledger import Ledger
+from airflow_provider_capillary.reading.reach import prove_reach
+from airflow_provider_capillary.reading.sizing import Sizer
+from airflow_provider_capillary.reading.steps import Found
 
 if TYPE_CHECKING:
-    from airflow_provider_capillary.reading.calibration import Wire
+    from collections.abc import Iterable
+
+    from airflow_provider_capillary.reading.bounds import Bounds
     from airflow_provider_capillary.reading.exchange import Exchange
-    from airflow_provider_capillary.reading.steps import Steps
+    from airflow_provider_capillary.reading.steps import Record, Steps
 
 __all__ = ["Reader"]
 
-SHORTEST_PART = MINUTE
-"""An API that refuses a window of less than twice this refuses it for another reason than its length."""
+MOST_PENDING: Final = 10_000
+"""Records that wait for a later answer to confirm theirs before they are handed on; for so many, a request is spent on one."""
+SHORTEST_REFUSED: Final = 2 * MINUTE
+"""An API that refuses a window of less than this, milliseconds, refuses it for another reason than its length."""
 
 
 class Reader:
-    """Reads intervals from one API; what the first reading found out about its dates serves the next ones.
+    """Reads intervals from one API; what the first reading found out about it serves the next ones.
 
     :param date_format: ``auto``, a name of :data:`~airflow_provider_capillary.reading.dates.FORMATS`, or a strftime string.
     :param timezone: the zone in which the API reads a date that carries no offset: an IANA name or an offset.
     :param page_size: the ``limit`` to ask for.
+    :ivar bounds: how the API reads dates; ``None`` before the first reading, and while the API holds no records.
+    :ivar proof: what the last reading that ended rests on.
     """
 
     def __init__(self, exchange: Exchange, *, date_format: str = "auto", timezone: str = "UTC", page_size: int = 1000) -> None:
         zone = zone_of(timezone)
         self._formats = [DateFormat(name, zone) for name in (AUTO if date_format == "auto" else (date_format,))]
-        self._questions = Questions(exchange, limit=page_size)
-        self.wire: Wire | None = None
+        self._client = EventLogsClient(exchange, limit=page_size)
+        self.bounds: Bounds | None = None
+        self.proof: dict[str, int] | None = None
 
     def read(self, start: int, end: int, *, event_name: str | None = None) -> Steps[None]:
-        """Hand on each record of ``[start, end)`` once, in any order; they count once this has ended.
+        """Hand on each record of ``[start, end)`` once, latest first by and large; they count once this has ended.
 
         :param start: UTC epoch milliseconds.
         :param end: UTC epoch milliseconds.
@@ -46,39 +88,23 @@ class Reader:
         :raises RequestError: where the API does not answer.
         :raises CompletenessError: where it answers, and it can't be proved that nothing is missing.
         """
+        self.proof = None
         if start >= end:
             return
-        if self.wire is None:
-            self.wire = yield from calibrate(self._questions, self._formats)
-        if self.wire is None:
+        if self.bounds is None:
+            self.bounds = yield from calibrate(self._client, self._formats)
+        if self.bounds is None:
             yield from self._confirm_no_records(start, end)
             return
-        parts = [(start, end)]
-        while parts:
-            first, last = parts.pop()
-            try:
-                yield from self._walk(self.wire, first, last, event_name)
-            except WindowRefusedError as error:
-                middle = (first + last) // 2
-                if last - first < 2 * SHORTEST_PART:
-                    raise error.refusal from None
-                parts += [(first, middle), (middle, last)]
-
-    def _walk(self, wire: Wire, start: int, end: int, event_name: str | None) -> Steps[None]:
-        def walk(order: Order, *, sure: bool) -> Steps[None]:
-            return Walk(self._questions, wire, order, start=start, end=end, event_name=event_name, sure=sure).run()
-
-        try:
-            yield from walk(wire.order or Order.NEWEST_FIRST, sure=wire.order is not None)
-        except TurnedRoundError:
-            # The first answer said so, and nothing was handed on.
-            yield from walk(Order.OLDEST_FIRST, sure=True)
+        reading = _Reading(self._client, self.bounds, start, end, event_name)
+        yield from reading.run()
+        self.bounds, self.proof = reading.bounds, reading.proof
 
     def _confirm_no_records(self, start: int, end: int) -> Steps[None]:
         for dates in self._formats:
             first, last = dates.down(start), dates.up(end)
             try:
-                answer = yield from self._questions.window(dates, first, last)
+                answer = yield from self._client.fetch_window(dates, first, last)
             except ParametersRefusedError:
                 if dates is self._formats[-1]:
                     raise
@@ -91,3 +117,190 @@ class Reader:
                     cure="retry, in case the first records have just arrived",
                 )
             return
+
+
+class _Reading:
+    """One reading of ``[start, end)``.
+
+    :ivar proof: spans, the greatest count that was taken for whole and the capacity that proves it.
+    """
+
+    def __init__(self, client: EventLogsClient, bounds: Bounds, start: int, end: int, event_name: str | None) -> None:
+        self._client = client
+        self._event_name = event_name
+        self.bounds = bounds
+        self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
+        self._sizer = Sizer(client.capacity)
+        self._waiting = _Waiting(start, end)
+        known = [record for record in client.undated if event_name in (None, record.get("eventName"))]
+        self._waiting.take(known, proved_at=None)
+        self._too_wide = (0, 0)
+        self.proof: dict[str, int] = {}
+
+    def run(self) -> Steps[None]:
+        """Hand on every record of the interval.
+
+        :raises CompletenessError: where it can't be proved that nothing is missing.
+        """
+        while not self._ledger.is_proved:
+            gap = self._ledger.gap
+            if gap is None or self._ledger.pending_records > MOST_PENDING:
+                yield from self._confirm_capacity()
+                yield from self._hand_on()
+                continue
+            low, high = self._next_span(*gap)
+            records = yield from self._ask(low, high)
+            if records is None:
+                continue
+            is_whole = self._client.capacity.is_short(len(records)) and (yield from self._is_answered_to_its_ends(low, high, records))
+            self._waiting.take(records, proved_at=low if is_whole else None)
+            if is_whole:
+                self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
+                self._ledger.confirm(self._client.capacity.least)
+                self._sizer.learn_short(low, high, [record["startTime"] for record in records])
+            elif not self._client.capacity.is_short(len(records)):
+                yield from self._split(low, high, records)
+            yield from self._hand_on()
+        longest = self._ledger.longest
+        self.proof = {
+            "spans": self._ledger.spans,
+            "longest_answer": longest.count if longest else 0,
+            "capacity": longest.capacity if longest else self._client.capacity.records,
+        }
+
+    def _next_span(self, low: int, high: int) -> tuple[int, int]:
+        """A part of the gap, up to its end; shorter than one that was too wide."""
+        start = self.bounds.ceil(self._sizer.start_of(low, high))
+        widest, end = self._too_wide
+        if end == high:
+            start = max(start, self.bounds.ceil(widest + 1))
+        return max(low, min(start, self.bounds.floor(high - 1))), high
+
+    def _ask(self, low: int, high: int) -> Steps[list[Record] | None]:
+        """The records of a window that holds the span; ``None`` where the API refuses so long a window."""
+        from_date, to_date = self.bounds.window(low, high)
+        try:
+            answer = yield from self._client.fetch_window_steadily(self.bounds.dates, from_date, to_date, event_name=self._event_name)
+        except WindowRefusedError as error:
+            if high - low < max(SHORTEST_REFUSED, 2 * self.bounds.step):
+                raise error.refusal from error
+            self._sizer.forbid(high - low)
+            return None
+        self._ledger.confirm(len(answer))
+        elsewhere = sum(self.bounds.is_elsewhere(record["startTime"], from_date, to_date) for record in answer.records)
+        if elsewhere:
+            raise CalibrationError(
+                f"{elsewhere} of {len(answer)} records lie far outside of the window that was asked for",
+                asked=f"from_date={self.bounds.dates.text(from_date)} to_date={self.bounds.dates.text(to_date)}",
+                cure="set the extra `date_format` to what this cluster reads",
+            )
+        self.bounds = self.bounds.saw(from_date, [record["startTime"] for record in answer.records])
+        return answer.records
+
+    def _is_answered_to_its_ends(self, low: int, high: int, records: list[Record]) -> Steps[bool]:
+        """Whether a short answer is one to the whole window, and an empty one comes twice."""
+        from_date, to_date = self.bounds.window(low, high)
+        length, reach = to_date - from_date, self._client.reach
+        if length > reach.length:
+            yield from prove_reach(self._client, self.bounds, longest=self._ledger.high - self._ledger.low, length=length)
+        if length > reach.length:
+            if high - low < max(SHORTEST_REFUSED, 2 * self.bounds.step):
+                raise CalibrationError(
+                    f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
+                    cure="check the extras `date_format` and `timezone`",
+                )
+            self._sizer.forbid(high - low)
+            return False
+        if records:
+            return True
+        again = yield from self._ask(low, high)
+        return again is not None and not again
+
+    def _split(self, low: int, high: int, records: list[Record]) -> Steps[None]:
+        """Go on with a part of a span whose answer was full.
+
+        :raises TieError: it can't be split.
+        """
+        times = [record["startTime"] for record in records]
+        if self.bounds.floor(high - 1) > low:
+            self._sizer.learn_full(low, high, times)
+            self._too_wide = (low, high)
+            return
+        closer = yield from calibrate_closely(self._client, self.bounds, records)
+        if closer is not None:
+            self.bounds = closer
+            return
+        if (yield from self._client.try_larger_limit(self.bounds.dates, *self.bounds.window(low, high), event_name=self._event_name)):
+            return
+        time = max(set(times), key=times.count)
+        raise TieError(
+            f"The API holds {len(records)} records or more within {high - low} ms, and gives no more than that at once",
+            instant=time,
+            count=len(records),
+            asked=f"from_date={self.bounds.dates.text(low)} to_date={self.bounds.dates.text(high)}",
+            cure="raise `page_size` if the API allows it, set `date_format` to one with finer dates, or read by `event_name`",
+        )
+
+    def _confirm_capacity(self) -> Steps[None]:
+        """Ask for the longest answer again: where it comes, no span was cut; where it is shorter, forget those that may have been."""
+        count = yield from self._client.fetch_longest()
+        self._ledger.confirm(count)
+        if self._ledger.pending_count:
+            self._client.capacity.fall(count)
+            self._ledger.forget_pending()
+            self._waiting.doubt(self._ledger.frontier)
+
+    def _hand_on(self) -> Steps[None]:
+        """Hand on the records of which everything is proved: what the filter may date earlier or later lies behind the frontier, too."""
+        ledger = self._ledger
+        proved_from = self._waiting.start if ledger.is_proved else ledger.frontier + self.bounds.margin
+        records, owed = self._waiting.hand_on(proved_from)
+        if owed:
+            raise ContinuityError(
+                f"{owed} records of the interval were in an answer that was cut, and are in none that holds all of its window",
+                cure="retry, in case they have been deleted; if it stays so, the API's short answers are not whole",
+            )
+        if records:
+            yield Found(records)
+
+
+class _Waiting:
+    """Records of ``[start, end)`` that were seen and are not handed on yet, each once.
+
+    A record is handed on when what is proved has passed its time by the margin. Then it can't come again but as a repetition.
+    """
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self._handed_on_from = end
+        self._records: dict[str, Record] = {}
+        self._proved_at: dict[str, int] = {}
+        self._by_time: list[tuple[int, str]] = []
+
+    def take(self, records: Iterable[Record], *, proved_at: int | None) -> None:
+        """Keep those that are of the interval and not handed on.
+
+        :param proved_at: where the span begins that holds them; ``None`` where they were in no whole answer.
+        """
+        for record in records:
+            time, name = record["startTime"], record["id"]
+            if self.start <= time < self._handed_on_from:
+                if name not in self._records:
+                    heappush(self._by_time, (-time, name))
+                    self._records[name] = record
+                if proved_at is not None:
+                    self._proved_at[name] = max(proved_at, self._proved_at.get(name, proved_at))
+
+    def doubt(self, frontier: int) -> None:
+        """What was found before this frontier is no longer proved."""
+        self._proved_at = {name: low for name, low in self._proved_at.items() if low >= frontier}
+
+    def hand_on(self, proved_from: int) -> tuple[list[Record], int]:
+        """The records from a time on, and how many of them were in no whole answer."""
+        handed, owed = [], 0
+        while self._by_time and -self._by_time[0][0] >= proved_from:
+            _, name = heappop(self._by_time)
+            handed.append(self._records.pop(name))
+            owed += self._proved_at.pop(name, None) is None
+        self._handed_on_from = min(self._handed_on_from, max(proved_from, self.start))
+        return handed, owed

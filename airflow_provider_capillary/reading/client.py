@@ -1,0 +1,136 @@
+"""Windows of event logs asked of one API, with a ``limit`` that it accepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_capillary.errors import ParametersRefusedError
+from airflow_provider_capillary.reading.capacity import Capacity, Reach
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.answers import Answer
+    from airflow_provider_capillary.reading.dates import DateFormat
+    from airflow_provider_capillary.reading.exchange import Exchange
+    from airflow_provider_capillary.reading.steps import Record, Steps
+
+__all__ = ["EventLogsClient", "WindowRefusedError"]
+
+SMALLER_LIMITS: Final = (500, 200, 100, 50, 20, 10)
+"""Tried in turn where a ``limit`` is refused."""
+LARGER: Final = 10
+"""By how much more is asked for at once where a window that can't be split fills an answer."""
+
+
+class WindowRefusedError(Exception):
+    """The API refuses a window, though it accepts the limit: the window is too long, or its dates are."""
+
+    def __init__(self, refusal: ParametersRefusedError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class EventLogsClient:
+    """Asks for event logs, and takes note of what answers show of the API.
+
+    :ivar limit: what is asked for; lowered by itself where the API refuses it.
+    :ivar capacity: how many records the API gives at once.
+    :ivar reach: how long windows may be.
+    :ivar undated: the records of the last answer to a request without dates.
+    """
+
+    def __init__(self, exchange: Exchange, *, limit: int) -> None:
+        self.exchange = exchange
+        self.limit = limit
+        self.capacity = Capacity(limit)
+        self.reach = Reach()
+        self.undated: list[Record] = []
+        self._longest: dict[str, str] = {}
+
+    def fetch_undated(self) -> Steps[Answer]:
+        """Ask without dates, lowering the limit until it is accepted.
+
+        :raises ParametersRefusedError: where every limit is refused.
+        """
+        try:
+            return (yield from self._fetch_undated({"limit": str(self.limit)}))
+        except ParametersRefusedError as error:
+            refusal = error
+            # Without a limit, which is documented to mean ten, it shows whether it is the limit that is refused.
+            yield from self._fetch_undated({})
+        for smaller in [limit for limit in SMALLER_LIMITS if limit < self.limit]:
+            self._change_limit(smaller)
+            try:
+                return (yield from self._fetch_undated({"limit": str(smaller)}))
+            except ParametersRefusedError as error:
+                refusal = error
+        raise refusal
+
+    def fetch_window(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Steps[Answer]:
+        """Ask for a window, both dates as :meth:`DateFormat.down` or :meth:`DateFormat.up` return them.
+
+        :raises ParametersRefusedError: where the API refuses the window or the limit.
+        """
+        params = {"from_date": dates.text(from_date), "to_date": dates.text(to_date), "limit": str(self.limit)}
+        if event_name:
+            params["event_name"] = event_name
+        answer = yield from self.exchange.logs(params)
+        self._note(params, answer)
+        self.reach.show(from_date, to_date, [record["startTime"] for record in answer.records])
+        return answer
+
+    def fetch_window_steadily(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Steps[Answer]:
+        """:meth:`fetch_window`, for an API that may come to refuse the limit half way.
+
+        :raises WindowRefusedError: where it is the window that is refused, not the limit.
+        :raises ParametersRefusedError: where nothing is accepted any more.
+        """
+        while True:
+            try:
+                return (yield from self.fetch_window(dates, from_date, to_date, event_name=event_name))
+            except ParametersRefusedError as refusal:
+                limit = self.limit
+                yield from self.fetch_undated()
+                if self.limit == limit:
+                    raise WindowRefusedError(refusal) from refusal
+
+    def try_larger_limit(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Steps[bool]:
+        """Ask for a window with a larger limit, and keep that limit where the API gives more than ever."""
+        limit, before = self.limit, self.capacity.records
+        self._change_limit(limit * LARGER)
+        try:
+            answer = yield from self.fetch_window(dates, from_date, to_date, event_name=event_name)
+        except ParametersRefusedError:
+            self._change_limit(limit)
+            return False
+        if len(answer) > before:
+            return True
+        self._change_limit(limit)
+        return False
+
+    def fetch_longest(self) -> Steps[int]:
+        """Ask again what was answered with the most records: how many it is answered with now.
+
+        :raises ParametersRefusedError: where nothing is accepted any more.
+        """
+        try:
+            answer = yield from self.exchange.logs(self._longest | {"limit": str(self.limit)})
+        except ParametersRefusedError:
+            # The limit perhaps; a smaller one is found here.
+            answer = yield from self.fetch_undated()
+        return len(answer)
+
+    def _note(self, params: dict[str, str], answer: Answer) -> None:
+        if len(answer) >= self.capacity.records:
+            self._longest = params
+        self.capacity.show(len(answer))
+
+    def _fetch_undated(self, params: dict[str, str]) -> Steps[Answer]:
+        answer = yield from self.exchange.logs(params)
+        if params:
+            self._note(params, answer)
+        self.undated = answer.records
+        return answer
+
+    def _change_limit(self, limit: int) -> None:
+        self.limit = limit
+        self.capacity.change_limit(limit)

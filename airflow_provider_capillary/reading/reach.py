@@ -1,0 +1,41 @@
+"""The proof that windows of some length are answered from end to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_capillary.reading.client import WindowRefusedError
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.bounds import Bounds
+    from airflow_provider_capillary.reading.client import EventLogsClient
+    from airflow_provider_capillary.reading.steps import Steps
+
+__all__ = ["prove_reach"]
+
+
+def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length: int) -> Steps[None]:
+    """Try to show that windows up to ``longest``, or at least up to ``length``, are answered from end to end.
+
+    By windows around the record that the API gives first of all: beside it lies nothing that could crowd it out, and where answers have no
+    order, theirs come from everywhere in the window.
+    """
+    if not client.undated:
+        return
+    beside = client.undated[0]["startTime"]
+    for wanted in dict.fromkeys((max(longest, length), length)):
+        far = wanted + wanted // 4
+        for before, after in ((far, far), (far, 0), (0, far)):
+            if client.reach.length < wanted:
+                yield from _show(client, bounds, beside - before, beside + 1 + after, wanted)
+        if client.reach.length >= wanted:
+            return
+
+
+def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Steps[None]:
+    from_date, to_date = bounds.window(bounds.floor(low), bounds.ceil(high))
+    try:
+        yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
+    except WindowRefusedError:
+        # An API that refuses what is too long for it does not cut it in silence.
+        client.reach.trust(length)

@@ -1,0 +1,122 @@
+"""Which window to ask for next. A good guess saves requests; a bad one costs some, and proves nothing wrong.
+
+Windows go from the end of the interval backwards, and are sized so that their answers come out a little short of full. A full answer is
+no proof of its window, but its records are true and say how dense it is:
+
+===============================================  =====================================================
+what came of the last window                     the next one
+===============================================  =====================================================
+nothing yet                                      all of the interval
+short, with about as many as expected            sized by the density of the last few windows
+short, with others than expected                 sized by its own density, and by how that has changed
+short, with next to nothing                      all that is left, or four times its length
+full of the newest records of the window         the stretch over which they lie, less the first few
+full of the oldest                               a stretch over which as many lie
+full of any of the matching, or wrong again      half of it, then a quarter, an eighth
+===============================================  =====================================================
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.capacity import Capacity
+
+__all__ = ["Sizer"]
+
+# These were found by trying: fewest requests over days of 700 to 20,000 records, uniform and by the hours of a day, in pages of 100 and
+# 1,000. Within a tenth of these values the cost hardly changes.
+CAUTION: Final = 1.3
+"""Windows are aimed at the capacity less so many standard deviations of what is expected; more wastes room, less makes full answers."""
+NEXT_TO_NOTHING: Final = 0.2
+"""Of what was aimed at."""
+SURPRISE: Final = 2.5
+"""Standard deviations from what was expected, at which the density is taken to have changed."""
+MEMORY: Final = 0.6
+"""What earlier windows count for in the density, beside the last one."""
+TREND: Final = 0.7
+"""A change of the density is taken to go on by this power of it ..."""
+STEEPEST: Final = 2.0
+"""... and by no more than this factor."""
+NEWEST_KEPT: Final = 0.97
+"""Share of a full answer of the newest records that the next window is to hold."""
+GROWTH: Final = 4.0
+MOST_GUESSES: Final = 3
+"""So many full answers in a row, and windows are halved, whatever the answers look like."""
+
+
+class Sizer:
+    """Proposes where the next window begins.
+
+    :param capacity: how many records the API gives at once.
+    """
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._length: float | None = None
+        self._start: int | None = None
+        self._longest: int | None = None
+        self._fulls = 0
+        self._gives_newest = True
+        self._count, self._over = 0.0, 0.0  # of the last windows: records, milliseconds
+
+    def start_of(self, low: int, high: int) -> int:
+        """Where the next window begins, within the gap ``[low, high)`` and up to its end."""
+        start = high - (high - low if self._length is None else self._length)
+        if self._start is not None and self._start < high:
+            start = self._start
+        if self._longest is not None:
+            start = max(start, high - self._longest)
+        return max(low, min(int(start), high - 1))
+
+    def forbid(self, length: int) -> None:
+        """The API does not answer windows of this length, milliseconds; shorter ones it may."""
+        self._longest = length // 2
+
+    def learn_short(self, low: int, high: int, times: list[int]) -> None:
+        """An answer of all records of ``[low, high)``; their times."""
+        self._fulls, self._start = 0, None
+        count = len(times)
+        if count <= NEXT_TO_NOTHING * self._target:
+            self._length = None if self._gives_newest else GROWTH * (high - low)
+            self._count = self._over = 0.0
+            return
+        # Without an empty stretch at its end, and with what an API that reads dates coarsely gives beside what it was asked for.
+        length = max(1, max(times) - min(low, *times))
+        expected = self._count / self._over * length if self._over else count
+        change = 1.0
+        if self._over and abs(count - expected) > SURPRISE * sqrt(expected + expected**2 / self._count):
+            change = min(STEEPEST, max(1 / STEEPEST, (count / expected) ** TREND))
+            self._count = self._over = 0.0
+        self._count, self._over = self._count * MEMORY + count, self._over * MEMORY + length
+        self._length = self._target * self._over / self._count / change
+
+    def learn_full(self, low: int, high: int, times: list[int]) -> None:
+        """An answer that may have been cut; the times of its records, in its order."""
+        self._count = self._over = 0.0
+        self._fulls += 1
+        self._gives_newest = _is_descending(times)
+        inside = sorted(time for time in times if low <= time < high) or [low]
+        self._start, self._length = None, (high - low) / 2.0**self._fulls
+        if self._fulls >= MOST_GUESSES:
+            return
+        if self._gives_newest:
+            kept = inside[int((1 - NEWEST_KEPT) * len(inside)) :]
+            # Of the first of them, others may have been cut.
+            self._start = next((time for time in kept if time > inside[0]), high)
+        elif _is_descending(times[::-1]):
+            self._length = min(0.95 * (high - low), self._target / len(times) * max(1, inside[-1] - inside[0]))
+
+    @property
+    def _target(self) -> float:
+        records = self._capacity.records
+        windows = max(0.3, self._count / records)
+        return max(1.0, records - CAUTION * sqrt(records * (1 + 1 / windows)))
+
+
+def _is_descending(times: list[int]) -> bool:
+    """Whether the newest come first by and large, as also where answers are sorted by a time shortly after ``startTime``."""
+    third = max(1, len(times) // 3)
+    return min(times[:third]) >= max(times[-third:])

@@ -1,20 +1,21 @@
 """How this API reads dates, found out from its own records before anything it says about a window is believed.
 
-An undated request gives records whose times are known. A window around one of them must return it: one of seconds at first, then of a
-minute, an hour, a day. And it must not return the others: an API that does not read a date may ignore it.
+An undated request gives records whose times are known. A window around one of them must return it: one within a minute at first, then
+within a quarter of an hour, a day, and of days. And it must not return the others: an API that does not read a date may ignore it.
 
 **Which readings are ruled out.** An API may cut dates down to a unit (a minute, a day) and leave out its bounds. It then answers a window
-that lies within one such unit with nothing. So a record that is found by a window within one unit rules out that unit; where the window
-holds the beginning of a unit, another window, at another time of the hour or day, decides; and where there is no other, the API is taken
-to read dates to that unit.
+that lies within one such unit with nothing, whatever time of a record it compares. So any answer with records to a window within one unit
+rules out that unit and all that are coarser. Where a window holds the beginning of a unit, another window, at another time of the hour or
+day, decides; and where there is no other, the API is taken to read dates to that unit.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ParametersRefusedError
-from airflow_provider_capillary.reading.bounds import Bounds
+from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
 from airflow_provider_capillary.reading.dates import DAY, HOUR, LADDER, MINUTE, SECOND
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
 
@@ -68,24 +69,44 @@ def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_rep
     raise explain(search.tried, known)
 
 
-def calibrate_closely(client: EventLogsClient, bounds: Bounds, known: list[Record]) -> Steps[Bounds | None]:
+def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: int, times: list[int]) -> Steps[Bounds | None]:
     """Find out whether the API reads dates more finely than is known, for a span that can't be split otherwise.
 
-    :param known: records of that span.
+    :param low: with ``high`` the span.
+    :param times: of records in it.
     :returns: ``None`` where it doesn't.
     """
-    search = _Search(client, known, may_choose=False)
+    dates = bounds.dates
     for unit in LADDER:
-        if bounds.dates.resolution <= unit < bounds.unit:
-            closer = yield from search.around(bounds.dates, unit)
-            if closer is not None and closer.step < bounds.step:
-                return closer
-    if not bounds.whole_units and bounds.step >= SECOND and not (bounds.dates.carries_zone and bounds.step >= HOUR):
-        date = bounds.floor(known[0]["startTime"])
-        answer = yield from client.fetch_window(bounds.dates, date, date)
+        if dates.resolution <= unit < bounds.unit:
+            inner = dates.up(low + unit), dates.down(high - unit)
+            window = _inside(dates, unit, sorted(times)[len(times) // 2]) or inner
+            for first, last in dict.fromkeys((inner if high - low <= _cell(unit) else window, window)):
+                if first < last and (yield from client.fetch_window(dates, first, last)).records:
+                    return replace(bounds, unit=unit)
+    if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
+        answer = yield from client.fetch_window(dates, low, low)
         if len({record["startTime"] for record in answer.records}) > 1:
-            return Bounds(dates=bounds.dates, unit=bounds.unit, whole_units=True, lag=bounds.lag)
+            return replace(bounds, whole_units=True)
     return None
+
+
+def _cell(unit: int) -> int:
+    """The length, milliseconds, of what a window has to lie within to rule out every unit coarser than this one."""
+    return {1: SECOND, SECOND: MINUTE, MINUTE: QUARTER}.get(unit, DAY)
+
+
+def _inside(dates: DateFormat, unit: int, time: int) -> tuple[int, int] | None:
+    """The longest window around ``time`` that rules out every unit coarser than ``unit``; ``None`` where there is none."""
+    if unit >= DAY or (unit == HOUR and dates.carries_zone):
+        # The API's days may begin at any hour.
+        return None
+    first, last = dates.down(time, DAY), dates.up(time + 1, DAY)
+    if unit < HOUR:
+        first = time - time % _cell(unit)
+        last = first + _cell(unit)
+    low, high = dates.up(first + unit), dates.down(last - unit)
+    return (low, high) if low < time < high else None
 
 
 class _Search:
@@ -126,7 +147,7 @@ class _Search:
         if any(probe.bounds.is_elsewhere(record["startTime"], probe.low, probe.high) for record in answer.records):
             self.tried[dates] = OTHERS
             return None
-        if not self._shows(probe, answer):
+        if not probe.is_shown_by(answer):
             self.tried[dates] = NOTHING
             return None
         if self._is_in_doubt(probe, answer) and not self._ignores and not (yield from self._excludes(probe)):
@@ -142,30 +163,25 @@ class _Search:
             return probes.unit
         if (other := probes.apart_from_best) is not None:
             answer = yield from self._client.fetch_window(probes.dates, other.low, other.high)
-            if self._shows(other, answer):
+            if other.is_shown_by(answer):
                 return probes.unit
         return probes.best.held[-1]
 
-    def _shows(self, probe: _Probe, answer: Answer) -> bool:
-        # More records around the one than one answer holds may crowd it out; that all of them lie in so short a window shows as much.
-        inside = all(probe.low - SECOND <= record["startTime"] <= probe.high + SECOND for record in answer.records)
-        crowded = inside and len(answer) >= len(self._known) and not self._client.capacity.is_short(len(answer))
-        return crowded or any(record["id"] == probe.record["id"] for record in answer.records)
-
     def _is_in_doubt(self, probe: _Probe, answer: Answer) -> bool:
-        """Whether an API that ignores the dates would have answered the same, as no known record from outside of the window is missing.
+        """Whether an API that ignores the dates could have answered the same: with others than the window's, or with all that are known.
 
         Not where the format is set and read finely: there is no other to choose, and records from outside of a window are an error.
         """
         if not self._may_choose and probe.bounds.step <= MINUTE:
             return False
         shown = {record["id"] for record in answer.records}
-        return all(record["id"] in shown or probe.low <= record["startTime"] <= probe.high for record in self._known)
+        others = any(not probe.is_near(record["startTime"]) for record in answer.records)
+        return others or all(record["id"] in shown or probe.is_near(record["startTime"]) for record in self._known)
 
     def _excludes(self, probe: _Probe) -> Steps[bool]:
-        """Whether a window days before the record keeps out what lies outside of it."""
-        time, dates = probe.record["startTime"], probe.bounds.dates
-        low, high = dates.down(time - 4 * DAY), dates.up(time - 3 * DAY)
+        """Whether a window as long as the probe, days before its record, keeps out what lies outside of it."""
+        dates = probe.bounds.dates
+        low, high = dates.down(probe.low - 4 * DAY), dates.up(probe.high - 4 * DAY)
         try:
             answer = yield from self._client.fetch_window(dates, low, high)
         except ParametersRefusedError:
@@ -176,17 +192,29 @@ class _Search:
 class _Probe:
     """A window around a record.
 
+    :ivar room: how much later than its record's ``startTime`` the filter may date it, milliseconds.
     :ivar held: the units of which it holds a beginning, finest first; it does not rule them out.
     """
 
     def __init__(self, dates: DateFormat, unit: int, record: Record) -> None:
         self.record = record
         self.bounds = Bounds(dates=dates, unit=unit)
-        # What the filter dates up to a unit after startTime is found as well.
-        later = unit if unit <= MINUTE else 0
+        inside = _inside(dates, unit, record["startTime"])
+        # Most of what the filter dates later than startTime is found as well.
+        later = unit if unit < MINUTE else MARGIN
         span = self.bounds.floor(record["startTime"]), self.bounds.ceil(record["startTime"] + 1 + later)
-        self.low, self.high = self.bounds.window(*span)
+        self.low, self.high = inside or self.bounds.window(*span)
+        self.room = min(self.high - record["startTime"], MARGIN)
         self.held = [coarser for coarser in LADDER if coarser > unit and self._holds_beginning(coarser)]
+
+    def is_near(self, time: int) -> bool:
+        """Whether the window explains a record at ``time``, whichever of its times the API compares."""
+        return self.low - MARGIN <= time <= self.high + self.bounds.step
+
+    def is_shown_by(self, answer: Answer) -> bool:
+        """Whether the API has read the window: its record is there, or others are, and all of them from around it."""
+        times = [record["startTime"] for record in answer.records]
+        return (bool(times) and all(map(self.is_near, times))) or any(record["id"] == self.record["id"] for record in answer.records)
 
     def _holds_beginning(self, unit: int) -> bool:
         if unit == DAY and not self.bounds.dates.carries_zone:
@@ -207,10 +235,11 @@ class _Probes:
         self._all = [_Probe(dates, unit, record) for record in by_time[::step]]
         times = [record["startTime"] for record in by_time]
 
-        def worth(index: int) -> tuple[int, int, float, int]:
+        def worth(index: int) -> tuple[float, ...]:
             probe = self._all[index]
             crowd = sum(probe.low <= time <= probe.high for time in times)
-            return len(probe.held), crowd, _response_time(probe.record), abs(2 * index - len(self._all))
+            took = _response_time(probe.record)
+            return len(probe.held), probe.room < 2 * took, crowd, took - probe.room, abs(2 * index - len(self._all))
 
         self.best = self._all[min(range(len(self._all)), key=worth)]
 

@@ -63,11 +63,13 @@ class Reach:
 
     :ivar back: the longest way, milliseconds, from the end of a window back to a record in its answer.
     :ivar ahead: the same from the start of a window on to a record.
+    :ivar not_shown: the shortest length that could not be shown when it was tried; ``None`` where none was.
     """
 
     def __init__(self) -> None:
         self.back = 0
         self.ahead = 0
+        self.not_shown: int | None = None
 
     @property
     def length(self) -> int:

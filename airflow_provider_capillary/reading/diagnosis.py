@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
-from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE, DateFormat, zone_of
+from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +45,7 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
             continue
         name = _offset_name(offset)
         shifted = DateFormat(dates.name, zone_of(name))
-        low, high = first["startTime"] - AMPLE, first["startTime"] + AMPLE
-        if (yield from _finds(client, shifted, first, shifted.down(low), shifted.up(high))):
+        if (yield from _is_read_in(client, shifted, first)):
             return CalibrationError(
                 f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
                 asked=_asked(tried, known),
@@ -54,6 +53,16 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
                 cure=f"set the extra `timezone` to `{name}`, or to the name of the zone if its clocks change with the season",
             )
     return None
+
+
+def _is_read_in(client: EventLogsClient, dates: DateFormat, record: Record) -> Steps[bool]:
+    """Whether short windows around a record find it, as an API that reads dates to the hour would not show by chance."""
+    for length in (SECOND, AMPLE):
+        low, high = dates.down(record["startTime"] - length), dates.up(record["startTime"] + length)
+        within_an_hour = dates.down(low, HOUR) == dates.down(high, HOUR)
+        if (length == SECOND or within_an_hour) and (yield from _finds(client, dates, record, low, high)):
+            return True
+    return False
 
 
 def explain(tried: Mapping[DateFormat, str], known: list[Record]) -> CalibrationError:

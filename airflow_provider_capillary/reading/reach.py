@@ -23,13 +23,17 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length
     if not client.undated:
         return
     beside = client.undated[0]["startTime"]
+    reach = client.reach
     for wanted in dict.fromkeys((max(longest, length), length)):
+        if reach.not_shown is not None and wanted >= reach.not_shown:
+            continue
         far = wanted + wanted // 4
-        for before, after in ((far, far), (far, 0), (0, far)):
-            if client.reach.length < wanted:
+        for before, after in ((far, far), (wanted, 0), (0, wanted)):
+            if reach.length < wanted:
                 yield from _show(client, bounds, beside - before, beside + 1 + after, wanted)
-        if client.reach.length >= wanted:
+        if reach.length >= wanted:
             return
+        reach.not_shown = wanted
 
 
 def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Steps[None]:

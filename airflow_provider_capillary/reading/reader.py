@@ -153,6 +153,8 @@ class _Reading:
             if records is None:
                 continue
             is_whole = self._client.capacity.is_short(len(records)) and (yield from self._is_answered_to_its_ends(low, high, records))
+            # Once more: what was asked in between may have shown that the API gives less now.
+            is_whole = is_whole and self._client.capacity.is_short(len(records))
             self._waiting.take(records, proved_at=low if is_whole else None)
             if is_whole:
                 self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
@@ -226,7 +228,7 @@ class _Reading:
             self._sizer.learn_full(low, high, times)
             self._too_wide = (low, high)
             return
-        closer = yield from calibrate_closely(self._client, self.bounds, records)
+        closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is not None:
             self.bounds = closer
             return

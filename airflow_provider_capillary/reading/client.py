@@ -103,6 +103,8 @@ class EventLogsClient:
             self._change_limit(limit)
             return False
         if len(answer) > before:
+            # All of the window perhaps, which only a longer answer can show.
+            yield from self.fetch_undated()
             return True
         self._change_limit(limit)
         return False

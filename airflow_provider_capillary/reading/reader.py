@@ -283,6 +283,7 @@ class _Waiting:
         """Keep those that are of the interval and not handed on.
 
         :param proved_at: where the span begins that holds them; ``None`` where they were in no whole answer.
+        :raises ContinuityError: one id has two times.
         """
         for record in records:
             time, name = record["startTime"], record["id"]
@@ -290,6 +291,11 @@ class _Waiting:
                 if name not in self._records:
                     heappush(self._by_time, (-time, name))
                     self._records[name] = record
+                elif (before := self._records[name]["startTime"]) != time:
+                    raise ContinuityError(
+                        f"One id came with two times, {before} and {time}: one of two event logs would be taken for a repetition",
+                        cure="retry; if it stays so, ask Capillary's support whether the ids of event logs are unique",
+                    )
                 if proved_at is not None:
                     self._proved_at[name] = max(proved_at, self._proved_at.get(name, proved_at))
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_capillary.emulator.world import World
 from airflow_provider_capillary.errors import CalibrationError
-from airflow_provider_capillary.reading.bounds import Bounds
 from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.reading.exchange import Exchange
 from reading.driving import BASIC, drive, make_reader, reply
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.reading.bounds import Bounds
 
 BASE = 1_758_171_830_945
 

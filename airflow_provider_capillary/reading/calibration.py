@@ -78,15 +78,20 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
     """
     dates = bounds.dates
     for unit in LADDER:
-        if dates.resolution <= unit < bounds.unit:
-            inner = dates.up(low + unit), dates.down(high - unit)
-            window = _inside(dates, unit, sorted(times)[len(times) // 2]) or inner
-            for first, last in dict.fromkeys((inner if high - low <= _cell(unit) else window, window)):
-                if first < last and (yield from client.fetch_window(dates, first, last)).records:
-                    return replace(bounds, unit=unit)
+        if not dates.resolution <= unit < bounds.unit:
+            continue
+        around = next(filter(None, (_inside(dates, unit, time) for time in sorted(times)[len(times) // 2 :])), None)
+        # Of an API that is sent UTC, days may begin within the span.
+        is_within_cell = high - low <= _cell(unit) and not (dates.carries_zone and unit >= HOUR)
+        inner = (dates.up(low + unit), dates.down(high - unit)) if is_within_cell else None
+        for window in dict.fromkeys((inner, around)):
+            if window is not None and window[0] < window[1] and (yield from client.fetch_window(dates, *window)).records:
+                return replace(bounds, unit=unit)
     if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
         answer = yield from client.fetch_window(dates, low, low)
-        if len({record["startTime"] for record in answer.records}) > 1:
+        finer = max(unit for unit in LADDER if unit < bounds.step)
+        # Had the API read this date more finely, it would have given the beginning of the unit alone.
+        if any(low + finer <= record["startTime"] < high for record in answer.records):
             return replace(bounds, whole_units=True)
     return None
 

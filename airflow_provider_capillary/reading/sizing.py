@@ -103,7 +103,8 @@ class Sizer:
         if self._fulls >= MOST_GUESSES:
             return
         if self._gives_newest:
-            kept = inside[int((1 - NEWEST_KEPT) * len(inside)) :]
+            # The first few may lie within the step of one another: once more full, and half of them go.
+            kept = inside[int((1 - (NEWEST_KEPT if self._fulls == 1 else 0.5)) * len(inside)) :]
             # Of the first of them, others may have been cut.
             self._start = next((time for time in kept if time > inside[0]), high)
         elif _is_descending(times[::-1]):

@@ -73,7 +73,10 @@ class Bounds:
         :param high: the same.
         """
         if self.whole_units:
-            return low, self.floor(high - 1)
+            last = self.floor(high - 1)
+            # Where clocks are set back, the last unit has no date that can be sent, and the next one's has to do.
+            is_next = high - last <= self.step + (HOUR if self.step >= HOUR else 0)
+            return low, last if is_next else high
         if self.dates.carries_zone and self.step > HOUR:
             # The API's days begin at an hour that is unknown.
             return self.dates.down(low - LONGEST_DAY), high

@@ -12,12 +12,10 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_capillary.errors import (
     CapillaryError,
     ConfigurationError,
-    ConnectionSettingsError,
     IntervalError,
     ReadingStoppedError,
 )
 from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_field_behaviour
-from airflow_provider_capillary.hooks.settings import Settings
 from airflow_provider_capillary.reading.answers import LATEST
 from airflow_provider_capillary.reading.instants import parse_instant, to_millis
 from airflow_provider_capillary.reading.statuses import status_of
@@ -27,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Connection
     from requests import Session
 
     from airflow_provider_capillary.hooks.progress import Progress
     from airflow_provider_capillary.hooks.session import ApiSession
+    from airflow_provider_capillary.hooks.settings import Settings
     from airflow_provider_capillary.reading.answers import Answer
     from airflow_provider_capillary.reading.exchange import Exchange
     from airflow_provider_capillary.reading.reader import Reader
@@ -58,6 +56,7 @@ class CapillaryHook(BaseHook):
     def __init__(self, capillary_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.capillary_conn_id = capillary_conn_id
+        self._label = f"Connection {capillary_conn_id!r}"
         self._stopped = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,10 +128,14 @@ class CapillaryHook(BaseHook):
         return self._iter(low, high, event_name, wanted)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds."""
+        """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds.
+
+        No message names the connection: for its Test button, Airflow makes one under a random id that nobody has seen.
+        """
         from airflow_provider_capillary.reading.questions import Questions
         from airflow_provider_capillary.reading.retries import RetryPlan
 
+        self._label = "This connection"
         try:
             questions = Questions(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
             records: list[Record] = []
@@ -142,7 +145,7 @@ class CapillaryHook(BaseHook):
             return False, str(error)
         except Exception as error:  # noqa: BLE001  # a button has no use for a traceback, whatever a secrets backend raises
             # Its text is not of this package's making and may hold a secret.
-            return False, f"The connection {self.capillary_conn_id!r} could not be tried: {type(error).__name__}"
+            return False, f"This connection could not be tried: {type(error).__name__}"
         if not records:
             return True, "Connected. The API holds no event logs that this credential may see."
         newest = max(record["startTime"] for record in records)
@@ -180,8 +183,10 @@ class CapillaryHook(BaseHook):
 
         :raises ConnectionSettingsError: where it is incomplete or wrong.
         """
-        settings = Settings.from_connection(_looked_up(self))
+        from airflow_provider_capillary.hooks._lookup import looked_up_settings
         from airflow_provider_capillary.hooks.session import basic_secrets, proxy_secrets
+
+        settings = looked_up_settings(self.capillary_conn_id, self.get_connection, label=self._label)
 
         derived = basic_secrets(settings) if settings.auth_type == "basic" else ()
         for secret in (settings.password, *derived, *proxy_secrets(settings)):
@@ -206,21 +211,10 @@ class CapillaryHook(BaseHook):
         return Reader(self._exchange, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
 
     def _make_exchange(self, plan: RetryPlan | None) -> Exchange:
-        from airflow_provider_capillary.reading.exchange import Credential, Exchange
+        from airflow_provider_capillary.hooks._credential import credential_of
+        from airflow_provider_capillary.reading.exchange import Exchange
 
-        settings = self.settings
-        oauth = settings.auth_type == "oauth"
-        form = {
-            "md5": "the password field as it stands (`password_format` md5)",
-            "plain": "the md5 of the password field (`password_format` plain)",
-        }
-        credential = Credential(
-            oauth=oauth,
-            described="an OAuth token" if oauth else f"Basic with {form[settings.password_format]}",
-            key=settings.login,
-            secret=settings.password,
-        )
-        return Exchange(credential=credential, per_minute=settings.requests_per_minute, plan=plan)
+        return Exchange(credential=credential_of(self.settings), per_minute=self.settings.requests_per_minute, plan=plan)
 
     def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
         from airflow_provider_capillary.hooks.progress import Progress
@@ -300,25 +294,6 @@ def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
             f"statuses={statuses!r} is not a collection of statuses", cure='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
         )
     return frozenset(wanted)
-
-
-def _looked_up(hook: CapillaryHook) -> Connection:
-    from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
-
-    try:
-        return hook.get_connection(hook.capillary_conn_id)
-    except AirflowNotFoundException as error:
-        conn_id = hook.capillary_conn_id
-        raise ConnectionSettingsError(
-            f"There is no Airflow connection {conn_id!r}",
-            cure=f"add it, of the type Capillary, in Admin > Connections or as the environment variable AIRFLOW_CONN_{conn_id.upper()}",
-        ) from error
-    except (AirflowException, ValueError, TypeError) as error:
-        # Of JSON or a URI that is none; such an exception holds the text, and so the password.
-        raise ConnectionSettingsError(
-            f"The Airflow connection {hook.capillary_conn_id!r} can't be read ({type(error).__name__})",
-            cure="write it anew; as an environment variable, as JSON or as a URI",
-        ) from None
 
 
 def _is_text(value: object) -> bool:

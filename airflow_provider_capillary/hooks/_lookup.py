@@ -30,21 +30,23 @@ _AS_JSON: Final = (
 )
 
 
-def looked_up_settings(conn_id: str, get_connection: Callable[[str], Any], *, label: str) -> Settings:
+def looked_up_settings(conn_id: str, get_connection: Callable[[str], Any], *, name_it: bool = True) -> Settings:
     """Look a connection up and read it.
 
     :param get_connection: Airflow's own.
-    :param label: what the connection is called in errors.
+    :param name_it: whether errors may name the id.
     :raises ConnectionSettingsError: where it is not there, can't be read, or says what can't be meant.
     """
     from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 
+    label = f"Connection {conn_id!r}" if name_it else "This connection"
     try:
         connection = get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise _unreadable(conn_id, label) or ConnectionSettingsError(
-            f"{label} is not there",
-            cure=f"add it, of the type Capillary, in Admin > Connections or as the environment variable {_variable(conn_id)}; if a secrets "
+            f"There is no Airflow connection {conn_id!r}" if name_it else "There is no such Airflow connection",
+            cure=f"add it, of the type Capillary, in Admin > Connections or as the environment variable "
+            f"{_variable(conn_id if name_it else '<its id>')}; if a secrets "
             "backend holds it, Airflow's log at the level DEBUG says why it could not be read",
         ) from error
     except (AirflowException, ValueError, TypeError) as error:

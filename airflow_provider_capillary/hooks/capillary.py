@@ -56,7 +56,7 @@ class CapillaryHook(BaseHook):
     def __init__(self, capillary_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.capillary_conn_id = capillary_conn_id
-        self._label = f"Connection {capillary_conn_id!r}"
+        self._names_connection = True
         self._stopped = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class CapillaryHook(BaseHook):
         from airflow_provider_capillary.reading.questions import Questions
         from airflow_provider_capillary.reading.retries import RetryPlan
 
-        self._label = "This connection"
+        self._names_connection = False
         try:
             questions = Questions(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
             records: list[Record] = []
@@ -186,7 +186,7 @@ class CapillaryHook(BaseHook):
         from airflow_provider_capillary.hooks._lookup import looked_up_settings
         from airflow_provider_capillary.hooks.session import basic_secrets, proxy_secrets
 
-        settings = looked_up_settings(self.capillary_conn_id, self.get_connection, label=self._label)
+        settings = looked_up_settings(self.capillary_conn_id, self.get_connection, name_it=self._names_connection)
 
         derived = basic_secrets(settings) if settings.auth_type == "basic" else ()
         for secret in (settings.password, *derived, *proxy_secrets(settings)):

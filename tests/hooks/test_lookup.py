@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("airflow_db")
 HOST = "eu.api.example.com"
 UNREADABLE = {
     # the environment variable, words of the problem, words of the cure
-    "nothing": (None, "'capillary_default' is not there", "AIRFLOW_CONN_CAPILLARY_DEFAULT"),
+    "nothing": (None, "There is no Airflow connection 'capillary_default'", "AIRFLOW_CONN_CAPILLARY_DEFAULT"),
     "a comma at the end": ('{"conn_type": "capillary", "password": "server123",}', "not JSON, from its character", "a comma at the end"),
     "cut off": ('{"conn_type": "capillary", "password": "server123"', "not JSON, from its character 51", "as JSON"),
     "single quotes": ("{'conn_type': 'capillary', 'password': 'server123'}", "not JSON, from its character 2", "in double quotes"),

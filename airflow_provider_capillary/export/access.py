@@ -2,8 +2,7 @@
 
 A store answers ``HEAD`` without a body, so that of a refusal only its number arrives: 403 for a key that it does not know, and 403 for one
 that may write there and not look; 404 for a bucket that does not exist, and 404 for an object that is not there yet. The answer to ``GET``
-says which. Only what no right given to the credential could change is taken for a refusal; whether it may write shows when it writes,
-since a store tells that by no question that leaves no trace.
+says which. That the credential may not look is no refusal. Whether it may write is asked by beginning an upload, which is aborted at once.
 """
 
 from __future__ import annotations
@@ -11,35 +10,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, PublishError
+from airflow_provider_capillary.export.uploads import begin_and_abort
 from airflow_provider_capillary.export.words import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fsspec import AbstractFileSystem
 
 __all__ = ["raise_refusal", "refusal", "was_answered"]
 
-_NO_BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"})
+# What stores call it, in small letters: not all imitations of S3 spell it alike.
+_NO_BUCKET: Final = frozenset({"nosuchbucket", "invalidbucketname", "containernotfound"})
 _KEY_REJECTED: Final = frozenset(
     {
         # S3
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "InvalidToken",
-        "ExpiredToken",
-        "TokenRefreshRequired",
-        "NotSignedUp",
+        "invalidaccesskeyid",
+        "signaturedoesnotmatch",
+        "invalidtoken",
+        "expiredtoken",
+        "tokenrefreshrequired",
+        "notsignedup",
         # AWS's STS, which is asked for a role's credential
-        "InvalidClientTokenId",
-        "ExpiredTokenException",
+        "invalidclienttokenid",
+        "expiredtokenexception",
         # Azure
-        "AuthenticationFailed",
-        "InvalidAuthenticationInfo",
-        "NoAuthenticationInformation",
+        "authenticationfailed",
+        "invalidauthenticationinfo",
+        "noauthenticationinformation",
     }
 )
-_CLOCK: Final = frozenset({"RequestTimeTooSkewed"})
+_CLOCK: Final = frozenset({"requesttimetooskewed"})
 _NO_KEY: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"})
 """What the clients of S3 and Google raise before they ask the store, by class: to import it would import them."""
 
@@ -47,33 +48,52 @@ _UNAUTHORIZED: Final = 401
 
 
 def raise_refusal(fs: AbstractFileSystem, key: str, uri: str) -> None:
-    """Ask once more, where the object was not found or not shown, why that is.
+    """Find out, where no object was found or shown, whether one can be written there.
 
-    Needs no right: where the credential has none to look, the store says so, and no refusal follows from it.
+    Needs no right but to write. Any other answer than a refusal, a failure of the store included, is no reason to fail.
 
     :param key: the path inside the filesystem, bucket first.
-    :raises DestinationError: there is no such bucket, or the store does not accept the credential.
+    :raises DestinationError: there is no such bucket, the store does not accept the credential, or (on S3) it may not write.
     :raises PublishError: the store does not accept the worker's clock.
     """
     bucket, _, name = key.partition("/")
+    if hasattr(fs, "call_s3"):
+        _raise_if_refused(lambda: fs.cat_file(key, start=0, end=1), uri)
+        try:
+            begin_and_abort(fs, key)
+        except PermissionError as error:
+            raise refusal(error, uri) or _may_not_write(uri, error) from error
+        except Exception:  # noqa: BLE001  # the store's own errors; the upload itself will meet them again
+            return
+    elif _speaks(fs, "gs"):
+        _raise_if_refused(lambda: fs.call("GET", "b/{}/o", bucket, prefix=name, maxResults=1, json_out=True), uri, missing="bucket")
+    elif _speaks(fs, "abfs"):
+        _raise_if_refused(lambda: fs.info(bucket), uri, missing="bucket")
+
+
+def _raise_if_refused(ask: Callable[[], object], uri: str, *, missing: str = "object") -> None:
     try:
-        if hasattr(fs, "call_s3"):
-            fs.cat_file(key, start=0, end=1)
-        elif _speaks(fs, "gs"):
-            fs.call("GET", "b/{}/o", bucket, prefix=name, maxResults=1, json_out=True)
-        elif _speaks(fs, "abfs"):
-            fs.info(bucket)
+        ask()
     except Exception as error:  # each filesystem has its own tree of errors
-        is_missing = isinstance(error, FileNotFoundError) and not hasattr(fs, "call_s3")
+        is_missing = missing == "bucket" and isinstance(error, FileNotFoundError)
         refused = _no_bucket(uri, in_words(error)) if is_missing else refusal(error, uri)
         if refused is not None:
             raise refused from error
 
 
+def _may_not_write(uri: str, error: BaseException) -> DestinationError:
+    return DestinationError(
+        f"The credential may not write {uri}",
+        answered=in_words(error),
+        cure="give it the right to (s3:PutObject, and with a KMS key kms:GenerateDataKey and kms:Decrypt), or correct the bucket's name: "
+        "some stores say the same of a bucket that does not exist",
+    )
+
+
 def refusal(error: BaseException, uri: str) -> CapillaryError | None:
     """The error to raise where a store will not have this bucket or this credential, whatever is asked; ``None`` where it may."""
     for one in _chain(error):
-        codes = {_code(one), getattr(one, "error_code", None)}
+        codes = {str(code).lower() for code in (_code(one), getattr(one, "error_code", None))}
         if codes & _NO_BUCKET:
             return _no_bucket(uri, in_words(error))
         if codes & _CLOCK:

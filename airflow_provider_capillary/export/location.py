@@ -104,7 +104,7 @@ class Location:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DestinationError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure="choose another") from error
+            raise DestinationError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure=self._cure(error)) from error
         if path.is_dir():
             raise DestinationError(f"{self.uri} is a folder", cure="name the file to write, not the folder")
         if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -157,8 +157,8 @@ class Location:
         except (PermissionError, StoreHangsError):
             raise
         except Exception as error:  # each filesystem has its own tree of errors
-            refused = refusal(error, self.uri)
-            raise refused or PublishError(f"{self.uri} cannot be looked at", answered=in_words(error), cure=self._cure(error)) from error
+            failure = PublishError(f"{self.uri} cannot be looked at", answered=in_words(error), cure=self._cure(error))
+            raise refusal(error, self.uri) or failure from error
         if told.get("type") == "directory":
             return None
         return Found(size=told.get("size") or 0, etag=next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None))
@@ -266,10 +266,9 @@ class Location:
                 # Neither a refusal nor a bucket that is not there changes within seconds.
                 lasting = isinstance(error, PermissionError | FileNotFoundError) and not upload_is_gone(error)
                 if pause is None or lasting:
-                    refused = refusal(error, self.uri)
-                    raise refused or PublishError(
-                        f"{self.uri} could not be written", answered=in_words(error), cure=self._cure(error)
-                    ) from error
+                    failure = PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=self._cure(error))
+                    failure.retryable = not lasting  # another try would read the whole interval for nothing
+                    raise refusal(error, self.uri) or failure from error
                 log.warning("%s could not be written (%s); trying again in %g s", self.uri, in_words(error), pause)
                 time.sleep(pause)
             else:
@@ -295,7 +294,7 @@ class Location:
     def _cure(self, error: BaseException) -> str:
         if self._fs is not None:
             return _CURE
-        return _DISK_CURES.get(getattr(error, "errno", None) or 0, "make the folder one that the worker can write to, or choose another")
+        return _DISK_CURES.get(getattr(error, "errno", None) or 0, "choose a folder that the worker can make and write to")
 
 
 _CURE = "check that the bucket or container exists and that the connection of the destination may read and write there"

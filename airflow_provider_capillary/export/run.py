@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.export.destination import parse_destination
 from airflow_provider_capillary.export.formats import format_of, require_format, write_object
 from airflow_provider_capillary.export.location import locate, sha256_of
 from airflow_provider_capillary.export.manifest import count_late_events, find_earlier, manifest_beside, manifest_text
@@ -92,11 +93,12 @@ def export_records(
     :raises ReadingStoppedError: ``stop`` said true; nothing was published.
     :raises CapillaryError: no records, and ``on_empty="fail"``; or whatever ``records`` raised.
     """
+    parse_destination(destination)  # first of all: what other errors show of it may be a password, unless this lets it pass
     ending = format_of(destination)
     require_format(ending)
     if on_empty not in _ON_EMPTY:
         raise ConfigurationError(f"on_empty={on_empty!r} is not known", cure=f"use one of {', '.join(_ON_EMPTY)}")
-    location = locate(destination)
+    location = locate(destination, log=log)
     location.prepare()
     try:
         with open_workspace(log=log) as folder, Spool(folder, stop=stop) as spool:
@@ -126,10 +128,7 @@ class _Export:
 
     def announce(self) -> None:
         """Ask the store before anything is read: what cannot be reached should fail now, not after hours."""
-        try:
-            found = self._location.look()
-        except PermissionError:
-            return  # publishing looks again, and says so
+        found = self._location.look_before_reading()
         if found is not None:
             self._log.info("%s stands there already (%d bytes); this run will replace it", self._location.uri, found.size)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
 
-__all__ = ["abort_unfinished_uploads", "upload_is_gone"]
+__all__ = ["abort_unfinished_uploads", "begin_and_abort", "upload_is_gone"]
 
 
 def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.Logger) -> None:
@@ -41,6 +41,28 @@ def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.L
         return
     if uploads:
         log.warning("Aborted %d unfinished uploads of %s, left by a killed run or a lost answer", len(uploads), key)
+
+
+def begin_and_abort(fs: AbstractFileSystem, key: str) -> None:
+    """Begin an upload of this object on S3 and abort it at once: the one question about the right to write that leaves no trace.
+
+    Does nothing where the credential may not abort, since the upload would stay.
+
+    :param key: the path inside the filesystem, bucket first.
+    :raises Exception: whatever the filesystem raises where the upload can't be begun.
+    """
+    bucket, name, _ = fs.split_path(key)
+    try:
+        fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=name, UploadId="none")
+    except Exception as error:  # noqa: BLE001  # the answer to a question
+        if not upload_is_gone(error):
+            return
+    upload = fs.call_s3("create_multipart_upload", Bucket=bucket, Key=name)["UploadId"]
+    try:
+        fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=name, UploadId=upload)
+    except Exception as error:  # another run that aborts what it finds was faster; anything else, the next upload aborts
+        if not upload_is_gone(error):
+            raise
 
 
 def upload_is_gone(error: BaseException) -> bool:

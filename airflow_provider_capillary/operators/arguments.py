@@ -6,7 +6,9 @@ run, so every check is made again there.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError, IntervalError
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["check_arguments", "left_out", "with_connection"]
 
 _ON_EMPTY: Final = ("write", "skip", "fail")
-_LOCAL_SCHEMES: Final = ("file", "local")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -30,7 +31,7 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
     :param rendered: whether templates have been rendered, so that every value is final.
     :raises ConfigurationError: names the argument, its value and the cure.
     """
-    if rendered or isinstance(operator.destination, str) or _is_known(operator.destination):
+    if rendered or isinstance(operator.destination, str | PurePath) or _is_known(operator.destination):
         _check_destination(operator.destination, rendered=rendered)
     if rendered or (_is_known(operator.destination) and _is_known(operator.object_storage_conn_id)):
         with_connection(operator.destination, operator.object_storage_conn_id)
@@ -56,15 +57,20 @@ def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -
 
     By text alone: to make an ``ObjectStoragePath`` looks up its connection on Airflow 3.3.
 
-    :raises DestinationError: the URI names another connection.
+    :raises DestinationError: the URI names another connection, or the id can't stand in a URI.
 
     >>> with_connection("s3://bucket/events.jsonl", "my_aws_conn")
     's3://my_aws_conn@bucket/events.jsonl'
     """
-    if conn_id is None or left_out(conn_id):
-        return destination
+    if not isinstance(conn_id, str) or left_out(conn_id):
+        return destination  # what is no text at all, another check names
+    if re.search(r"[/?#@:\s]", conn_id):
+        raise DestinationError(
+            f"object_storage_conn_id={conn_id!r} holds a character that ends the connection's id in a URI (one of / ? # @ : or a space)",
+            cure="give the connection another id; ObjectStoragePath knows it by the URI alone",
+        )
     scheme, separator, rest = str(destination).partition("://")
-    if not separator or scheme in _LOCAL_SCHEMES:
+    if not separator or scheme in ("file", "local"):
         return destination
     in_uri, separator, _ = rest.partition("/")[0].rpartition("@")
     if not separator:
@@ -86,13 +92,15 @@ def _is_known(value: object) -> bool:
 
 
 def _check_destination(value: object, *, rendered: bool) -> None:
-    if not isinstance(value, str) and not hasattr(value, "protocol"):
-        raise DestinationError(
-            f"destination={value!r} (of type {type(value).__name__}) is neither an ObjectStoragePath nor its URI",
-            cure="write it as in s3://my_conn@bucket/events/2025-09-18.jsonl.gz or file:///data/events/2025-09-18.jsonl.gz",
-        )
+    from airflow_provider_capillary.export.destination import EXTRAS, check_destination
     from airflow_provider_capillary.export.formats import format_of
 
+    scheme = check_destination(value)
+    if scheme is not None and scheme not in EXTRAS:
+        # Rare enough to ask Airflow for its providers already while the DAG is parsed; the well-known ones are asked for in the run.
+        from airflow_provider_capillary.export.filesystems import require_filesystem
+
+        require_filesystem(scheme, str(value))
     # What stands before a template is not looked at, what stands behind it is the ending.
     if rendered or not str(value).rstrip().endswith(("}}", "%}")):
         format_of(value)

@@ -19,7 +19,7 @@ from pathlib import Path
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import formats, location, run
+from airflow_provider_capillary.export import filesystems, formats, location, run
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
@@ -142,7 +142,7 @@ def main():
     loader_of_all = loaders.JSONFileLoader()
     loaders.JSONFileLoader.__new__ = lambda *_: loader_of_all
     boto3.client("s3", region_name="us-east-1")
-    assert location._has_fs("s3")
+    assert filesystems._has_fs("s3")
     BaseHook.get_connection("capillary_tests_s3")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

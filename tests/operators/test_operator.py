@@ -48,7 +48,7 @@ REFUSED = [
 @pytest.mark.parametrize(("options", "value", "cure"), REFUSED)
 def test_what_is_wrong_as_written_is_refused_while_the_dag_is_parsed(options, value, cure):
     with pytest.raises(ConfigurationError) as caught:
-        export_task(**({"destination": "x.jsonl"} | options))
+        export_task(**({"destination": "/out/x.jsonl"} | options))
     assert value in str(caught.value)
     assert cure in str(caught.value)
     assert caught.value.cure
@@ -72,7 +72,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize("options", ALLOWED)
 def test_what_may_be_right_is_left_as_it_was_given(options):
-    task = export_task(**({"destination": "x.jsonl"} | options))
+    task = export_task(**({"destination": "/out/x.jsonl"} | options))
     for name, value in options.items():
         assert getattr(task, name) is value
 
@@ -87,7 +87,7 @@ def test_what_another_task_returns_is_not_looked_at_while_the_dag_is_parsed():
             return "x.jsonl"
 
         chosen = choose()
-        export = export_task("x.jsonl")
+        export = export_task("/out/x.jsonl")
         every = dict.fromkeys(("destination", "start", "end", "event_name", "statuses", "capillary_conn_id"), chosen)
         from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
@@ -293,10 +293,10 @@ def test_a_retry_policy_of_the_user_s_wins():
     from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
 
     own = definitions.ExceptionRetryPolicy(rules=[])
-    assert export_task("x.jsonl", retry_policy=own).retry_policy is own
+    assert export_task("/out/x.jsonl", retry_policy=own).retry_policy is own
     with make_dag(default_args={"retry_policy": own}):
-        assert export_task("x.jsonl").retry_policy is own
-    assert isinstance(export_task("x.jsonl").retry_policy, CapillaryRetryPolicy)
+        assert export_task("/out/x.jsonl").retry_policy is own
+    assert isinstance(export_task("/out/x.jsonl").retry_policy, CapillaryRetryPolicy)
 
 
 def test_without_retry_policies_an_error_keeps_its_text_and_is_the_cause(tmp_path):

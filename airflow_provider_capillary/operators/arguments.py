@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError, IntervalError
+from airflow_provider_capillary.export.placeholders import check_placeholders, zone_named
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -30,8 +31,13 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
     :param rendered: whether templates have been rendered, so that every value is final.
     :raises ConfigurationError: names the argument, its value and the cure.
     """
+    if rendered:
+        operator.raise_template_errors()
     if rendered or isinstance(operator.destination, str) or _is_known(operator.destination):
         _check_destination(operator.destination, rendered=rendered)
+        check_placeholders(operator.destination, rendered=rendered)
+    if rendered or _is_known(operator.path_timezone):
+        zone_named(operator.path_timezone)
     if rendered or (_is_known(operator.destination) and _is_known(operator.object_storage_conn_id)):
         with_connection(operator.destination, operator.object_storage_conn_id)
     _check_interval(operator.start, operator.end, rendered=rendered)

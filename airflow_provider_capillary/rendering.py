@@ -1,8 +1,9 @@
 """What becomes of templates: the arguments of the operator and of the sensor that Airflow renders before a task runs.
 
-Jinja writes ``None`` as the text "None", which is a valid event name, connection id and folder; and a name that a run lacks (on Airflow 3
-``data_interval_start``, where the run has no logical date) is an error of its own that Airflow tries again and again. Both are noted while
-rendering and raised when the task checks its arguments, as errors that name the parameter and the cure.
+Jinja writes ``None`` as the text "None", which is a valid event name, connection id and folder; native rendering makes a number of an event
+that is called 123; and a name that a run lacks (on Airflow 3 ``data_interval_start``, where the run has no logical date) is an error of its
+own that Airflow tries again and again. Each is noted while rendering and raised when the task checks its arguments, as an error that names
+the parameter and the cure.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _NOT_IN_EVERY_RUN: Final = frozenset(
         *("yesterday_ds_nodash", "tomorrow_ds_nodash", "prev_ds_nodash", "next_ds_nodash"),
     }
 )
+_NO_TEXT: Final = (int, float, complex, bytes, tuple, list, set, dict)
+"""What native rendering makes of text that looks like Python: of an event called 123 a number, of ``True`` a bool."""
+
 _WITH_A_DATE: Final = "start the run with a date, `airflow dags trigger --logical-date 2025-09-18T00:00:00Z ...`"
 _CURES_OF_A_MISSING_NAME: Final = {
     "destination": "write {interval_start:%Y-%m-%d} in its place: it follows the interval that is exported, and every run has it",
@@ -93,6 +97,8 @@ class TemplatedArguments(_Rendering):
             text = str(rendered)
             if nones or len(_WORD.findall(text)) > _count_outside_jinja(env, source):
                 self._note(name, _none(name, source))
+        elif isinstance(rendered, _NO_TEXT) and not (name == "statuses" and content is self.__dict__.get(name)):
+            self._note(name, _misread(name, source, rendered))
         return rendered
 
     def _argument_of(self, content: object) -> str | None:
@@ -140,6 +146,14 @@ def _missing(name: str, source: str, missing: list[str]) -> ConfigurationError:
         f"`{name}` is {source!r:.200}, and this run has no {' and '.join(missing)}: on Airflow 3, a run that is triggered by hand or by an "
         "asset has no date",
         cure=_CURES_OF_A_MISSING_NAME.get(name, f"use a name that every run has, such as dag_run.run_after, or {_WITH_A_DATE}"),
+    )
+
+
+def _misread(name: str, source: str, value: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"`{name}` is {source!r:.200}, and render_template_as_native_obj=True has made {value!r:.200} (of type {type(value).__name__}) "
+        "of its text",
+        cure=f"put quotes into the template, so that it stays text: {name}='\"{{{{ ... }}}}\"'",
     )
 
 

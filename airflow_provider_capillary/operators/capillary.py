@@ -11,10 +11,11 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.export.placeholders import fill_placeholders
-from airflow_provider_capillary.operators.arguments import check_arguments, left_out, with_connection
+from airflow_provider_capillary.operators.arguments import check_arguments, with_connection
 from airflow_provider_capillary.operators.failing import failing_at_once, has_retry_policies
 from airflow_provider_capillary.operators.settling import check_resumed, moment_trigger, settled_at, wait_until
 from airflow_provider_capillary.rendering import TemplatedArguments
+from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     import logging
@@ -45,6 +46,9 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     A run for 2025-09-17 reads what happened from 2025-09-17T00:00:00.000Z to 2025-09-17T23:59:59.999Z. It starts to read no earlier than
     00:05 on the 18th, because records become visible late, and replaces the object of an earlier run for that day as a whole.
 
+    In each templated argument, ``None`` that became the text "None" is an error that names the argument; end a template that may be
+    empty with ``or ''``.
+
     Each run needs an interval. The first of these applies, and the log says which: ``start`` and ``end``; the run's partition date and
     ``partition_duration``; the run's data interval where it is not empty; ``lookback`` before the end of that interval or before the
     run's ``run_after``. A run without any fails: on Airflow 3 a plain cron schedule gives an empty interval, so use
@@ -64,8 +68,9 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     :param lookback: the length of the interval where the run has none.
     :param partition_duration: the length of a partition, for runs with a partition date.
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
-    :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; templated; ``None`` for all. The API
-        has no parameter for it, so all are read.
+    :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without: a list, or its JSON text, as
+        ``{{ params.statuses | tojson }}`` gives it; templated; ``None`` and ``""`` for all. The API has no parameter for it, so all are
+        read.
     :param on_empty: without records, ``write`` an object without records, ``skip`` (leave no object, remove an earlier one) or ``fail``.
     :param settle: how long after the interval's end reading may begin. Until then the task waits, also where the end lies in the future;
         zero for never. Deferred where ``deferrable``, else in its slot.
@@ -101,7 +106,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         lookback: timedelta | None = None,
         partition_duration: timedelta | None = None,
         event_name: str | None = None,
-        statuses: Collection[str] | None = None,
+        statuses: Collection[str] | str | None = None,
         on_empty: Literal["write", "skip", "fail"] = "write",
         settle: timedelta = timedelta(minutes=5),
         manifest: bool = True,
@@ -203,6 +208,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         # A task object may be executed twice in one process, as in a user's tests; each time has a hook of its own.
         self.__dict__.pop("hook", None)
         check_arguments(self, rendered=True)
+        self.event_name, self.statuses = name_of(self.event_name), statuses_of(self.statuses, without="all")
         require_format(format_of(self.destination))
         interval = self._interval(context)
         # Done already where Airflow has rendered the task; a test may execute it without.
@@ -232,9 +238,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         if self._killed:
             raise ReadingStoppedError("The task was stopped before it read event logs", cure="run it again; nothing was published")
         receipt = export_records(
-            hook.iter_event_logs(
-                interval.start, interval.end, event_name=None if left_out(self.event_name) else self.event_name, statuses=self.statuses
-            ),
+            hook.iter_event_logs(interval.start, interval.end, event_name=self.event_name, statuses=self.statuses),
             with_connection(self.destination, self.object_storage_conn_id),
             start=interval.start,
             end=interval.end,

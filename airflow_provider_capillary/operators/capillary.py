@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_capillary.errors import ReadingStoppedError
-from airflow_provider_capillary.operators.arguments import check_arguments, left_out, with_connection
+from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
+from airflow_provider_capillary.export.placeholders import fill_placeholders
+from airflow_provider_capillary.operators.arguments import check_arguments, with_connection
 from airflow_provider_capillary.operators.failing import failing_at_once, has_retry_policies
 from airflow_provider_capillary.operators.settling import check_resumed, moment_trigger, settled_at, wait_until
+from airflow_provider_capillary.rendering import TemplatedArguments
+from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     import logging
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
+    import jinja2
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_capillary.export.interval import Interval
@@ -28,18 +33,21 @@ if TYPE_CHECKING:
 __all__ = ["CapillaryEventLogsToObjectStorageOperator"]
 
 
-class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
+class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator):
     """Write every event log of a run's interval, each once, to one object; or fail, say why, and publish nothing.
 
     .. code-block:: python
 
         CapillaryEventLogsToObjectStorageOperator(
             task_id="export",
-            destination="s3://my_aws_conn@bucket/event_logs/dt={{ data_interval_start | ds }}/events.jsonl.gz",
+            destination="s3://my_aws_conn@bucket/event_logs/dt={interval_start:%Y-%m-%d}/events.jsonl.gz",
         )
 
     A run for 2025-09-17 reads what happened from 2025-09-17T00:00:00.000Z to 2025-09-17T23:59:59.999Z. It starts to read no earlier than
     00:05 on the 18th, because records become visible late, and replaces the object of an earlier run for that day as a whole.
+
+    In each templated argument, ``None`` that became the text "None" is an error that names the argument; end a template that may be
+    empty with ``or ''``.
 
     Each run needs an interval. The first of these applies, and the log says which: ``start`` and ``end``; the run's partition date and
     ``partition_duration``; the run's data interval where it is not empty; ``lookback`` before the end of that interval or before the
@@ -50,15 +58,19 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
 
     :param destination: the one object of this run, an ``ObjectStoragePath`` or its URI; templated. Its ending chooses the format:
-        ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. Two runs that name the same object replace each other's.
+        ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
+        format of ``strftime``, are filled in from the interval that the run settled on. Every run has them, where
+        ``{{ data_interval_start }}`` is an error in a run without a date; no other braces are allowed.
+    :param path_timezone: the IANA name of the zone in which these name days and hours.
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
         with an offset; templated. ``None`` and ``""`` leave it out.
     :param end: the first instant that does not belong to it.
     :param lookback: the length of the interval where the run has none.
     :param partition_duration: the length of a partition, for runs with a partition date.
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
-    :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; templated; ``None`` for all. The API
-        has no parameter for it, so all are read.
+    :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without: a list, or its JSON text, as
+        ``{{ params.statuses | tojson }}`` gives it; templated; ``None`` and ``""`` for all. The API has no parameter for it, so all are
+        read.
     :param on_empty: without records, ``write`` an object without records, ``skip`` (leave no object, remove an earlier one) or ``fail``.
     :param settle: how long after the interval's end reading may begin. Until then the task waits, also where the end lies in the future;
         zero for never. Deferred where ``deferrable``, else in its slot.
@@ -73,13 +85,14 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "destination",
         "start",
         "end",
         "event_name",
         "statuses",
         "object_storage_conn_id",
         "capillary_conn_id",
+        # The last one: rendered by then, the others say which interval it is filled in from.
+        "destination",
     )
     ui_color = "#e4f1e1"
 
@@ -87,12 +100,13 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
         self,
         *,
         destination: ObjectStoragePath | str,
+        path_timezone: str = "UTC",
         start: datetime | str | None = None,
         end: datetime | str | None = None,
         lookback: timedelta | None = None,
         partition_duration: timedelta | None = None,
         event_name: str | None = None,
-        statuses: Collection[str] | None = None,
+        statuses: Collection[str] | str | None = None,
         on_empty: Literal["write", "skip", "fail"] = "write",
         settle: timedelta = timedelta(minutes=5),
         manifest: bool = True,
@@ -103,6 +117,7 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.destination = destination
+        self.path_timezone = path_timezone
         self.start = start
         self.end = end
         self.lookback = lookback
@@ -134,6 +149,21 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     @property
     def _logger(self) -> logging.Logger:
         return cast("logging.Logger", self.log)  # Airflow 3 declares a protocol, and gives one of these
+
+    def render_template(
+        self,
+        content: Any,  # noqa: ANN401  # as in Airflow
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """As every operator; the destination's placeholders are filled in as well, so that Airflow shows the final path."""
+        rendered = super().render_template(content, context, jinja_env, seen_oids)
+        if content is self.destination:
+            # What is wrong is an error of the task, which `execute` finds again.
+            with suppress(CapillaryError):
+                return fill_placeholders(rendered, self._interval(context), self.path_timezone)
+        return rendered
 
     def execute(self, context: Context) -> Receipt:
         """Wait until the interval has settled, then export it."""
@@ -174,22 +204,29 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     def _prepare(self, context: Context) -> Interval:
         """Find out what can be found out before any waiting: arguments, formats, the interval, the connection."""
         from airflow_provider_capillary.export.formats import format_of, require_format
-        from airflow_provider_capillary.export.interval import resolve_interval
 
         # A task object may be executed twice in one process, as in a user's tests; each time has a hook of its own.
         self.__dict__.pop("hook", None)
         check_arguments(self, rendered=True)
+        self.event_name, self.statuses = name_of(self.event_name), statuses_of(self.statuses, without="all")
         require_format(format_of(self.destination))
-        interval = resolve_interval(
+        interval = self._interval(context)
+        # Done already where Airflow has rendered the task; a test may execute it without.
+        self.destination = fill_placeholders(self.destination, interval, self.path_timezone)
+        self.log.info("Interval %s", interval)
+        _ = self.hook.settings
+        return interval
+
+    def _interval(self, context: Context) -> Interval:
+        from airflow_provider_capillary.export.interval import resolve_interval
+
+        return resolve_interval(
             context,
             start=self.start,
             end=self.end,
             lookback=self.lookback,
             partition_duration=self.partition_duration,
         )
-        self.log.info("Interval %s", interval)
-        _ = self.hook.settings
-        return interval
 
     def _export(self, context: Context, interval: Interval, due: datetime | None) -> Receipt:
         from airflow_provider_capillary.export.run import export_records
@@ -201,9 +238,7 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
         if self._killed:
             raise ReadingStoppedError("The task was stopped before it read event logs", cure="run it again; nothing was published")
         receipt = export_records(
-            hook.iter_event_logs(
-                interval.start, interval.end, event_name=None if left_out(self.event_name) else self.event_name, statuses=self.statuses
-            ),
+            hook.iter_event_logs(interval.start, interval.end, event_name=self.event_name, statuses=self.statuses),
             with_connection(self.destination, self.object_storage_conn_id),
             start=interval.start,
             end=interval.end,

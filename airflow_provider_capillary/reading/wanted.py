@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
+from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +54,8 @@ class Wanted:
 
         :raises ConfigurationError: names the argument, its value and the cure.
         """
-        return cls(statuses=_statuses_of(statuses), event_name=_name_of(event_name))
+        wanted = statuses_of(statuses, without="every failure")
+        return cls(statuses=None if wanted is None else frozenset(wanted), event_name=name_of(event_name))
 
     @property
     def statuses_text(self) -> str | None:
@@ -73,30 +74,3 @@ class Wanted:
     def __str__(self) -> str:
         which = "every failure" if self.statuses is None else ", ".join(sorted(self.statuses))
         return which if self.event_name is None else f"{which} of {self.event_name}"
-
-
-def _statuses_of(written: object) -> frozenset[str] | None:
-    statuses = written
-    if isinstance(written, str):
-        try:
-            statuses = json.loads(written)
-        except ValueError:
-            statuses = written
-    if statuses is None:
-        return None
-    if not isinstance(statuses, list | tuple | set | frozenset) or not statuses or not all(isinstance(status, str) for status in statuses):
-        raise ConfigurationError(
-            f"statuses={written!r:.200} (of type {type(written).__name__}) is not a list of one status or more",
-            cure='write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or leave it out for every failure',
-        )
-    return frozenset(statuses)
-
-
-def _name_of(written: object) -> str | None:
-    if written is None:
-        return None
-    if not isinstance(written, str):
-        raise ConfigurationError(
-            f"event_name={written!r:.200} (of type {type(written).__name__}) is not text", cure="write it as text in quotes"
-        )
-    return written if written.strip() else None

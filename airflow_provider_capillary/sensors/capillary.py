@@ -11,6 +11,8 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ConfigurationError, ReadingStoppedError, TieError
 from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
+from airflow_provider_capillary.rendering import TemplatedArguments
+from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CapillaryEventStatusSensor"]
 
 
-class CapillaryEventStatusSensor(BaseSensorOperator):
+class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
     """Wait until the API shows ``min_count`` new event logs of some statuses; the answer is the same in each mode.
 
     .. code-block:: python
@@ -59,8 +61,9 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
     deferred sensor counts from its first try (before Airflow 3.3, from the try that defers). In ``reschedule`` mode before 3.3, each poke
     reads anew from where the run began.
 
-    :param statuses: a list, where ``NO_STATUS`` stands for a record without one; templated; ``None`` for every failure, that is anything
-        but ``EVENT_SUCCESS``.
+    :param statuses: a list, or its JSON text, as ``{{ params.statuses | tojson }}`` gives it, where ``NO_STATUS`` stands for a record
+        without one; templated; ``None`` and ``""`` for every failure, that is anything but ``EVENT_SUCCESS``. In each templated argument,
+        ``None`` that became the text "None" is an error that names the argument.
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
     :param since: an aware datetime or ISO text with an offset; templated; ``None`` and ``""`` leave it out.
     :param min_count: how many new records are enough.
@@ -78,7 +81,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        statuses: Collection[str] | None = None,
+        statuses: Collection[str] | str | None = None,
         event_name: str | None = None,
         since: datetime | str | None = None,
         min_count: int = 1,
@@ -191,7 +194,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         from airflow_provider_capillary.sensors.remembering import first_since, progress_of, reported_before
 
         _check(self, rendered=True)
-        if not _left_out(self.since):
+        if not is_unset(self.since):
             memory = Memory.since(to_millis(parse_instant(self.since, "since")))
         else:
             memory = reported_before(context) or Memory.since(first_since(context))
@@ -267,14 +270,6 @@ def _failed(error: CapillaryError) -> Exception:
     return kind(str(error))
 
 
-def _left_out(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _is_template(value: object) -> bool:
-    return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
-
-
 def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
     """Check each argument that has its value: what is written in the DAG while it is parsed, templates and mapped ones in the run.
 
@@ -283,15 +278,15 @@ def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
     from airflow_provider_capillary.reading.wanted import Wanted
 
     def known(value: object) -> bool:
-        return rendered or not _is_template(value)
+        return rendered or is_known(value)
 
+    if rendered:
+        sensor.raise_template_errors()
     conn_id, count = sensor.capillary_conn_id, sensor.min_count
     Wanted.of(sensor.statuses if known(sensor.statuses) else None, sensor.event_name if known(sensor.event_name) else None)
-    if known(conn_id) and not isinstance(conn_id, str):
-        raise ConfigurationError(
-            f"capillary_conn_id={conn_id!r} (of type {type(conn_id).__name__}) is not text", cure="write it as text in quotes"
-        )
-    if known(sensor.since) and not _left_out(sensor.since):
+    if known(conn_id):
+        check_conn_id("capillary_conn_id", conn_id)
+    if known(sensor.since) and not is_unset(sensor.since):
         parse_instant(sensor.since, "since")
     if known(count) and (type(count) is not int or count < 1):
         raise ConfigurationError(f"min_count={count!r} is not a whole number from 1 on", cure="write min_count=1")

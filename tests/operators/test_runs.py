@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from export.support import unpack
-from operators.support import ALL, DAY, daily, export_task, instance, instances, make_dag, names_in, receipt_of, run, xcoms
+from operators.support import ALL, DAY, daily, export_task, fails, instance, instances, make_dag, names_in, receipt_of, run, xcoms
 
 from airflow_provider_capillary.emulator import documented_records
 
@@ -99,15 +99,6 @@ def test_statuses_and_event_names_are_kept_as_asked(api_of, tmp_path):
     assert receipt_of(dag_run)["statuses"] == {"EVENT_SUCCESS": 1, "NO_STATUS": 1}
     expected = sum(record.get("eventName") == "Group_User_Event" for record in documented_records())
     assert 0 < receipt_of(dag_run, "by_name")["events"] == expected < 10
-
-
-def fails(dag_run, logged, *, tries, saying):
-    """The task failed on this try, and its log says all of this."""
-    assert dag_run.state == "failed"
-    assert instance(dag_run).try_number == tries
-    out = logged()
-    for each in saying:
-        assert each in out
 
 
 def test_an_empty_interval_fails_at_once_and_says_which_line_to_change(api_of, tmp_path, logged):

@@ -244,10 +244,24 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="records of another event name, from an API that ignores it",
+        file="hooks/_filters.py",
+        text="        keeps = self._event_name in (None, name) and (",
+        becomes="        keeps = (",
+        caught_by=("tests/hooks/test_filters.py",),
+    ),
+    Mutation(
+        breaks="a warning where the filters keep nothing",
         file="hooks/capillary.py",
-        text='                    if event_name is not None and record.get("eventName") != event_name:\n',
-        becomes="                    if False:\n",
-        caught_by=HOOKS,
+        text="        if why := tally.why_nothing_was_kept():\n",
+        becomes="        if why := None:\n",
+        caught_by=("tests/operators/test_told.py",),
+    ),
+    Mutation(
+        breaks="the direction in which a reading goes",
+        file="hooks/progress.py",
+        text="            return (self._end - low) / length",
+        becomes="            return (high - low) / length",
+        caught_by=("tests/hooks/test_progress.py",),
     ),
     Mutation(
         breaks="redirects are not followed",

@@ -264,3 +264,11 @@ def test_gzip_is_what_it_says(tmp_path):
     target = tmp_path / "x.jsonl.gz"
     export(make_records(10), str(target))
     assert gzip.decompress(target.read_bytes()).count(b"\n") == 10
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_stands_in_a_store_is_read_back_in_each_format(bucket, temporary_directory, ending):
+    records = list(make_records(200))
+    export(records[:150], bucket.uri(f"x{ending}"))
+    assert export(records, bucket.uri(f"x{ending}"))["late_events"] == 50
+    assert list(temporary_directory.iterdir()) == []

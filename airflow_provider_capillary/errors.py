@@ -87,7 +87,10 @@ class CapillaryError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
+        # What is wrong and what to do come first: a narrow pane shows no more.
         parts = [self.problem.rstrip(". ") + "."]
+        if self.cure:
+            parts.append(f"Cure: {self.cure.rstrip('. ')}.")
         if self.asked:
             parts.append(f"Asked: {self.asked}.")
         if self.answered:
@@ -96,8 +99,6 @@ class CapillaryError(Exception):
             parts.append(f"Request id: {self.request_id}.")
         if self.retry_after is not None:
             parts.append(f"Retry after: {self.retry_after:g} s.")
-        if self.cure:
-            parts.append(f"Cure: {self.cure.rstrip('. ')}.")
         return " ".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -123,6 +124,9 @@ class DestinationError(ConfigurationError):
 
 class RequestError(CapillaryError):
     """One request came to nothing, after whatever retries could help."""
+
+    most_tries: int | None = None
+    """How often the same request is sent until this is raised; ``None`` for as often as any."""
 
 
 class AuthenticationError(RequestError):

@@ -11,10 +11,10 @@ import contextlib
 import gzip
 import importlib
 import io
-import json
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from airflow_provider_capillary.errors import DestinationError
+from airflow_provider_capillary.export.json_lines import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -162,7 +162,7 @@ def _read_line_pairs(source: Path, *, ending: str) -> Generator[tuple[int, str]]
         while line := raw.readline(_LONGEST_LINE):
             if not line.endswith(b"\n"):
                 raise ForeignObjectError("a line without its end")
-            record = json.loads(line)
+            record = fields_of(line)
             yield record["startTime"], record["id"]
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import IntervalError
-from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
+from airflow_provider_capillary.reading.instants import parse_instant, show_duration, show_instant, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ def resolve_interval(
 
     partition_date = _instant_of(context, "partition_date")
     if partition_date is not None and partition_duration is not None:
-        source = f"the run's partition date and partition_duration={partition_duration!r}"
+        source = f"the run's partition date and partition_duration of {show_duration(partition_duration)}"
         return _interval(partition_date, _shifted(partition_date, partition_duration, "partition_duration"), source)
 
     interval_start, interval_end = _instant_of(context, "data_interval_start"), _instant_of(context, "data_interval_end")
@@ -98,10 +98,12 @@ def resolve_interval(
     if lookback is not None:
         if interval_end is not None:
             return _interval(
-                _shifted(interval_end, -lookback, "lookback"), interval_end, f"{lookback!r} before the end of the run's data interval"
+                _shifted(interval_end, -lookback, "lookback"),
+                interval_end,
+                f"{show_duration(lookback)} before the end of the run's data interval",
             )
         if run_after is not None:
-            return _interval(_shifted(run_after, -lookback, "lookback"), run_after, f"{lookback!r} before the run's run_after")
+            return _interval(_shifted(run_after, -lookback, "lookback"), run_after, f"{show_duration(lookback)} before the run's run_after")
     raise IntervalError(_why_none(interval_start, interval_end), cure=_CURES)
 
 
@@ -147,7 +149,7 @@ def _require_positive(name: str, value: object) -> None:
         problem = f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta"
         raise IntervalError(problem, cure=f"write {name}=timedelta(days=1)")
     if value < timedelta(milliseconds=1):
-        raise IntervalError(f"`{name}` is {value!r}, less than a millisecond", cure=f"write {name}=timedelta(days=1)")
+        raise IntervalError(f"`{name}` is {show_duration(value)}, less than a millisecond", cure=f"write {name}=timedelta(days=1)")
 
 
 def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
@@ -155,7 +157,7 @@ def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
         return instant + by
     except OverflowError:
         bound = datetime.min.replace(tzinfo=UTC) if by < timedelta() else datetime.max.replace(tzinfo=UTC)
-        problem = f"`{name}` is {abs(by)!r}, which goes from {show_instant(instant)} past {show_instant(bound)}"
+        problem = f"`{name}` is {show_duration(abs(by))}, which goes from {show_instant(instant)} past {show_instant(bound)}"
         raise IntervalError(problem, cure="write a shorter one") from None
 
 

@@ -31,10 +31,10 @@ from airflow_provider_capillary.export.words import in_words
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
-    from pathlib import Path
 
     from airflow_provider_capillary.export.location import Found, Location
     from airflow_provider_capillary.export.spool import Spool
+    from airflow_provider_capillary.export.workspace import Workspace
 
 __all__ = ["Earlier", "count_late_events", "find_earlier", "manifest_beside", "manifest_text"]
 
@@ -75,10 +75,10 @@ class Earlier(NamedTuple):
     """By its manifest; ``None`` where there is no manifest that describes this object."""
 
 
-def find_earlier(location: Location, folder: Path, *, log: logging.Logger) -> Earlier | None:
+def find_earlier(location: Location, workspace: Workspace, *, log: logging.Logger) -> Earlier | None:
     """Look for the object and the manifest of an earlier run, and whether they belong together.
 
-    :param folder: for a temporary copy.
+    :param workspace: for a temporary copy.
     :return: ``None`` if there is no object, or this credential may not look.
     :raises PublishError: the store cannot be asked.
     """
@@ -88,7 +88,7 @@ def find_earlier(location: Location, folder: Path, *, log: logging.Logger) -> Ea
     except PermissionError:
         log.warning("This credential may not look at %s; whether an earlier run wrote it stays unknown", location.uri)
         return None
-    content = _read(beside, beside_found, folder, log)
+    content = _read(beside, beside_found, workspace, log)
     if found is None:
         if beside_found is not None:
             log.warning("%s describes an object that is not there; this run replaces it", beside.uri)
@@ -114,10 +114,10 @@ def find_earlier(location: Location, folder: Path, *, log: logging.Logger) -> Ea
     return Earlier(found, told["sha256"], content["ids_sha256"])
 
 
-def _read(beside: Location, found: Found | None, folder: Path, log: logging.Logger) -> dict[str, Any] | None:
+def _read(beside: Location, found: Found | None, workspace: Workspace, log: logging.Logger) -> dict[str, Any] | None:
     if found is None:
         return None
-    copy = folder / "earlier.manifest.json"
+    copy = workspace.file()
     try:
         if found.size > _LARGEST:
             raise ForeignObjectError(f"{found.size} bytes")  # noqa: TRY301  # one way of several of not being a manifest
@@ -135,7 +135,7 @@ def _read(beside: Location, found: Found | None, folder: Path, log: logging.Logg
 
 
 def count_late_events(
-    location: Location, earlier: Earlier, spool: Spool, *, ids_sha256: str, ending: str, folder: Path, log: logging.Logger
+    location: Location, earlier: Earlier, spool: Spool, *, ids_sha256: str, ending: str, workspace: Workspace, log: logging.Logger
 ) -> int | None:
     """How many of the spooled records the earlier object lacks; without reading it where the digests already say none.
 
@@ -146,7 +146,7 @@ def count_late_events(
     """
     if earlier.ids_sha256 == ids_sha256:
         return 0
-    copy = location.local_path or folder / f"earlier{ending}"
+    copy = location.local_path or workspace.file()
     try:
         if location.local_path is None:
             location.copy_to(copy)
@@ -163,10 +163,6 @@ def count_late_events(
     except Exception as error:  # noqa: BLE001  # a count is not worth the export; what the store raises is its own
         log.warning("%s could not be read (%s): late_events is unknown", location.uri, in_words(error))
         return None
-    finally:
-        if location.local_path is None:
-            with contextlib.suppress(OSError):
-                copy.unlink()
     if total > known:
         log.warning("%d records of the earlier %s were not found again; this run replaces it without them", total - known, location.uri)
     return spool.events - known

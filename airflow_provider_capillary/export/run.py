@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_provider_capillary.export.location import Found, Location
+    from airflow_provider_capillary.export.workspace import Workspace
 
 __all__ = ["Receipt", "export_records"]
 
 _ON_EMPTY = ("write", "skip", "fail")
+_MOST_STATUSES_SHOWN = 8
 
 
 class Receipt(TypedDict):
@@ -49,6 +51,8 @@ class Receipt(TypedDict):
     bytes: int | None
     sha256: str | None
     """Of the object; ``None`` where none was written (``on_empty="skip"``)."""
+    events_read: int
+    """Events of the interval that the API showed, before ``event_name`` and ``statuses`` chose from them."""
     requests: int
     late_events: int | None
     """Records that the object of an earlier run lacked; ``None`` where nothing was compared: no earlier object, one that cannot be
@@ -63,23 +67,26 @@ def export_records(
     *,
     start: datetime,
     end: datetime,
+    events_read: Callable[[], int],
     requests: Callable[[], int],
     wire: Callable[[], Mapping[str, Any]],
     stop: Callable[[], bool],
     log: logging.Logger,
     on_empty: Literal["write", "skip", "fail"] = "write",
     manifest: bool = True,
+    source: str = "",
 ) -> Receipt:
     """Read every record, then publish them as one object, sorted by ``(startTime, id)``, each once.
 
     Nothing is published unless ``records`` ended without an exception; until the moment of publishing, and whenever this function raises
     before it, the earlier object stands. Records never pile up in memory: they go to the local temporary directory as they come, which
-    needs room for twice their size as JSON and for the finished object.
+    needs room for their size as JSON and for the finished object.
 
     :param records: as the API sent them, in any order, with ``id`` and ``startTime``.
     :param destination: the object, an ``ObjectStoragePath`` or its URI; its ending is one of :data:`.formats.ENDINGS`.
     :param start: aware; with ``end`` the interval that the records are of. Written into the receipt, not applied to the records.
     :param end: aware.
+    :param events_read: how many records reading was shown, before it chose from them; asked after reading has ended.
     :param requests: how many requests reading took; asked after reading has ended.
     :param wire: the settings that were found for the API; asked after reading has ended, written into the manifest.
     :param stop: asked often; once it says true, the export ends with :class:`ReadingStoppedError` at its next step.
@@ -88,6 +95,7 @@ def export_records(
         for the interval is removed, manifest first; ``fail``: raise, and leave everything as it is.
     :param manifest: write a manifest after the object, and compare with the one before. Without, neither is done, and the manifest of an
         earlier run is removed before the object is replaced.
+    :param source: what the interval is by, for the one line of the log that says what was written.
     :raises DestinationError: the destination's ending, filesystem, connection or folder; before anything is read.
     :raises PublishError: the store or the local disk refused.
     :raises ReadingStoppedError: ``stop`` said true; nothing was published.
@@ -101,13 +109,23 @@ def export_records(
     location = locate(destination, log=log)
     location.prepare()
     try:
-        with open_workspace(log=log) as folder, Spool(folder, stop=stop) as spool:
-            export = _Export(location, ending=ending, folder=folder, spool=spool, log=log, manifest=manifest)
+        with open_workspace() as workspace:
+            spool = Spool(workspace, stop=stop)
+            export = _Export(location, ending=ending, workspace=workspace, spool=spool, log=log, manifest=manifest)
             export.announce()
             for record in records:
                 # The one place that every record passes between the API and the disk; what changes a record belongs here.
                 spool.add(record)
-            return export.publish(start=start, end=end, requests=requests(), wire=wire(), on_empty=on_empty, stop=stop)
+            return export.publish(
+                start=start,
+                end=end,
+                events_read=events_read(),
+                requests=requests(),
+                wire=wire(),
+                on_empty=on_empty,
+                stop=stop,
+                source=source,
+            )
     finally:
         # A generator that was left half way holds a connection to the API.
         close = getattr(records, "close", None)
@@ -118,25 +136,31 @@ def export_records(
 class _Export:
     """The steps around one spool."""
 
-    def __init__(self, location: Location, *, ending: str, folder: Path, spool: Spool, log: logging.Logger, manifest: bool) -> None:
+    def __init__(self, location: Location, *, ending: str, workspace: Workspace, spool: Spool, log: logging.Logger, manifest: bool) -> None:
         self._location = location
         self._ending = ending
-        self._folder = folder
+        self._workspace = workspace
         self._spool = spool
         self._log = log
         self._manifest = manifest_beside(location) if manifest else None
 
     def announce(self) -> None:
         """Ask the store before anything is read: what cannot be reached should fail now, not after hours."""
-        found = self._location.look_before_reading()
-        if found is not None:
-            self._log.info("%s stands there already (%d bytes); this run will replace it", self._location.uri, found.size)
+        self._location.look_before_reading()
 
     def publish(
-        self, *, start: datetime, end: datetime, requests: int, wire: Mapping[str, Any], on_empty: str, stop: Callable[[], bool]
+        self,
+        *,
+        start: datetime,
+        end: datetime,
+        events_read: int,
+        requests: int,
+        wire: Mapping[str, Any],
+        on_empty: str,
+        stop: Callable[[], bool],
+        source: str,
     ) -> Receipt:
         spool, location = self._spool, self._location
-        self._log.info("Read %d records with %d requests; writing %s", spool.events, requests, location.uri)
         receipt = Receipt(
             path=location.uri,
             start=_iso(start),
@@ -148,6 +172,7 @@ class _Export:
             last_start_time=_iso_of_ms(spool.last_start_time),
             bytes=None,
             sha256=None,
+            events_read=events_read,
             requests=requests,
             late_events=None,
             manifest=None,
@@ -160,10 +185,10 @@ class _Export:
             )
         ids_sha256 = spool.ids_sha256()
         if self._manifest is not None:
-            earlier = find_earlier(location, self._folder, log=self._log)
+            earlier = find_earlier(location, self._workspace, log=self._log)
             if earlier is not None:
                 receipt["late_events"] = count_late_events(
-                    location, earlier, spool, ids_sha256=ids_sha256, ending=self._ending, folder=self._folder, log=self._log
+                    location, earlier, spool, ids_sha256=ids_sha256, ending=self._ending, workspace=self._workspace, log=self._log
                 )
         if spool.events == 0 and on_empty == "skip":
             self._leave_nothing()
@@ -175,14 +200,14 @@ class _Export:
         if self._manifest is None:
             self._remove_stale_manifest()
         found = location.publish(built, log=self._log)
-        self._log.info("Published %s: %d records, %d bytes", location.uri, spool.events, receipt["bytes"])
         if self._manifest is not None:
             self._publish_manifest(receipt, found=found, ids_sha256=ids_sha256, wire=wire)
+        self._log.info("%s", summary_of(receipt, source=source))
         return receipt
 
     def _build(self, receipt: Receipt) -> Path:
-        built = self._folder / f"object{self._ending}"
-        with local_disk_errors(self._folder):
+        built = self._workspace.file()
+        with local_disk_errors(self._workspace):
             write_object(self._spool.lines(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)
@@ -191,9 +216,9 @@ class _Export:
     def _publish_manifest(self, receipt: Receipt, *, found: Found | None, ids_sha256: str, wire: Mapping[str, Any]) -> None:
         assert self._manifest is not None  # noqa: S101  # for the type checker
         receipt["manifest"] = self._manifest.uri
-        built = self._folder / "manifest.json"
+        built = self._workspace.file()
         content = manifest_text(name=self._location.name, found=found, ids_sha256=ids_sha256, receipt=receipt, wire=wire)
-        with local_disk_errors(self._folder):
+        with local_disk_errors(self._workspace):
             built.write_bytes(content)
         try:
             self._manifest.publish(built, log=self._log)
@@ -224,6 +249,18 @@ class _Export:
             beside.remove()
         except PublishError as error:
             self._log.warning("%s will describe an object that is about to be replaced, and could not be removed: %s", beside.uri, error)
+
+
+def summary_of(receipt: Receipt, *, source: str) -> str:
+    """What was written, in one line: counts first, the long path last."""
+    statuses = list(receipt["statuses"].items())
+    more = len(statuses) - _MOST_STATUSES_SHOWN
+    parts = [f"{status} {count}" for status, count in statuses[:_MOST_STATUSES_SHOWN]]
+    parts += [f"{more} more statuses"] if more > 0 else []
+    late = f", {receipt['late_events']} of them late" if receipt["late_events"] else ""
+    counts = f" ({', '.join(parts)}{late})" if parts else ""
+    interval = f"[{receipt['start']}, {receipt['end']})" + (f", {source}" if source else "")
+    return f"Wrote {receipt['events']} event logs{counts}, {receipt['bytes']} bytes, for {interval}: {receipt['path']}"
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

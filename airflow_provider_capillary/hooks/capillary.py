@@ -18,7 +18,6 @@ from airflow_provider_capillary.errors import (
 from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_field_behaviour
 from airflow_provider_capillary.reading.answers import LATEST
 from airflow_provider_capillary.reading.instants import parse_instant, to_millis
-from airflow_provider_capillary.reading.statuses import status_of
 from airflow_provider_capillary.reading.steps import Conceal, Found, Now, Send, Wait
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ class CapillaryHook(BaseHook):
         self.capillary_conn_id = capillary_conn_id
         self._names_connection = True
         self._stopped = False
+        self._events_read = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what was made on the way: a copy looks the connection up again, and no credential is pickled."""
@@ -109,6 +109,14 @@ class CapillaryHook(BaseHook):
 
         :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
         :param end: the same; not included.
+        A record is a dict of what ``json`` makes of it: a number of more digits than a float holds is rounded in it, and one beyond any
+        float is infinite. It is an :class:`~airflow_provider_capillary.reading.answers.EventLog`, whose ``text`` is what the API sent,
+        number for number; that is what an export writes.
+
+        Where filters keep none of the records that were read, a warning says which statuses and names there were, and which of them is
+        spelt like the one that was asked for. Where the API shows nothing under ``event_name``, one more request asks whether its newest
+        event logs know the name.
+
         :param event_name: only records with exactly this ``eventName``; asked of the API and checked here.
         :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; the API has no parameter for it,
             so all are read. ``None`` for all.
@@ -173,6 +181,11 @@ class CapillaryHook(BaseHook):
         return self._exchange.traffic.requests
 
     @property
+    def events_read(self) -> int:
+        """How many event logs of its interval the last reading that ended was shown, before ``event_name`` and ``statuses`` chose."""
+        return self._events_read
+
+    @property
     def wire_settings(self) -> dict[str, str | int]:
         """What calibration has found out: date format, zone, precision, order. Empty before the first reading."""
         return self._reader.wire.described() if self._reader.wire is not None else {}
@@ -217,19 +230,44 @@ class CapillaryHook(BaseHook):
         return Exchange(credential=credential_of(self.settings), per_minute=self.settings.requests_per_minute, plan=plan)
 
     def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
+        from airflow_provider_capillary.hooks._filters import Tally
         from airflow_provider_capillary.hooks.progress import Progress
 
-        progress = Progress(self.log.info, self._exchange.traffic)
+        progress = Progress(self.log.info, self._exchange.traffic, start=start, end=end)
+        tally = Tally(event_name, statuses)
+        self._events_read = 0
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
                 for record in records:
-                    if event_name is not None and record.get("eventName") != event_name:
-                        continue
-                    if statuses is None or status_of(record) in statuses:
+                    if tally.keeps(record):
                         yield record
         finally:
             progress.count()
-        progress.say(last=True)
+        self._events_read = tally.read
+        progress.say_last(tally.kept)
+        if why := tally.why_nothing_was_kept():
+            self.log.warning("%s", why)
+        elif event_name is not None and not tally.read and start < end:
+            self._doubt_name(event_name)
+
+    def _doubt_name(self, event_name: str) -> None:
+        """Say where an event name under which the API showed nothing is not among those of its newest event logs either.
+
+        The API was asked for this name alone, so what it answered shows no other. One request more does.
+        """
+        from airflow_provider_capillary.hooks._filters import name_is_unknown
+        from airflow_provider_capillary.reading.questions import Questions
+
+        newest: list[Record] = []
+        try:
+            for found in self._drive(_hand_on(Questions(self._exchange, limit=self.settings.page_size).undated())):
+                newest += found
+        except ReadingStoppedError:
+            raise
+        except CapillaryError:
+            return  # everything was read; only a hint is lost
+        if why := name_is_unknown(event_name, newest):
+            self.log.warning("%s", why)
 
     def _drive(self, steps: Steps[Any], progress: Progress | None = None) -> Iterator[list[Record]]:
         """Carry out the steps of the core, with ``requests`` and ``time.sleep``; hand on what it finds."""

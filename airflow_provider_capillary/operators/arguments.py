@@ -125,5 +125,7 @@ def _check_duration(name: str, value: object, *, least: timedelta, optional: boo
             f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta", cure=f"write {name}=timedelta(minutes=5)"
         )
     if value < least:
+        from airflow_provider_capillary.reading.instants import show_duration
+
         what = "negative" if value < timedelta() else "less than a millisecond"
-        raise IntervalError(f"`{name}` is {value!r}, {what}", cure=f"write {name}=timedelta(minutes=5)")
+        raise IntervalError(f"`{name}` is {show_duration(value)}, {what}", cure=f"write {name}=timedelta(minutes=5)")

@@ -213,7 +213,6 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         interval = self._interval(context)
         # Done already where Airflow has rendered the task; a test may execute it without.
         self.destination = fill_placeholders(self.destination, interval, self.path_timezone)
-        self.log.info("Interval %s", interval)
         _ = self.hook.settings
         return interval
 
@@ -242,15 +241,15 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             with_connection(self.destination, self.object_storage_conn_id),
             start=interval.start,
             end=interval.end,
+            events_read=lambda: hook.events_read,
             requests=lambda: hook.requests_made,
             wire=lambda: hook.wire_settings,
             stop=lambda: self._killed,
             log=self._logger,
             on_empty=self.on_empty,
             manifest=self.manifest,
+            source=interval.source,
         )
         self._receipt = receipt
         tell(self, context, receipt)
-        counts = ", ".join(f"{status} {count}" for status, count in receipt["statuses"].items())
-        self.log.info("%s: %d event logs (%s), %d requests", receipt["path"], receipt["events"], counts or "none", receipt["requests"])
         return receipt

@@ -52,8 +52,11 @@ class RetryPlan:
     def delay(self, attempt: int, error: RequestError, rng: random.Random) -> float:
         """Seconds before the try after ``attempt`` (counted from 1): doubling, with jitter, and no less than the API asked for.
 
-        An API that asks for a second, again and again, is thus asked over more than the minute for which its limit counts.
+        An API that asks for a second, again and again, is thus asked over more than the minute for which its limit counts. Infinite where
+        the error has been tried as often as it is worth.
         """
+        if error.most_tries is not None and attempt >= error.most_tries:
+            return math.inf
         longest = self.longest_throttled if isinstance(error, ThrottledError) else self.longest
         own = min(longest, self.first * 2.0 ** (attempt - 1)) * rng.uniform(0.5, 1.0)
         return own if error.retry_after is None else max(own, error.retry_after + rng.uniform(0.0, 0.25))

@@ -54,6 +54,7 @@ def run_one(destination, count):
         destination,
         start=START,
         end=START + timedelta(days=1),
+        events_read=lambda: 0,
         requests=lambda: 0,
         wire=dict,
         stop=lambda: False,

@@ -19,10 +19,14 @@ from pathlib import Path
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import filesystems, formats, location, run
+from airflow_provider_capillary.export import filesystems, formats, location, run, spool
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
+
+
+RUN_BYTES = 100_000
+"""So little that even a small export writes to its spool."""
 
 
 def die():
@@ -101,6 +105,7 @@ def work(job):
     tempfile.tempdir = None
     AIMS[job.get("die")]()
     location._PART = job.get("part", location._PART)
+    spool._RUN_BYTES = RUN_BYTES
     records = make_records(job["count"], seed=job["seed"], size=job.get("size", 40))
     if job.get("die") == "half read":
         records = die_while_reading(records)

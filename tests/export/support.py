@@ -49,6 +49,7 @@ def export(records, destination, **options):
     defaults = {
         "start": START,
         "end": END,
+        "events_read": lambda: 9,
         "requests": lambda: 7,
         "wire": lambda: {"date_format": "iso", "page_size": 1000},
         "stop": lambda: False,
@@ -59,15 +60,20 @@ def export(records, destination, **options):
 
 def unpack(content, ending):
     """The records in the bytes of an object, read by the format's own library."""
+    if ending == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(io.BytesIO(content)).to_pylist()
+    return [json.loads(line) for line in lines_of(content, ending)]
+
+
+def lines_of(content, ending):
+    """The lines in the bytes of an object of JSON lines."""
     if ending == ".jsonl.gz":
         content = gzip.decompress(content)
     elif ending == ".jsonl.zst":
         import zstandard
 
         content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)).read()
-    elif ending == ".parquet":
-        import pyarrow.parquet as pq
-
-        return pq.read_table(io.BytesIO(content)).to_pylist()
     assert content == b"" or content.endswith(b"\n")
-    return [json.loads(line) for line in content.decode("utf-8").splitlines()]
+    return content.decode("utf-8").splitlines()

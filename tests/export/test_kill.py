@@ -168,7 +168,8 @@ def belong_together(place):
 
 def assert_next_run_is_right(killable, place, job):
     """It succeeds, names what did not belong together and what was left, and leaves an object, its manifest and nothing else."""
-    together, left = belong_together(place), bool(place.leftovers() or killable.leftovers())
+    together, left = belong_together(place), bool(place.leftovers())
+    assert killable.leftovers() == [], "in the temporary directory, after a kill"
     code, receipt, _ = killable.run(place.uri, **place.job | job)
     assert code == 0
     assert any(phrase in message for message in killable.said for phrase in NAMED) == (not together), killable.said

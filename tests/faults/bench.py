@@ -272,6 +272,7 @@ def export(records, folder, *, requests=int, wire=dict):
         f"file://{folder}/events.jsonl",
         start=START,
         end=END,
+        events_read=int,
         requests=requests,
         wire=wire,
         stop=lambda: False,

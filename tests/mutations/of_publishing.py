@@ -7,6 +7,8 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 EXPORT = ("tests/export",)
+SPOOL = ("tests/export/test_spool.py",)
+FORMATS = ("tests/export/test_formats.py",)
 
 MUTATIONS = (
     Mutation(
@@ -51,15 +53,71 @@ MUTATIONS = (
     Mutation(
         breaks="the dedupe: of two records with one time and id one is kept",
         file="export/spool.py",
-        text="PRIMARY KEY (start_time, id)) WITHOUT ROWID",
-        becomes="n INTEGER PRIMARY KEY)",
-        caught_by=EXPORT,
+        text="            if entry[0] != previous:\n",
+        becomes="            if True:\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="the dedupe: of two records the first is kept, in one run",
+        file="export/spool.py",
+        text="            self._latest.sort(key=_by_key)",
+        becomes="            self._latest.sort(key=_by_key, reverse=True)\n            self._latest.reverse()",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="the dedupe: of two records the first is kept, in two runs",
+        file="export/spool.py",
+        text="        runs.append(self._sorted_latest())\n",
+        becomes="        runs.insert(0, self._sorted_latest())\n",
+        caught_by=SPOOL,
     ),
     Mutation(
         breaks="the order of the object",
         file="export/spool.py",
-        text='"SELECT body FROM spool ORDER BY start_time, id"',
-        becomes='"SELECT body FROM spool ORDER BY start_time DESC, id"',
-        caught_by=EXPORT,
+        text="            self._latest.sort(key=_by_key)",
+        becomes="            pass",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="a record that reaches from one block of a run into the next",
+        file="export/spool.py",
+        text="            content, at = content[at:] + more, 0\n",
+        becomes="            content, at = more, 0\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="what is counted after a record was added",
+        file="export/spool.py",
+        text="        self._check_stop()\n        self._totals = None\n",
+        becomes="        self._check_stop()\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="a record's own text in the object",
+        file="export/json_lines.py",
+        text="    if not isinstance(record, EventLog):\n",
+        becomes="    if True:\n",
+        caught_by=FORMATS,
+    ),
+    Mutation(
+        breaks="a record's own text in a column of parquet",
+        file="export/parquet.py",
+        text="        exact = exact_fields_of(line)\n",
+        becomes="        exact = record\n",
+        caught_by=FORMATS,
+    ),
+    Mutation(
+        breaks="a temporary file without a name",
+        file="export/workspace.py",
+        text="            if _opens_anew(path, descriptor):\n",
+        becomes="            if False:\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="a path to an open file is taken only where it leads to its beginning",
+        file="export/workspace.py",
+        text='        return path.read_bytes() == b"?"\n',
+        becomes="        return path.exists()\n",
+        caught_by=SPOOL,
     ),
 )

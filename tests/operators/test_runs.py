@@ -26,6 +26,7 @@ RECEIPT = {
     "last_start_time",
     "bytes",
     "sha256",
+    "events_read",
     "requests",
     "late_events",
     "manifest",
@@ -217,7 +218,8 @@ def test_reading_begins_when_the_interval_has_settled(api_of, tmp_path, logged, 
     assert len(asked_at) == len(api.requests) > 0
     assert asked_at[0] >= end + settle
     out = logged()
-    assert "waiting for" in out
+    assert "Waiting " in out
+    assert "5 seconds after its end" in out
     assert ("Trigger completed" in out or "running trigger in line" in out) is deferrable
 
 
@@ -255,7 +257,7 @@ def test_neither_log_holds_a_secret_or_anything_of_the_records(api_of, tmp_path,
     forbidden = {each for each in forbidden if each != "Group_User_Event" and each.strip()}
     assert len(forbidden) > 3
     for faults, state, known in (
-        ((), "success", "Published"),
+        ((), "success", "Wrote"),
         ("html_200@4..", "failed", "Traceback"),
         ("http_401@3..", "failed", "HTTP 401"),
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from airflow_provider_capillary.errors import CalibrationError, CapillaryError, 
 from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -53,7 +52,14 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
 
     A run that ends without a report (a timeout, a failure) leaves none, so the next one goes on from the one before.
 
-    ``mode``, ``poke_interval``, ``timeout``, ``soft_fail``, ``exponential_backoff`` and ``max_wait`` are those of every sensor. Deferred,
+    **Errors and skips, the same in each mode.** ``soft_fail=True`` skips the task when its ``timeout`` is over, and only then. A refused
+    credential, a wrong connection or argument fails the task at once, whatever ``soft_fail`` says; an error that another try may cure
+    is left to ``retries``. ``never_fail=True`` skips on errors too, as in every sensor; the error is then in the task's log, at the
+    level ERROR. A try that ends without a report loses nothing: it leaves no note, and the next try, or the next run, goes on from the
+    report before it. That is so with ``retries=0`` as well; yet give the task some: Airflow itself fails a deferred task now and then,
+    when its executor's event and its triggerer's arrive in the wrong order, and the wait then ends before a failure was found.
+
+    ``mode``, ``poke_interval``, ``timeout``, ``exponential_backoff`` and ``max_wait`` are those of every sensor. Deferred,
     it looks only in the triggerer, where all that wait on one connection share their looks. An API that is down or
     throttles is waited out, as far as ``timeout`` goes; what no waiting cures fails the task at once, with the cure. The timeout of a
     deferred sensor counts from its first try (before Airflow 3.3, from the try that defers). In ``reschedule`` mode before 3.3, each poke
@@ -108,19 +114,23 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
 
         A deferred sensor does not look itself: a hundred of them would be a hundred sessions that calibrate, where the triggerer has one.
         """
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+
         from airflow_provider_capillary.sensors.remembering import begun_at
 
         self.__dict__.pop("hook", None)
         self._hunt = None
         if not self.deferrable:
-            return super().execute(context)
+            return self._execute_poking(context)
         begun = begun_at(context, self.retries or 0)
-        with self._skipping():
+        try:
             try:
                 hunt = self._begin(context)
             except CapillaryError as error:
                 raise _failed(error) from error
             self._defer(begun, hunt)
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            raise self._ended_by(error)  # noqa: B904  # it is that error, or has it for its cause
         return None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
@@ -168,18 +178,23 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
             raise _failed(error) from error
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
-        """As every sensor; a timeout in the triggerer is one of the sensor on Airflow 2 too, so that it is not tried again."""
-        from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, AirflowSkipException
+        """As every sensor, with two differences.
+
+        A timeout in the triggerer is one of the sensor on Airflow 2 too, so that it is not tried again; and ``soft_fail`` skips at
+        a timeout alone, as in the other modes.
+        """
+        from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSkipException:
-            raise
-        except AirflowException as error:
-            # The class of Airflow 3, and what Airflow 2 writes into an error of every kind.
-            if type(error).__name__ == "TaskDeferralTimeout" or (next_kwargs or {}).get("error") == "Trigger/execution timeout":
-                raise AirflowSensorTimeout(str(error)) from error
-            raise
+        except Exception as raised:
+            if (error := _behind(raised)) is None:
+                raise
+        # The class of Airflow 3, and what Airflow 2 writes into an error of every kind.
+        if type(error).__name__ == "TaskDeferralTimeout" or (next_kwargs or {}).get("error") == "Trigger/execution timeout":
+            error = AirflowSensorTimeout(str(error))
+        # Not within the handler: the error would have the skip for its context, whose cause it is.
+        raise self._ended_by(error)
 
     def on_kill(self) -> None:
         """Stop a look that is under way."""
@@ -246,17 +261,45 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=left)
 
-    @contextlib.contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """As Airflow does around each poke: a failure is a skip where the task says so."""
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+    def _execute_poking(self, context: Context) -> Any:  # noqa: ANN401
+        from airflow.providers.common.compat.sdk import AirflowSkipException
 
         try:
-            yield
-        except (AirflowFailException, AirflowSensorTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipping due to {'soft' if self.soft_fail else 'never'}_fail. {error}") from error
-            raise
+            return super().execute(context)
+        except AirflowSkipException as skipped:
+            if (error := _behind(skipped)) is None:
+                raise
+        raise self._ended_by(error)
+
+    def _ended_by(self, error: Exception) -> Exception:
+        """What ends the task for an error: the error itself, or the skip that the task asks for.
+
+        Airflow's own sensors skip a refused credential under ``soft_fail`` in some modes and not in others; where the skip is what is
+        expected of a quiet hour, nobody would ever hear of it.
+
+        :returns: a skip at a timeout, and with ``never_fail``, which leaves its reason in the log as an error.
+        """
+        from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
+
+        is_timeout = isinstance(error, AirflowSensorTimeout)
+        if self.never_fail and not is_timeout:
+            self.log.error("The task is skipped, as never_fail=True says, because of an error: %s", error)
+        if self.never_fail or (self.soft_fail and is_timeout):
+            skip = AirflowSkipException(f"Skipping due to {'soft' if self.soft_fail else 'never'}_fail. {error}")
+            skip.__cause__ = error
+            return skip
+        return error
+
+
+def _behind(raised: Exception) -> Exception | None:
+    """The error that Airflow hides behind a skip, which it raises from it; or the one that is raised.
+
+    ``None`` for a skip that hides none: at the timeout, and at an ``execution_timeout``, which is no ``Exception`` to Airflow.
+    """
+    from airflow.providers.common.compat.sdk import AirflowSkipException
+
+    error = raised.__cause__ if isinstance(raised, AirflowSkipException) else raised
+    return error if isinstance(error, Exception) else None
 
 
 def _failed(error: CapillaryError) -> Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -60,13 +61,14 @@ def test_what_a_run_reported_no_later_run_reports(api_of, mode):
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     base = now() - 30_000
-    dag = dag_with(schedule=daily(), timeout=0.1, soft_fail=True, **MODES[mode])
+    # dag.test() knows no timeout of a deferral, and a slow machine takes longer than that to begin one.
+    dag = dag_with(schedule=daily(), timeout=30 if mode == "deferrable" else 0.1, soft_fail=True, **MODES[mode])
 
     def ids(days):
         dag_run = run(dag, logical_date=day + timedelta(days=days))
         return sorted(result_of(dag_run)["ids"]) if instance(dag_run, "wait").state == "success" else None
 
-    if mode != "deferrable":  # dag.test() knows no timeout of a deferral
+    if mode != "deferrable":
         assert ids(-3) is None
     api.add(failure("a", base))
     api.add(failure("good", base + 5, status="EVENT_SUCCESS"))
@@ -127,10 +129,51 @@ def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged
     assert not [secret for secret in SECRETS if secret in text]
 
 
+# Each row: what is wrong, what the task was told of failing, how it then ends after how many tries, and what its log says.
+WRONG = {
+    "refused, soft": ("http_401", {"soft_fail": True}, "failed", 1, "check login and password"),
+    "forbidden, soft": ("http_403", {"soft_fail": True}, "failed", 1, "Cure: "),
+    "an empty connection, soft": ("connection", {"soft_fail": True}, "failed", 1, "login is missing"),
+    "an argument, soft": ("argument", {"soft_fail": True}, "failed", 1, "`since`"),
+    "refused, never": ("http_401", {"never_fail": True}, "skipped", 1, "check login and password"),
+    "an empty connection, never": ("connection", {"never_fail": True}, "skipped", 1, "login is missing"),
+}
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_soft_fail_skips_where_it_fails(api_of, mode):
-    api_of(faults=("http_403",))
-    assert instance(run(dag_with(soft_fail=True, **MODES[mode])), "wait").state == "skipped"
+@pytest.mark.parametrize("case", WRONG)
+def test_what_no_waiting_cures_is_never_silent(api_of, logged, monkeypatch, mode, case):
+    wrong, options, state, tries, says = WRONG[case]
+    api_of(faults=(wrong,) if wrong.startswith("http_") else ())
+    if wrong == "connection":
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", '{"conn_type": "capillary"}')
+    since = "{{ 'yesterday' }}" if wrong == "argument" else None
+    ti = instance(run(dag_with(retries=2, since=since, **options, **MODES[mode])), "wait")
+    assert (ti.state, ti.try_number) == (state, tries)
+    text = logged()
+    # What fails is in the log by itself; a skip is one line at INFO.
+    assert says in text if state == "failed" else re.search(rf"(?i)\berror\b.* because of an error: .*{re.escape(says)}", text)
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_soft_fail_leaves_what_another_try_may_cure_to_the_retries(api_of, mode):
+    """A trigger's error that passes is retried; in the other modes, the next poke comes anyway."""
+    api_of()
+    made = sensor(soft_fail=True, **MODES[mode])
+    event = events.failed(ServerError("down", cure="wait"))
+    with pytest.raises(Exception, match="down") as caught:
+        made.resume_execution("execute_complete", {"event": event}, context_of())
+    assert type(caught.value).__name__ == "AirflowException"
+    with pytest.raises(Exception, match="died") as caught:
+        made.resume_execution("__fail__", {"error": "died"}, context_of())
+    assert type(caught.value).__name__ == "TaskDeferralError"
+    # What writes an error down follows it from cause to context, to an end.
+    seen, error = [], caught.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ConfigurationError, ReadingStoppedError, TieError
 from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
+from airflow_provider_capillary.reading.wanted import lateness_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -38,8 +39,8 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
 
     **New** is what no earlier run of this task (dag, task, map index) has reported. The run of 12:00 finds a failure of 11:58 and
     succeeds. The run of 13:00 does not find it again; it finds one of 11:57 that became visible at 12:02, and one of 12:00:30, when no
-    run was waiting. A record that becomes visible within five minutes of the instant that it bears is reported once; a later one may be
-    missed.
+    run was waiting. A record that becomes visible within ``allowed_lateness`` (five minutes) of the instant that it bears is reported once;
+    a later one may be missed.
 
     - *No earlier report*: from the start of the run's interval where that is not empty, else from the moment the run was created.
     - *Earlier* is what Airflow takes for it: by logical date, among runs without one by when they were to run. A run that is cleared, and
@@ -70,6 +71,8 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
     :param since: an aware datetime or ISO text with an offset; templated; ``None`` and ``""`` leave it out.
     :param min_count: how many new records are enough.
+    :param allowed_lateness: how long after the instant that it bears a record may become visible and is still found; a timedelta (or
+        seconds), from nothing to a day. Each look reads that much again. A longer one counts from the run on that first has it.
     :param capillary_conn_id: the connection of the API; templated.
     :param deferrable: wait in the triggerer; by default as ``[operators] default_deferrable`` says.
     :return: ``count, statuses, event_names, ids`` (the newest 100), ``first_start_time, last_start_time, since, watermark, start, end``.
@@ -88,6 +91,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         event_name: str | None = None,
         since: datetime | str | None = None,
         min_count: int = 1,
+        allowed_lateness: timedelta | float = timedelta(minutes=5),
         capillary_conn_id: str = "capillary_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -97,10 +101,12 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         self.event_name = event_name
         self.since = since
         self.min_count = min_count
+        self.allowed_lateness = allowed_lateness
         self.capillary_conn_id = capillary_conn_id
         self.deferrable = deferrable
         self._hunt: Hunt | None = None
         _check(self, rendered=False)
+        lateness_of(allowed_lateness)
 
     @cached_property
     def hook(self) -> CapillaryHook:
@@ -206,10 +212,13 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         from airflow_provider_capillary.sensors.remembering import first_since, progress_of, reported_before
 
         _check(self, rendered=True)
+        lateness = lateness_of(self.allowed_lateness)
         if not _left_out(self.since):
-            memory = Memory.since(to_millis(parse_instant(self.since, "since")))
+            memory = Memory.since(to_millis(parse_instant(self.since, "since")), lateness=lateness)
+        elif (reported := reported_before(context)) is not None:
+            memory = reported.keeping(lateness)
         else:
-            memory = reported_before(context) or Memory.since(first_since(context))
+            memory = Memory.since(first_since(context), lateness=lateness)
         hunt = Hunt.begin(self._wanted, memory)
         if self.reschedule:
             hunt = progress_of(context, hunt)

@@ -73,7 +73,11 @@ def progress_of(context: Mapping[str, Any], begun: Hunt) -> Hunt:
         noted = Hunt.from_json(note)
     except CapillaryError:
         return begun
-    return noted if (noted.wanted, noted.since) == (begun.wanted, begun.since) else begun
+
+    def asked(hunt: Hunt) -> tuple[object, ...]:
+        return hunt.wanted, hunt.since, hunt.memory.lateness
+
+    return noted if asked(noted) == asked(begun) else begun
 
 
 def note_progress(context: Mapping[str, Any], hunt: Hunt) -> None:

@@ -13,6 +13,7 @@ from triggers.support import SECRETS, failure, iso, now
 
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, ConfigurationError, ServerError
+from airflow_provider_capillary.reading.news import Memory
 from airflow_provider_capillary.sensors import remembering
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers import events
@@ -78,6 +79,19 @@ def test_what_a_run_reported_no_later_run_reports(api_of, mode):
     assert ids(-1) == ["b", "c"]
     api.add(failure("d", base + 6))
     assert ids(0) == ["d"]
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, None), ({"allowed_lateness": timedelta(hours=1)}, ["late"])])
+def test_how_late_a_failure_may_become_visible_is_the_users(api_of, options, expected):
+    api = api_of()
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    base = now()
+    dag = dag_with(schedule=daily(), timeout=0.1, soft_fail=True, **options)
+    api.add(failure("a", base))
+    assert result_of(run(dag, logical_date=day - timedelta(days=1)))["ids"] == ["a"]
+    api.add(failure("late", base - 1_800_000))
+    dag_run = run(dag, logical_date=day)
+    assert (result_of(dag_run)["ids"] if dag_run.get_task_instance("wait").state == "success" else None) == expected
 
 
 def test_a_run_without_an_earlier_report_begins_with_its_interval(api_of):
@@ -253,10 +267,18 @@ def test_what_it_defers_with(api_of):
     assert path.endswith("CapillaryEventStatusTrigger")
     assert all(value is None or isinstance(value, str | int | float | bool) for value in kwargs.values())
     assert (kwargs["poke_interval"], kwargs["exponential_backoff"], kwargs["max_wait"], kwargs["min_count"]) == (1.0, True, 120.0, 2)
-    assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}}
+    assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}, "lateness": 300_000}
     assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
     # Hundreds that are deferred share what the triggerer asks; none of them asks on its own.
     assert not api.requests
+
+
+def test_a_run_goes_back_as_far_as_it_is_told_now():
+    context = context_of()
+    context["ti"].xcom_pull = lambda *, key, **_: Memory.since(5).to_json() if key == remembering.DATED else None
+    assert sensor(allowed_lateness=60)._begin(context).memory.lateness == 60_000
+    assert sensor(allowed_lateness=60)._begin(context_of()).memory.lateness == 60_000
+    assert sensor(allowed_lateness=60, since=iso(now()))._begin(context).memory.lateness == 60_000
 
 
 def test_a_reschedule_goes_on_from_the_poke_before(api_of):
@@ -313,6 +335,8 @@ def test_a_timeout_in_the_triggerer_is_one_of_the_sensor():
         ({"since": datetime(2025, 9, 18)}, "`since`"),  # noqa: DTZ001  # the naive one that is refused
         ({"min_count": 0}, "min_count=0"),
         ({"min_count": True}, "min_count=True"),
+        ({"allowed_lateness": "5 minutes"}, "allowed_lateness='5 minutes'"),
+        ({"allowed_lateness": timedelta(days=2)}, "allowed_lateness="),
         ({"capillary_conn_id": None}, "capillary_conn_id"),
     ],
 )

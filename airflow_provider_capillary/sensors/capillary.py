@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ConfigurationError, ReadingStoppedError, TieError
 from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
 from airflow_provider_capillary.reading.wanted import lateness_of
+from airflow_provider_capillary.sensors._report_store import with_asset
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,6 +51,16 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
       that.
     - *Mapped tasks* each have a past of their own, by their map index; keep the order of what is mapped.
     - With ``since``, none of that applies: everything from there on is new to each run.
+
+    **What was reported is kept** in the task's XCom, and on Airflow 3.3 and later also in the state of the asset
+    ``capillary_event_status_sensor``, which each sensor has among its inlets. ``airflow db clean`` empties XCom and leaves the state of
+    assets. Before 3.3, a run whose earlier XComs are gone begins like the first one, and what happened between the last report and its
+    own beginning is not found. So keep XComs longer than it may take from one report to the next, or clean other tables alone; XComs go
+    with the runs and the task instances to which they belong:
+
+    .. code-block:: sh
+
+        airflow db clean --clean-before-timestamp "$(date --date '90 days ago' +%F)" --tables import_error,job,log,task_reschedule
 
     A run that ends without a report (a timeout, a failure) leaves none, so the next one goes on from the one before.
 
@@ -97,6 +108,7 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.inlets = with_asset(self.inlets)
         self.statuses = statuses
         self.event_name = event_name
         self.since = since
@@ -107,6 +119,11 @@ class CapillaryEventStatusSensor(BaseSensorOperator):
         self._hunt: Hunt | None = None
         _check(self, rendered=False)
         lateness_of(allowed_lateness)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:  # type: ignore[override,unused-ignore]  # noqa: ANN401  # as Airflow's own, which is no method
+        """As of every operator. While the DAG is parsed, a mapped one is not made, and nothing else names the asset of its reports."""
+        return super().partial(**kwargs | {"inlets": with_asset(kwargs.get("inlets"))})
 
     @cached_property
     def hook(self) -> CapillaryHook:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64encode
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
 from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Sighting", "Wanted"]
+__all__ = ["Sighting", "Wanted", "lateness_of"]
+
+LONGEST_LATENESS: Final = timedelta(days=1)
+"""Each look reads that much again, and what was reported within it is remembered by id."""
 
 
 class Sighting(NamedTuple):
@@ -74,3 +80,20 @@ class Wanted:
     def __str__(self) -> str:
         which = "every failure" if self.statuses is None else ", ".join(sorted(self.statuses))
         return which if self.event_name is None else f"{which} of {self.event_name}"
+
+
+def lateness_of(written: object) -> int:
+    """``allowed_lateness`` as a user wrote it, in milliseconds.
+
+    :param written: a timedelta, or seconds.
+    :raises ConfigurationError: it is neither, negative, or longer than a day.
+    """
+    late = written
+    if isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written):
+        late = timedelta(seconds=min(max(written, -1), 2 * LONGEST_LATENESS.total_seconds()))
+    if not isinstance(late, timedelta) or not timedelta() <= late <= LONGEST_LATENESS:
+        raise ConfigurationError(
+            f"allowed_lateness={written!r:.200} (of type {type(written).__name__}) is not a time from nothing to a day",
+            cure="write allowed_lateness=timedelta(minutes=5)",
+        )
+    return late // timedelta(milliseconds=1)

@@ -7,27 +7,29 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 NEWS = ("tests/reading/test_news.py",)
+SENSOR = ("tests/sensors",)
+WATCH = ("tests/triggers/test_watch_trigger.py",)
 
 MUTATIONS = (
     Mutation(
         breaks="the look-back: what becomes visible late",
         file="reading/news.py",
-        text="        return max(self.floor, self.watermark - LOOKBACK)\n",
+        text="        return max(self.floor, self.watermark - self.lateness)\n",
         becomes="        return max(self.floor, self.watermark)\n",
         caught_by=NEWS,
     ),
     Mutation(
         breaks="the look-back: to its last millisecond",
         file="reading/news.py",
-        text="        return max(self.floor, self.watermark - LOOKBACK)\n",
-        becomes="        return max(self.floor, self.watermark - LOOKBACK + 1)\n",
+        text="        return max(self.floor, self.watermark - self.lateness)\n",
+        becomes="        return max(self.floor, self.watermark - self.lateness + 1)\n",
         caught_by=NEWS,
     ),
     Mutation(
         breaks="the floor: what lies before is not asked for",
         file="reading/news.py",
-        text="        return max(self.floor, self.watermark - LOOKBACK)\n",
-        becomes="        return self.watermark - LOOKBACK\n",
+        text="        return max(self.floor, self.watermark - self.lateness)\n",
+        becomes="        return self.watermark - self.lateness\n",
         caught_by=NEWS,
     ),
     Mutation(
@@ -162,6 +164,48 @@ MUTATIONS = (
         text="        return replace(last, reported=",
         becomes="        return replace(first, reported=",
         caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="who goes back further: nothing before what is remembered is new",
+        file="reading/news.py",
+        text="        return replace(self, floor=self.low, lateness=lateness)\n",
+        becomes="        return replace(self, lateness=lateness)\n",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="who goes back further: two that reported side by side",
+        file="reading/news.py",
+        text="        if last.lateness > first.lateness:\n",
+        becomes="        if False:\n",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="how late a record may be goes through JSON",
+        file="reading/news.py",
+        text=', "lateness": self.lateness}',
+        becomes="}",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="how late a record may be: what is remembered",
+        file="reading/news.py",
+        text="        low = max(memory.floor, watermark - memory.lateness)\n",
+        becomes="        low = max(memory.floor, watermark - LOOKBACK)\n",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="how late a record may be: of a watch with a note",
+        file="triggers/feed.py",
+        text="            return memory.keeping(self._lateness)\n",
+        becomes="            return memory\n",
+        caught_by=WATCH,
+    ),
+    Mutation(
+        breaks="how late a record may be: of a run after a report",
+        file="sensors/capillary.py",
+        text="            memory = reported.keeping(lateness)\n",
+        becomes="            memory = reported\n",
+        caught_by=SENSOR,
     ),
     Mutation(
         breaks="the search begins where the memory ends",

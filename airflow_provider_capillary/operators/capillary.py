@@ -57,6 +57,10 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     What no retry cures (a refused credential, a wrong argument, dates that the API does not read as sent) fails at once, and where the API
     said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
 
+    The store is asked before the API: a bucket that does not exist, a rejected credential or one that may not write costs no reading. A
+    store that does not answer fails the task after 180 seconds, or 340 while an object of up to 44 GiB is uploaded, counted from the last
+    part that arrived; a warning says so every 30 seconds.
+
     :param destination: the one object of this run, an ``ObjectStoragePath`` or its URI; templated. Its ending chooses the format:
         ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
         format of ``strftime``, are filled in from the interval that the run settled on. Every run has them, where

@@ -109,7 +109,7 @@ def _wrong_uri(text: str) -> tuple[str, str] | None:
     if not separator:
         return "text that is neither JSON nor a URI", f"{_AS_JSON}; or as a URI that begins with capillary://"
     # The host's own scheme may stand before the user name.
-    rest = re.sub(r"\Ahttps?://", "", rest)
+    rest = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", rest)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]
     # An @ in the value of an extra comes after an =.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError, IntervalError
 from airflow_provider_capillary.export.placeholders import check_placeholders, zone_named
+from airflow_provider_capillary.export.schedule import length
 from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset, name_of, statuses_of
 
 if TYPE_CHECKING:
@@ -118,4 +119,4 @@ def _check_duration(name: str, value: object, *, least: timedelta, optional: boo
         )
     if value < least:
         what = "negative" if value < timedelta() else "less than a millisecond"
-        raise IntervalError(f"`{name}` is {value!r}, {what}", cure=f"write {name}=timedelta(minutes=5)")
+        raise IntervalError(f"`{name}` is {length(value)}, {what}", cure=f"write {name}=timedelta(minutes=5)")

@@ -30,9 +30,10 @@ def cure_of_an_empty_interval(context: Mapping[str, Any]) -> str:
         example = f"CronDataIntervalTimetable('0 0 * * *', timezone={_zone(_timezone_of_dag(context))})"
         return f"{cure}, or the DAG a schedule whose runs have an interval, as schedule={example}"
     return (
-        f"give the DAG the same schedule with intervals, schedule={schedule}, or {_EXPLICIT}. What the empty runs left out is not made up "
-        f"for: for each interval that is missing, `airflow dags trigger {dag_id} --logical-date ...` with a time after its end and before "
-        "the end of the next one (Airflow 2: --exec-date)"
+        f"give the DAG the same schedule with intervals, schedule={schedule}, or {_EXPLICIT}. What the empty runs left out, up to the "
+        "first run with an interval, is not made up for, and a backfill passes over dates that have a run: delete the empty runs, then "
+        f"`airflow backfill create --dag-id {dag_id} --from-date ... --to-date {_end(context)}`, from the start of the first interval that "
+        f"is missing (Airflow 2: `airflow dags backfill -s ... -e ... {dag_id}`)"
     )
 
 
@@ -45,8 +46,8 @@ def cure_of_no_interval(context: Mapping[str, Any]) -> str:
         date = show_instant(moment.replace(microsecond=0)) if isinstance(moment, datetime) else "2025-09-18T00:00:00Z"
         cures.insert(
             0,
-            f"trigger the run with a date, `airflow dags trigger {_dag_id(context)} --logical-date {date}`, which exports the last "
-            "interval of the schedule that ended before it, or",
+            f"trigger the run with a date, `airflow dags trigger {_dag_id(context)} --logical-date {date}`, which exports the schedule's "
+            "last whole interval, or",
         )
     if schedule is not None:
         cures.append(f"(the schedule itself gives empty intervals as well: make it schedule={schedule})")
@@ -100,6 +101,11 @@ def _settings(timetable: object) -> dict[str, Any]:
 
 def _timetable(context: Mapping[str, Any]) -> object:
     return getattr(context.get("dag"), "timetable", None)
+
+
+def _end(context: Mapping[str, Any]) -> str:
+    end = context.get("data_interval_end")
+    return show_instant(end) if isinstance(end, datetime) else "..."
 
 
 def _dag_id(context: Mapping[str, Any]) -> str:

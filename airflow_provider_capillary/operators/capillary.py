@@ -52,9 +52,9 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     Each run needs an interval. The first of these applies, and the log says which: ``start`` and ``end``; the run's partition date and
     ``partition_duration``; the run's data interval where it is not empty; ``lookback`` before the end of that interval or before the
     run's ``run_after``. A run without any fails: on Airflow 3 a plain cron schedule gives an empty interval, so use
-    ``CronDataIntervalTimetable``; the error shows it with the DAG's own schedule and zone. What the empty runs before left out is not
-    made up for by the scheduler, nor by ``airflow backfill create``, which keeps the interval of a run that exists: for each interval that
-    is missing, trigger a run with a date after its end and before the end of the next.
+    ``CronDataIntervalTimetable``; the error shows it with the DAG's own schedule and zone. What the empty runs left out, up to
+    the first run with an interval, is not made up for, and a backfill passes over dates that have a run: delete the empty runs, then
+    ``airflow backfill create --dag-id ... --from-date ... --to-date ...``, with the starts of the first and the last missing interval.
 
     **By the local day**, one object each, without a gap, in the nights in which clocks change too (23 and 25 hours):
 

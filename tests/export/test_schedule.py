@@ -156,7 +156,8 @@ def test_the_cure_for_an_empty_interval_is_the_dag_s_own_schedule_with_intervals
     assert code == expected
     assert "CronTriggerTimetable" not in cure
     assert "lookback" not in cure
-    assert f"airflow dags trigger {context['dag'].dag_id} --logical-date" in cure
+    assert f"airflow backfill create --dag-id {context['dag'].dag_id} --from-date ... --to-date 2025-09-18T12:00:00Z" in cure
+    assert f"airflow dags backfill -s ... -e ... {context['dag'].dag_id}" in cure
     # Every run of it ends when the DAG's own schedule fires, and begins when it fired before.
     if "Cron" in code:
         cron, tz = timetable.serialize()["expression"], timetable.serialize()["timezone"]

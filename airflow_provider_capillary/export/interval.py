@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import IntervalError
+from airflow_provider_capillary.export.schedule import cure_of_an_empty_interval, cure_of_no_interval
 from airflow_provider_capillary.reading.instants import parse_instant, show_duration, show_instant, to_millis
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Interval", "resolve_interval"]
 
-_CURES: Final = (
-    "give the DAG a timetable whose runs have an interval, schedule=CronDataIntervalTimetable('0 0 * * *', timezone='UTC') or "
-    "schedule=CronTriggerTimetable('0 0 * * *', timezone='UTC', interval=timedelta(days=1)), or give the task "
-    "start=... and end=..., or lookback=timedelta(days=1)"
-)
 _PARTITION_CURE: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
 
 
@@ -104,7 +100,15 @@ def resolve_interval(
             )
         if run_after is not None:
             return _interval(_shifted(run_after, -lookback, "lookback"), run_after, f"{show_duration(lookback)} before the run's run_after")
-    raise IntervalError(_why_none(interval_start, interval_end), cure=_CURES)
+    if interval_start is not None and interval_end is not None:
+        raise IntervalError(
+            f"The run's data interval is empty: it starts and ends at {show_instant(interval_end)}, as with Airflow 3's default timetables "
+            "for cron and timedelta schedules",
+            cure=cure_of_an_empty_interval(context),
+        )
+    raise IntervalError(
+        "The run has no data interval, as when it was triggered without a date, by hand or by an asset", cure=cure_of_no_interval(context)
+    )
 
 
 def _explicit(start: object, end: object) -> Interval | None:
@@ -159,12 +163,3 @@ def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
         bound = datetime.min.replace(tzinfo=UTC) if by < timedelta() else datetime.max.replace(tzinfo=UTC)
         problem = f"`{name}` is {show_duration(abs(by))}, which goes from {show_instant(instant)} past {show_instant(bound)}"
         raise IntervalError(problem, cure="write a shorter one") from None
-
-
-def _why_none(start: datetime | None, end: datetime | None) -> str:
-    if start is not None and end is not None:
-        return (
-            f"The run's data interval is empty: it starts and ends at {show_instant(end)}, as with Airflow 3's default timetables "
-            "for cron and timedelta schedules"
-        )
-    return "The run has no data interval, as when it was triggered by hand or by an asset"

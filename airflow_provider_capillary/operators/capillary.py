@@ -52,7 +52,20 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     Each run needs an interval. The first of these applies, and the log says which: ``start`` and ``end``; the run's partition date and
     ``partition_duration``; the run's data interval where it is not empty; ``lookback`` before the end of that interval or before the
     run's ``run_after``. A run without any fails: on Airflow 3 a plain cron schedule gives an empty interval, so use
-    ``CronDataIntervalTimetable``.
+    ``CronDataIntervalTimetable``; the error shows it with the DAG's own schedule and zone. What the empty runs left out, up to
+    the first run with an interval, is not made up for, and a backfill passes over dates that have a run: delete the empty runs, then
+    ``airflow backfill create --dag-id ... --from-date ... --to-date ...``, with the starts of the first and the last missing interval.
+
+    **By the local day**, one object each, without a gap, in the nights in which clocks change too (23 and 25 hours):
+
+    .. code-block:: python
+
+        schedule=CronDataIntervalTimetable("0 0 * * *", timezone="Europe/London")
+        destination=".../dt={interval_start:%Y-%m-%d}/events.jsonl.gz", path_timezone="Europe/London"
+
+    The path's zone has to be the timetable's: in UTC, the London days of 30 and 31 March 2025 both begin on the 30th. Hours are told apart
+    by ``%Y-%m-%dT%H%z``, since 01:00 comes twice on 26 October. ``lookback`` and ``CronTriggerTimetable(interval=...)`` have a fixed
+    length: where clocks change they leave an hour out, or read one twice.
 
     What no retry cures (a refused credential, a wrong argument, dates that the API does not read as sent) fails at once, and where the API
     said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
@@ -69,7 +82,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
         with an offset; templated. ``None`` and ``""`` leave it out.
     :param end: the first instant that does not belong to it.
-    :param lookback: the length of the interval where the run has none.
+    :param lookback: the length of the interval where the run has none; fixed, so not always a local day.
     :param partition_duration: the length of a partition, for runs with a partition date.
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
     :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without: a list, or its JSON text, as

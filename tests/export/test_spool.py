@@ -64,9 +64,12 @@ def test_the_first_of_two_records_with_one_key_is_kept(workspace, runs):
     spool = Spool(workspace, stop=never)
     spool.add({"id": "a", "startTime": 1, "status": "EVENT_SUCCESS"})
     spool.add({"id": "a", "startTime": 1, "status": "OTHER"})
+    for record in make_records(40):
+        spool.add(record | {"status": "BETWEEN"})
+    spool.add({"id": "a", "startTime": 1, "status": "OTHER"})
     spool.add({"id": "a", "startTime": 2, "status": "OTHER"})
     assert list(spool.lines())[0] == b'{"id":"a","startTime":1,"status":"EVENT_SUCCESS"}'  # noqa: RUF015  # the generator has to end
-    assert spool.statuses == {"EVENT_SUCCESS": 1, "OTHER": 1}
+    assert spool.statuses == {"EVENT_SUCCESS": 1, "BETWEEN": 40, "OTHER": 1}
 
 
 def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(workspace, runs):

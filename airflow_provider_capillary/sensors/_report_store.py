@@ -57,7 +57,7 @@ def load_report(context: Mapping[str, Any]) -> Memory | None:
     memory: Memory | None = None
     for report in _reports(store.get(_key(context))):
         if report["run_id"] != own["run_id"] and report["moment"] <= own["moment"]:
-            memory = Memory.from_data(report["memory"]).joined(memory)
+            memory = Memory.from_data(report.get("memory")).joined(memory)
     return memory
 
 

@@ -2,7 +2,7 @@
 
 Every hour a run begins to wait, in the triggerer, where all that wait on one connection share their looks at the API. It goes on within a
 minute of the first failure that no earlier run has reported; where an hour sees none, it is skipped at the hour's end, and the next run
-goes on from where the last report ended. Nothing between two runs is missed.
+goes on from where the last report ended. From the first report on, nothing between two runs is missed.
 
 Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
 of it: give the DAG an ``on_failure_callback``.

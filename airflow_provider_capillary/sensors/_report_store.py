@@ -51,20 +51,18 @@ def load_report(context: Mapping[str, Any]) -> Memory | None:
 
     :raises CapillaryError: the note is not what this package writes.
     """
-    store, own = _store_of(context), _own(context)
-    if store is None or own is None:
+    if (store := _store_of(context)) is None or (own := _own(context)) is None:
         return None
     memory: Memory | None = None
     for report in _reports(store.get(_key(context))):
         if report["run_id"] != own["run_id"] and report["moment"] <= own["moment"]:
-            memory = Memory.from_data(report["memory"]).joined(memory)
+            memory = Memory.from_data(report.get("memory")).joined(memory)
     return memory
 
 
 def save_report(context: Mapping[str, Any], memory: Memory) -> None:
     """Keep what this run has reported. Where that fails, there is still the XCom."""
-    store, own = _store_of(context), _own(context)
-    if store is None or own is None:
+    if (store := _store_of(context)) is None or (own := _own(context)) is None:
         return
     try:
         key = _key(context)

@@ -64,14 +64,16 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
 
         airflow db clean --clean-before-timestamp "$(date --date '90 days ago' +%F)" --tables import_error,job,log,task_reschedule
 
-    A run that ends without a report (a timeout, a failure) leaves none, so the next one goes on from the one before.
+    A run that ends without a report (a timeout, a failure) leaves none, so the next one goes on from the one before. Until there is a
+    first report, each run begins as one without; where the runs have no interval, what happens after one has ended and before the next
+    one was created is then not found.
 
     **Errors and skips, the same in each mode.** ``soft_fail=True`` skips the task when its ``timeout`` is over, and only then. A refused
     credential, a wrong connection or argument fails the task at once, whatever ``soft_fail`` says; an error that another try may cure
     is left to ``retries``. ``never_fail=True`` skips on errors too, as in every sensor; the error is then in the task's log, at the
-    level ERROR. A try that ends without a report loses nothing: it leaves no note, and the next try, or the next run, goes on from the
-    report before it. That is so with ``retries=0`` as well; yet give the task some: Airflow itself fails a deferred task now and then,
-    when its executor's event and its triggerer's arrive in the wrong order, and the wait then ends before a failure was found.
+    level ERROR. A try that ends by an error loses nothing of what the report before it leaves to find: the next try, or with
+    ``retries=0`` the next run, goes on from there. Yet give the task ``retries``: Airflow itself fails a deferred task now and then, when
+    its executor's event and its triggerer's arrive in the wrong order, and what was found is then told by the next run only.
 
     ``mode``, ``poke_interval``, ``timeout``, ``exponential_backoff`` and ``max_wait`` are those of every sensor. Deferred,
     it looks only in the triggerer, where all that wait on one connection share their looks. An API that is down or

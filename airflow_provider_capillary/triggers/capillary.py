@@ -137,6 +137,9 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
     connection) is logged as an error of the triggerer, with the cure, and tried anew after a pause that grows up to ten minutes, with the
     connection as it is then: nothing is missed once it is mended, and no DAG has to be touched.
 
+    **Several watches over one asset** keep their notes apart, and neither passes over what is new to the other. Give each an asset of its
+    own all the same if their statuses are to be changed: a watch that is new to an asset goes on from the note that was written last.
+
     Its arguments are JSON scalars, equal at each parse of the DAG file. Where an asset's name changes, its notes do not move along.
 
     :param capillary_conn_id: the connection.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import subprocess
@@ -113,6 +114,7 @@ def documented_tables():
     return re.search(r"airflow db clean .* --tables (\S+)", CapillaryEventStatusSensor.__doc__)[1]
 
 
+AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
 KEEPS_STATE = hasattr(CapillaryEventStatusSensor(task_id="any"), "retry_policy")  # Airflow 3.3
 
 
@@ -149,7 +151,9 @@ def test_a_clean_database_between_two_runs_hides_no_failure(api_of, case):
     api.add(failure("b", now() - 30_000))
     clean_database(tables=documented_tables() if tables else None)
     dag = second
-    assert ids(-1) == ([["b"], ["b"], None] if is_known else [None, None, None])
+    # A run that knows of no report begins when it was created, which in dag.test() of Airflow 2 is its logical date.
+    forgotten = [["a", "a-refund", "b"], ["a", "b"], ["a-refund"]] if AIRFLOW_2 else [None, None, None]
+    assert ids(-1) == ([["b"], ["b"], None] if is_known else forgotten)
 
 
 def test_a_run_without_an_earlier_report_begins_with_its_interval(api_of):

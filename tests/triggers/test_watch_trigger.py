@@ -285,6 +285,50 @@ def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_o
     assert sorted(ids_of(stored["new"])) == ["a2", "b"]
 
 
+def notebook_of(store, *statuses):
+    return Notebook(store, conn_id="capillary_default", wanted=Wanted(statuses=frozenset(statuses)), asset_name=None)
+
+
+def test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note():
+    async def run():
+        store = Store()
+        await notebook_of(store, "A").write(Memory.since(1000))
+        await notebook_of(store, "B").write(Memory.since(2000))
+        return (await notebook_of(store, "A").read()).watermark, (await notebook_of(store, "B").read()).watermark
+
+    assert asyncio.run(run()) == (1000, 2000)
+
+
+def test_of_two_watches_over_one_asset_neither_loses_what_the_other_has_passed(api_of):
+    """One dies with its event on the way, while the other reports something later; nothing is found by looking back."""
+    api, stored, store = api_of(), {}, Store()
+
+    began = iso(now() - 60_000)
+
+    def watch_of(status):
+        return watcher(statuses=[status], since=began, allowed_lateness=0)
+
+    async def run():
+        async with Triggerer(stored, stores_events=False) as first:
+            first.start("a", watch_of("A"), store)
+            api.add(failure("a1", now() - 30_000, status="A"))
+            await until(lambda: first.seen, 30)
+            await first.stop("a")
+            first.stores_events = True
+            first.start("b", watch_of("B"), store)
+            later = now() - 10_000
+            api.add(failure("b1", later, status="B"))
+            await until_stored(stored, "b", "b1")
+            await until(lambda: any(json.loads(json.loads(note))["watermark"] > later for note in store.notes.values()))
+        async with Triggerer(stored) as second:
+            second.start("b", watch_of("B"), store)
+            second.start("a", watch_of("A"), store)
+            await until_stored(stored, "a", "a1")
+
+    asyncio.run(run())
+    assert (ids_of(stored["a"]), ids_of(stored["b"])) == (["a1"], ["b1"])
+
+
 def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
     api, stored = api_of(), {}
 

@@ -7,22 +7,22 @@ another cache, than ``open`` does.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import inspect
 import os
-import re
-import secrets
-import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_capillary.errors import DestinationError, PublishError
-from airflow_provider_capillary.export.uploads import abort_unfinished_uploads, upload_is_gone
+from airflow_provider_capillary.export._local_file import copy_file, create_file, make_folder, replace_file
+from airflow_provider_capillary.export.uploads import (
+    abort_unfinished_uploads,
+    is_conditional_write_unsupported,
+    is_precondition_failed,
+    upload_is_gone,
+)
 from airflow_provider_capillary.export.words import in_words
-from airflow_provider_capillary.export.workspace import lock_is_free, still_names
 
 if TYPE_CHECKING:
     import logging
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
 
-__all__ = ["Found", "Location", "locate", "sha256_of"]
+__all__ = ["Create", "Found", "Location", "locate", "sha256_of", "without_connection"]
 
 _LOCAL_SCHEMES = frozenset({"", "file", "local"})
 
@@ -55,7 +55,8 @@ _PART = 5 * 1024 * 1024
 _MOST_PARTS = 9_000
 _PARTS_AT_ONCE = 2
 
-_BLOCK = 1024 * 1024
+
+Create = Literal["no", "if possible", "surely"]
 
 
 class Found(NamedTuple):
@@ -65,6 +66,8 @@ class Found(NamedTuple):
     """Bytes."""
     etag: str | None
     """The store's own tag of this very content or generation; ``None`` where it has none."""
+    version: str | None
+    """Changes when the object is replaced: the tag, or on local disk the file's number and the time of its last change."""
 
 
 class Location:
@@ -85,6 +88,11 @@ class Location:
     def local_path(self) -> Path | None:
         """The file, where it is on local disk."""
         return Path(self._key) if self._fs is None else None
+
+    @property
+    def uri_without_connection(self) -> str:
+        """As any other tool takes it."""
+        return without_connection(self._key if self._fs is None else self.uri)
 
     def sibling(self, name: str) -> Location:
         """The object of another name beside this one."""
@@ -109,6 +117,17 @@ class Location:
                 f"The folder of {self.uri} may not be written", cure="give the worker's user the right to, or choose another"
             )
 
+    def make_folder(self) -> None:
+        """On local disk, make the folder, whose own folder exists; a store has none.
+
+        :raises PublishError: it cannot be made.
+        """
+        if self._fs is None:
+            try:
+                make_folder(Path(self._key).parent)
+            except OSError as error:
+                raise PublishError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure=_CURE) from error
+
     def look(self) -> Found | None:
         """What stands there now, from no cache; ``None`` if nothing does.
 
@@ -117,7 +136,9 @@ class Location:
         """
         try:
             if self._fs is None:
-                return Found(size=Path(self._key).stat().st_size, etag=None)
+                told_by_disk = Path(self._key).stat()
+                version = f"{told_by_disk.st_ino}-{told_by_disk.st_mtime_ns}"
+                return Found(size=told_by_disk.st_size, etag=None, version=version)
             self._fs.invalidate_cache(self._fs._parent(self._key))  # noqa: SLF001  # the counterpart of path.parent for keys
             told = self._fs.info(self._key)
         except FileNotFoundError:
@@ -128,7 +149,8 @@ class Location:
             raise PublishError(f"{self.uri} cannot be looked at", answered=in_words(error), cure=_CURE) from error
         if told.get("type") == "directory":
             return None
-        return Found(size=told.get("size") or 0, etag=next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None))
+        etag = next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None)
+        return Found(size=told.get("size") or 0, etag=etag, version=etag)
 
     def copy_to(self, target: Path) -> None:
         """Copy the object to a local file, a block at a time.
@@ -136,10 +158,11 @@ class Location:
         :raises Exception: whatever the store or the disk raises.
         """
         if self._fs is None:
-            shutil.copyfile(self._key, target)
+            copy_file(Path(self._key), target)
             return
-        with self._fs.open(self._key, "rb", block_size=_BLOCK) as source, target.open("wb") as out:
-            shutil.copyfileobj(source, out, _BLOCK)
+        # In one request for the whole object, never a range of it: there are servers that answer a range with the checksum of the
+        # whole, which the client then compares with that of the range.
+        self._fs.get_file(self._key, str(target))
 
     def remove(self) -> None:
         """See to it that nothing stands there.
@@ -158,22 +181,27 @@ class Location:
         except Exception as error:
             raise PublishError(f"{self.uri} could not be removed", answered=in_words(error), cure=_CURE) from error
 
-    def publish(self, source: Path, *, log: logging.Logger) -> Found | None:
+    def publish(self, source: Path, *, log: logging.Logger, create: Create = "no") -> Found | None:
         """Put a finished local file there, whole: a reader finds what stood there before, or the new object, never a part.
 
         :param source: the local file.
+        :param create: whether to put it only where nothing stands, which the store (or the disk) decides in the same step. A store that
+            does not know how overwrites ``if possible``, and ``surely`` fails.
         :return: what the store says afterwards; ``None`` where the credential may write and not look.
+        :raises FileExistsError: ``create``, and something else stands there; nothing was touched.
         :raises PublishError: it could not be written, and what stood there stands (or the new object, where only the store's answer was
             lost); or what stands there now is something else.
         """
         size = source.stat().st_size
         if self._fs is None:
             try:
-                _replace(source, Path(self._key), log=log)
+                (replace_file if create == "no" else create_file)(source, Path(self._key), log=log)
+            except FileExistsError:
+                raise
             except OSError as error:
                 raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=_CURE) from error
         else:
-            self._put(source, size, log)
+            self._put(source, size, log, create=create)
         try:
             found = self.look()
         except PermissionError:
@@ -192,31 +220,58 @@ class Location:
             )
         return found
 
-    def _put(self, source: Path, size: int, log: logging.Logger) -> None:
+    def _put(self, source: Path, size: int, log: logging.Logger, *, create: Create) -> None:
         assert self._fs is not None  # noqa: S101  # for the type checker
-        options = _upload_options(self._fs, size)
+        options = _upload_options(self._fs, size, create=create != "no")
+        if create == "surely" and "mode" not in options:
+            raise PublishError(f"{self.uri} cannot be written only where nothing stands: this filesystem does not know how", cure=_CURE)
         abort_unfinished_uploads(self._fs, self._key, log=log)
         try:
-            self._put_patiently(source, options, log)
+            self._put_patiently(source, options, log, create=create)
         finally:
             # In parts: even a success may have begun an upload whose id was lost with the answer.
             if size >= options.get("chunksize", 0):
                 abort_unfinished_uploads(self._fs, self._key, log=log)
 
-    def _put_patiently(self, source: Path, options: dict[str, int], log: logging.Logger) -> None:
+    def _put_patiently(self, source: Path, options: dict[str, Any], log: logging.Logger, *, create: Create) -> None:
         assert self._fs is not None  # noqa: S101  # for the type checker
-        for pause in (*_PAUSES, None):
+        pauses = iter(_PAUSES)
+        while True:
             try:
                 self._fs.put_file(str(source), self._key, **options)
             except Exception as error:
+                if create == "if possible" and "mode" in options and is_conditional_write_unsupported(error):
+                    log.info("%s: this store cannot create an object only where none is (%s)", self.uri, in_words(error))
+                    options = {name: value for name, value in options.items() if name != "mode"}
+                    continue
+                if "mode" in options and is_precondition_failed(error):
+                    # The clients try again by themselves: what stands there may be this very object, its answer lost.
+                    if self._holds(source):
+                        return
+                    raise FileExistsError(f"{self.uri} exists") from error
                 # Neither a refusal nor a bucket that is not there changes within seconds.
                 lasting = isinstance(error, PermissionError | FileNotFoundError) and not upload_is_gone(error)
-                if pause is None or lasting:
+                pause = None if lasting else next(pauses, None)
+                if pause is None:
                     raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=_CURE) from error
                 log.warning("%s could not be written (%s); trying again in %g s", self.uri, in_words(error), pause)
                 time.sleep(pause)
             else:
                 return
+
+    def _holds(self, source: Path) -> bool:
+        """Whether the very bytes of a local file stand there; ``False`` where that cannot be found out."""
+        copy = source.with_name(f"{source.name}.there")
+        try:
+            found = self.look()
+            if found is None or found.size != source.stat().st_size:
+                return False
+            self.copy_to(copy)
+            return sha256_of(copy) == sha256_of(source)
+        except Exception:  # noqa: BLE001  # whatever the store raises: unknown is not "the same"
+            return False
+        finally:
+            copy.unlink(missing_ok=True)
 
 
 _CURE = "check that the bucket or container exists and that the connection of the destination may read and write there"
@@ -292,65 +347,27 @@ def _require_connection(conn_id: str, uri: str) -> None:
         ) from error
 
 
-def _upload_options(fs: AbstractFileSystem, size: int) -> dict[str, int]:
-    """Smaller parts, where the filesystem lets them be chosen."""
+def _upload_options(fs: AbstractFileSystem, size: int, *, create: bool = False) -> dict[str, Any]:
+    """Smaller parts, where the filesystem lets them be chosen; and whether to create only, where it can."""
     # s3fs and gcsfs take the size of a part, s3fs and adlfs how many travel at once; a filesystem that takes neither streams.
     accepted = inspect.signature(getattr(fs, "_put_file", fs.put_file)).parameters
-    options = {"chunksize": max(_PART, -(-size // _MOST_PARTS // _PART) * _PART), "max_concurrency": _PARTS_AT_ONCE}
+    options: dict[str, Any] = {"chunksize": max(_PART, -(-size // _MOST_PARTS // _PART) * _PART), "max_concurrency": _PARTS_AT_ONCE}
+    if create:
+        options["mode"] = "create"
     return {name: value for name, value in options.items() if name in accepted}
 
 
-def _replace(source: Path, target: Path, *, log: logging.Logger) -> None:
-    """Copy to a sibling, flush it to disk, and move it over the target in one step."""
-    _remove_leftovers(target, log=log)
-    temporary, descriptor = _make_locked_sibling(target)
-    try:
-        with source.open("rb") as read, os.fdopen(descriptor, "wb", closefd=False) as write:
-            shutil.copyfileobj(read, write, _BLOCK)
-        os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    finally:
-        os.close(descriptor)
-    with contextlib.suppress(OSError):  # some file systems can't flush a folder; the file itself is on disk
-        folder_descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder_descriptor)
-        finally:
-            os.close(folder_descriptor)
+def without_connection(uri: str) -> str:
+    """The URI of an object as the rest of the world knows it: a connection id is of this Airflow alone.
 
-
-def _make_locked_sibling(target: Path) -> tuple[Path, int]:
-    while True:
-        # A leading dot: query engines skip it. The lock tells other runs that somebody is still at it.
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            continue
-        with contextlib.suppress(OSError):  # a file system without locks: no leftover is removed there either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if still_names(temporary, descriptor):
-            return temporary, descriptor
-        os.close(descriptor)
-
-
-def _remove_leftovers(target: Path, *, log: logging.Logger) -> None:
-    """Remove what killed runs of the same object left; the file of a run that is alive is locked, and stays."""
-    leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
-    for entry in os.scandir(target.parent):
-        if leftover.fullmatch(entry.name):
-            with contextlib.suppress(OSError):
-                descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
-                try:
-                    if lock_is_free(descriptor):
-                        Path(entry.path).unlink()
-                        log.warning("Removed %s, which a killed run had left", entry.path)
-                finally:
-                    os.close(descriptor)
+    >>> without_connection("s3://my_aws_conn@bucket/events.jsonl")
+    's3://bucket/events.jsonl'
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return f"file://{uri}"
+    authority, slash, key = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{key}"
 
 
 def sha256_of(path: Path) -> str:

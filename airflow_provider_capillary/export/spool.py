@@ -103,9 +103,20 @@ class Spool:
         :raises PublishError: the local disk is full or cannot be written.
         :raises ReadingStoppedError: the task is being stopped.
         """
+        self._keep(record, to_json(record).encode())
+
+    def add_line(self, line: bytes) -> None:
+        """Keep a record of an earlier object, its text as it is, unless one with its ``(startTime, id)`` is kept already.
+
+        :param line: one JSON object, UTF-8, without a line feed.
+        :raises CapillaryError: as :meth:`add`.
+        """
+        self._keep(json.loads(line), line)
+
+    def _keep(self, record: Mapping[str, Any], text: bytes) -> None:
         self._check_stop()
         start_time, key = _key(record)
-        row = (start_time, key, to_json(record).encode())
+        row = (start_time, key, text)
         with local_disk_errors(self._folder):
             added = self._database.execute("INSERT OR IGNORE INTO spool VALUES (?, ?, ?)", row).rowcount
         if added == 1:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
 
-__all__ = ["abort_unfinished_uploads", "upload_is_gone"]
+__all__ = ["abort_unfinished_uploads", "is_conditional_write_unsupported", "is_precondition_failed", "upload_is_gone"]
 
 
 def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.Logger) -> None:
@@ -45,5 +45,22 @@ def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.L
 
 def upload_is_gone(error: BaseException) -> bool:
     """Whether the store says that it does not know the upload: ended already, its answer lost, or aborted by another run."""
+    return _code(error) == "NoSuchUpload"
+
+
+def is_precondition_failed(error: BaseException) -> bool:
+    """Whether the store says that an object exists, which was to be created only where none does."""
+    # 409: another upload to this key, equally conditional, is under way.
+    return isinstance(error, FileExistsError) or _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}
+
+
+def is_conditional_write_unsupported(error: BaseException) -> bool:
+    """Whether the store says that it does not know conditional writes."""
+    return _code(error) in {"NotImplemented", "501"}
+
+
+def _code(error: BaseException) -> str | None:
+    """S3's code of an error, as botocore keeps it below what s3fs makes of it."""
     response = getattr(error.__cause__ or error, "response", None) or {}
-    return bool(response.get("Error", {}).get("Code") == "NoSuchUpload")
+    code = response.get("Error", {}).get("Code")
+    return None if code is None else str(code)

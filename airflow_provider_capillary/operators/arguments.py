@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["check_arguments", "left_out", "with_connection"]
 
 _ON_EMPTY: Final = ("write", "skip", "fail")
+_ON_VANISHED: Final = ("fail", "keep", "drop")
 _LOCAL_SCHEMES: Final = ("file", "local")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -42,8 +43,9 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
         _check_statuses(operator.statuses)
     for name in ("event_name", "object_storage_conn_id", "capillary_conn_id"):
         _check_text(name, getattr(operator, name), rendered=rendered, optional=name != "capillary_conn_id")
-    if operator.on_empty not in _ON_EMPTY:
-        raise ConfigurationError(f"on_empty={operator.on_empty!r} is not known", cure=f"use one of {', '.join(_ON_EMPTY)}")
+    for name, known_values in (("on_empty", _ON_EMPTY), ("on_vanished", _ON_VANISHED)):
+        if (value := getattr(operator, name)) not in known_values:
+            raise ConfigurationError(f"{name}={value!r} is not known", cure=f"use one of {', '.join(known_values)}")
 
 
 def left_out(value: object) -> bool:

@@ -50,7 +50,8 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
 
     :param destination: the one object of this run, an ``ObjectStoragePath`` or its URI; templated. Its ending chooses the format:
-        ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. Two runs that name the same object replace each other's.
+        ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. A run replaces the object of an earlier run for the same interval,
+        ``event_name``, ``statuses`` and ``capillary_conn_id``; one that stands for something else makes it fail before it reads.
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
         with an offset; templated. ``None`` and ``""`` leave it out.
     :param end: the first instant that does not belong to it.
@@ -59,10 +60,15 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
     :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; templated; ``None`` for all. The API
         has no parameter for it, so all are read.
-    :param on_empty: without records, ``write`` an object without records, ``skip`` (leave no object, remove an earlier one) or ``fail``.
+    :param on_empty: without records, ``write`` an object without records, ``skip`` or ``fail``. ``skip`` leaves no object and removes an
+        earlier one, the receipt's ``path`` is ``None``, and the task succeeds without an asset event for its outlets.
+    :param on_vanished: where the object of an earlier run for this interval holds records that the API no longer shows (it drops old event
+        logs): ``fail``, touching nothing; ``keep`` them, so that the new object is the union; or ``drop`` them. Where the earlier object
+        cannot be read, ``fail`` and ``keep`` fail, and ``drop`` replaces it unread.
     :param settle: how long after the interval's end reading may begin. Until then the task waits, also where the end lies in the future;
         zero for never. Deferred where ``deferrable``, else in its slot.
-    :param manifest: write ``_<object name>.manifest.json`` beside the object, and compare with the one of an earlier run.
+    :param manifest: write a manifest into the folder ``_manifests`` beside the object. Without one, later runs know of the object only
+        what its records tell: where none of them lies outside of a run's interval, nothing shows that it stands for something else.
     :param object_storage_conn_id: the connection of the destination, where its URI holds none; templated. Not used for local disk.
     :param capillary_conn_id: the connection of the API; templated.
     :param deferrable: wait for ``settle`` in the triggerer; by default as ``[operators] default_deferrable`` says.
@@ -94,6 +100,7 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
         event_name: str | None = None,
         statuses: Collection[str] | None = None,
         on_empty: Literal["write", "skip", "fail"] = "write",
+        on_vanished: Literal["fail", "keep", "drop"] = "fail",
         settle: timedelta = timedelta(minutes=5),
         manifest: bool = True,
         object_storage_conn_id: str | None = None,
@@ -110,6 +117,7 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
         self.event_name = event_name
         self.statuses = statuses
         self.on_empty = on_empty
+        self.on_vanished = on_vanished
         self.settle = settle
         self.manifest = manifest
         self.object_storage_conn_id = object_storage_conn_id
@@ -200,10 +208,9 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
         hook = self.hook
         if self._killed:
             raise ReadingStoppedError("The task was stopped before it read event logs", cure="run it again; nothing was published")
+        event_name = None if left_out(self.event_name) else self.event_name
         receipt = export_records(
-            hook.iter_event_logs(
-                interval.start, interval.end, event_name=None if left_out(self.event_name) else self.event_name, statuses=self.statuses
-            ),
+            hook.iter_event_logs(interval.start, interval.end, event_name=event_name, statuses=self.statuses),
             with_connection(self.destination, self.object_storage_conn_id),
             start=interval.start,
             end=interval.end,
@@ -212,10 +219,15 @@ class CapillaryEventLogsToObjectStorageOperator(BaseOperator):
             stop=lambda: self._killed,
             log=self._logger,
             on_empty=self.on_empty,
+            on_vanished=self.on_vanished,
             manifest=self.manifest,
+            event_name=event_name,
+            statuses=self.statuses,
+            capillary_conn_id=self.capillary_conn_id,
         )
         self._receipt = receipt
         tell(self, context, receipt)
         counts = ", ".join(f"{status} {count}" for status, count in receipt["statuses"].items())
-        self.log.info("%s: %d event logs (%s), %d requests", receipt["path"], receipt["events"], counts or "none", receipt["requests"])
+        path = receipt["path"] or "No object"
+        self.log.info("%s: %d event logs (%s), %d requests", path, receipt["events"], counts or "none", receipt["requests"])
         return receipt

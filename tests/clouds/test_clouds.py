@@ -15,7 +15,7 @@ import json
 import logging
 
 import pytest
-from export.support import ENDINGS, export, in_order, make_records, unpack
+from export.support import ENDINGS, export, in_order, make_records, manifest_name, unpack
 
 from airflow_provider_capillary.errors import PublishError
 
@@ -46,8 +46,8 @@ def place(request):
 
 def assert_published(place, name, receipt):
     contents = place.contents()
-    assert sorted(contents) == [f"_{name}.manifest.json", name]
-    manifest = json.loads(contents[f"_{name}.manifest.json"])
+    assert sorted(contents) == [manifest_name(name), name]
+    manifest = json.loads(contents[manifest_name(name)])
     assert manifest["receipt"] == receipt
     assert manifest["object"]["sha256"] == receipt["sha256"] == hashlib.sha256(contents[name]).hexdigest()
     assert manifest["object"]["etag"], "without the store's tag, the next run cannot tell whose object it finds"
@@ -93,10 +93,10 @@ def test_somebody_else_s_object_is_replaced_and_named(place, caplog):
 
 def test_an_object_whose_manifest_is_another_s_is_named_and_compared_by_what_it_holds(place, caplog):
     export(make_records(30, seed=1), place.uri("x.jsonl"))
-    older = place.contents()["_x.jsonl.manifest.json"]
+    older = place.contents()[manifest_name("x.jsonl")]
     export(make_records(30, seed=2), place.uri("y.jsonl"))
     place.write("z.jsonl", place.contents()["y.jsonl"])
-    place.write("_z.jsonl.manifest.json", older)
+    place.write(manifest_name("z.jsonl"), older)
     with caplog.at_level(logging.WARNING):
         assert export(make_records(30, seed=2), place.uri("z.jsonl"))["late_events"] == 0
     assert "does not describe the object beside it" in caplog.text

@@ -59,7 +59,7 @@ def name_of_call(method, path):
     query = parse_qs(parts.query, keep_blank_values=True)
     match method, "uploadId" in query, bool(key):
         case "PUT", upload, True:
-            call = "part" if upload else "manifest" if key.endswith(".manifest.json") else "put"
+            call = "part" if upload else "manifest" if "_manifests/" in key else "put"
         case "POST", upload, True:
             call = "complete" if upload else "create"
         case "DELETE", True, _:

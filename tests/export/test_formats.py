@@ -213,7 +213,7 @@ def test_a_record_without_identity_ends_the_export_and_shows_no_value(tmp_path, 
     target = tmp_path / "x.jsonl"
     target.write_bytes(b"old\n")
     with pytest.raises(MalformedAnswerError) as caught:
-        export([*make_records(2), record | {"message": "private"}], str(target))
+        export([*make_records(2), record | {"message": "private"}], str(target), on_vanished="drop")
     assert isinstance(caught.value, CapillaryError)
     assert "private" not in str(caught.value)
     assert target.read_bytes() == b"old\n"

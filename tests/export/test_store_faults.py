@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import pytest
 from export.faulty_proxy import FaultyProxy, Rule
-from export.support import export, make_records
+from export.support import export, make_records, manifest_name
 
 from airflow_provider_capillary.errors import PublishError
 from airflow_provider_capillary.export import location as location_module
 
-NAME, MANIFEST = "x.jsonl", "_x.jsonl.manifest.json"
+NAME = "x.jsonl"
+MANIFEST = manifest_name(NAME)
 SECRET = "testing-secret"
 PART = 64 * 1024
 SIZES = {"small": 60, "parts": 600}  # records; in parts, four of them
@@ -116,9 +117,9 @@ class Place:
     def calls(self):
         return self._proxy.calls[self.bucket.name]
 
-    def export(self, **records):
+    def export(self, *, on_vanished="drop", **records):
         self.said.clear()
-        return export(make_records(records.pop("count"), **records), self.uri, log=self._log)
+        return export(make_records(records.pop("count"), **records), self.uri, log=self._log, on_vanished=on_vanished)
 
     def prepare(self, before):
         if before == "an earlier run's":

@@ -128,4 +128,4 @@ def receipt_of(dag_run, task_id="export"):
 
 
 def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())

@@ -231,8 +231,8 @@ def test_a_credential_that_may_not_clean_up_still_exports(place, call):
 
 
 def test_an_object_that_cannot_be_looked_at_afterwards_is_said_to_be_there(place, new):
-    # Looked at before reading; with its manifest before publishing; and the fourth time, after.
-    place.break_calls(Rule("500", "head", first=4))
+    # Looked at with both places of its manifest before reading; right before publishing; and the fifth time, after.
+    place.break_calls(Rule("500", "head", first=5))
     with pytest.raises(PublishError, match="was written whole") as caught:
         place.export(seed=2, count=SIZES["small"])
     assert_useful(caught.value, place)
@@ -253,9 +253,22 @@ def test_what_cannot_be_read_of_an_earlier_run_is_unknown_and_never_guessed(plac
         assert place.bucket.contents() == before
         assert_next_run_is_right(place, records, late_events=records["count"])
     else:
+        for on_vanished in ("fail", "keep"):
+            with pytest.raises(PublishError, match="could not be read") as caught:
+                place.export(**records, on_vanished=on_vanished)
+            assert_useful(caught.value, place)
+            assert place.bucket.contents() == before
         assert place.export(**records)["late_events"] is None
         assert any("late_events is unknown" in message for message in place.said)
         assert_next_run_is_right(place, records, late_events=0)
+
+
+def test_a_server_that_sends_the_checksum_of_the_whole_with_a_range_is_read_all_the_same(place):
+    place.export(seed=2, count=5_000)
+    assert len(place.bucket.read(NAME)) > 2**20
+    place.break_calls(Rule("checksum of the whole", "get"))
+    assert place.export(seed=2, count=5_010, on_vanished="drop")["late_events"] is not None
+    assert "get" in place.calls
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -54,6 +55,11 @@ _PAUSES = (1.0, 5.0)
 _PART = 5 * 1024 * 1024
 _MOST_PARTS = 9_000
 _PARTS_AT_ONCE = 2
+
+_BLOCK = 1024 * 1024
+
+# How the filesystems are told to create an object only where none is: s3fs and gcsfs; adlfs.
+_CREATING: dict[str, Any] = {"mode": "create", "overwrite": False}
 
 
 Create = Literal["no", "if possible", "surely"]
@@ -160,9 +166,14 @@ class Location:
         if self._fs is None:
             copy_file(Path(self._key), target)
             return
-        # In one request for the whole object, never a range of it: there are servers that answer a range with the checksum of the
-        # whole, which the client then compares with that of the range.
-        self._fs.get_file(self._key, str(target))
+        if hasattr(self._fs, "call_s3"):
+            # In one request for the whole object, never a range of it: there are servers of S3 that answer a range with the checksum of
+            # the whole, which the client then compares with that of the range.
+            self._fs.get_file(self._key, str(target))
+            return
+        # By ranges elsewhere: gcsfs holds more than 100 MiB at a time where it gets a file.
+        with self._fs.open(self._key, "rb", block_size=_BLOCK) as source, target.open("wb") as out:
+            shutil.copyfileobj(source, out, _BLOCK)
 
     def remove(self) -> None:
         """See to it that nothing stands there.
@@ -223,7 +234,7 @@ class Location:
     def _put(self, source: Path, size: int, log: logging.Logger, *, create: Create) -> None:
         assert self._fs is not None  # noqa: S101  # for the type checker
         options = _upload_options(self._fs, size, create=create != "no")
-        if create == "surely" and "mode" not in options:
+        if create == "surely" and _CREATING.keys().isdisjoint(options):
             raise PublishError(f"{self.uri} cannot be written only where nothing stands: this filesystem does not know how", cure=_CURE)
         abort_unfinished_uploads(self._fs, self._key, log=log)
         try:
@@ -240,11 +251,12 @@ class Location:
             try:
                 self._fs.put_file(str(source), self._key, **options)
             except Exception as error:
-                if create == "if possible" and "mode" in options and is_conditional_write_unsupported(error):
+                creating = not _CREATING.keys().isdisjoint(options)
+                if create == "if possible" and creating and is_conditional_write_unsupported(error):
                     log.info("%s: this store cannot create an object only where none is (%s)", self.uri, in_words(error))
-                    options = {name: value for name, value in options.items() if name != "mode"}
+                    options = {name: value for name, value in options.items() if name not in _CREATING}
                     continue
-                if "mode" in options and is_precondition_failed(error):
+                if creating and is_precondition_failed(error):
                     # The clients try again by themselves: what stands there may be this very object, its answer lost.
                     if self._holds(source):
                         return
@@ -353,7 +365,7 @@ def _upload_options(fs: AbstractFileSystem, size: int, *, create: bool = False) 
     accepted = inspect.signature(getattr(fs, "_put_file", fs.put_file)).parameters
     options: dict[str, Any] = {"chunksize": max(_PART, -(-size // _MOST_PARTS // _PART) * _PART), "max_concurrency": _PARTS_AT_ONCE}
     if create:
-        options["mode"] = "create"
+        options |= _CREATING
     return {name: value for name, value in options.items() if name in accepted}
 
 

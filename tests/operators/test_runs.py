@@ -176,7 +176,7 @@ def test_a_passing_fault_is_tried_again_and_then_all_is_there(api_of, tmp_path, 
 
 def test_a_task_that_is_run_twice_in_one_process_reads_anew(api_of, tmp_path):
     with make_dag():
-        task = export_task(tmp_path / "out.jsonl", **ALL)
+        task = export_task(tmp_path / "out.jsonl", on_vanished="drop", **ALL)
     for late_events, documented in ((None, True), (0, False)):
         api = api_of(documented=documented)
         receipt = task.execute({})

@@ -60,7 +60,7 @@ def is_conditional_write_unsupported(error: BaseException) -> bool:
 
 
 def _code(error: BaseException) -> str | None:
-    """S3's code of an error, as botocore keeps it below what s3fs makes of it."""
+    """The store's code of an error: S3's, as botocore keeps it below what s3fs makes of it, or Google's, as gcsfs does."""
     response = getattr(error.__cause__ or error, "response", None) or {}
-    code = response.get("Error", {}).get("Code")
+    code = response["Error"].get("Code") if "Error" in response else getattr(error, "code", None)
     return None if code is None else str(code)

@@ -310,16 +310,33 @@ def test_a_store_without_conditional_writes_is_written_all_the_same(bucket, file
     assert bucket.keys() == [MANIFEST, NAME]
 
 
-def test_a_put_whose_answer_was_lost_is_known_again_by_its_bytes(bucket, filesystem, monkeypatch):
+class HttpError(Exception):
+    """As gcsfs raises it."""
+
+    code = 412
+
+
+# What s3fs, adlfs and gcsfs raise where an object is there that was to be created.
+@pytest.mark.parametrize("error", [answers("PreconditionFailed"), FileExistsError("File already exists!"), HttpError("conditionNotMet")])
+def test_what_is_there_already_is_known_again_by_its_bytes_or_left(bucket, filesystem, monkeypatch, error):
     put = filesystem.put_file
 
     def lossy(source, target, **options):
+        """The object is put, the answer lost, and the next try of the client is told that it is there."""
         put(source, target, **options)
         if options.get("mode") == "create":
-            raise answers("PreconditionFailed")
+            raise error
 
     monkeypatch.setattr(filesystem, "put_file", lossy)
     assert export(RECORDS, bucket.uri(NAME))["manifest"]
+
+    def refused(source, target, **options):
+        bucket.write("y.jsonl", b"another's\n")
+        raise error
+
+    monkeypatch.setattr(filesystem, "put_file", refused)
+    with pytest.raises(PublishError, match="somebody else"):
+        export(RECORDS, bucket.uri("y.jsonl"))
 
 
 def test_a_credential_that_may_only_write_replaces_nothing_unless_told_to(bucket, filesystem, monkeypatch):

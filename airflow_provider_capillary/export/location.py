@@ -7,28 +7,22 @@ another cache, than ``open`` does.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import hashlib
-import inspect
 import logging
 import os
-import re
-import secrets
-import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_capillary.errors import DestinationError, PublishError
+from airflow_provider_capillary.export._local_file import copy_file, create_file, make_folder, replace_file
+from airflow_provider_capillary.export._store_upload import CURE, Create, StoreUpload
 from airflow_provider_capillary.export.access import raise_refusal, refusal, was_answered
 from airflow_provider_capillary.export.destination import parse_destination
 from airflow_provider_capillary.export.filesystems import filesystem_of
-from airflow_provider_capillary.export.time_limit import StoreHangsError, run_limited, upload_limit
-from airflow_provider_capillary.export.uploads import abort_unfinished_uploads, upload_is_gone
+from airflow_provider_capillary.export.time_limit import StoreHangsError, run_limited
 from airflow_provider_capillary.export.words import in_words
-from airflow_provider_capillary.export.workspace import lock_is_free, still_names
+from airflow_provider_capillary.export.workspace import open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,19 +30,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
 
-__all__ = ["Found", "Location", "locate", "sha256_of"]
+__all__ = ["Create", "Found", "Location", "locate", "sha256_of", "without_connection"]
 
 _LOG = logging.getLogger(__name__)
-
-# Seconds before each further try to put an object. The clients of the stores try again by themselves (s3fs five times, on top of
-# botocore); these two are for what outlasts that, because the alternative is to read the whole interval again.
-_PAUSES = (1.0, 5.0)
-
-# s3fs reads parts of 50 MiB, ten at a time, and gcsfs chunks of 50 MiB; the smallest that S3 allows keep memory flat. A store takes at
-# most 10,000 parts, so an object beyond 44 GiB has larger ones.
-_PART = 5 * 1024 * 1024
-_MOST_PARTS = 9_000
-_PARTS_AT_ONCE = 2
 
 _BLOCK = 1024 * 1024
 
@@ -62,6 +46,8 @@ class Found(NamedTuple):
     """Bytes."""
     etag: str | None
     """The store's own tag of this very content or generation; ``None`` where it has none."""
+    version: str | None
+    """Changes when the object is replaced: the tag, or on local disk the file's number and the time of its last change."""
 
 
 class Location:
@@ -88,6 +74,11 @@ class Location:
     def local_path(self) -> Path | None:
         """The file, where it is on local disk."""
         return Path(self._key) if self._fs is None else None
+
+    @property
+    def uri_without_connection(self) -> str:
+        """As any other tool takes it."""
+        return without_connection(self._key if self._fs is None else self.uri)
 
     def sibling(self, name: str) -> Location:
         """The object of another name beside this one."""
@@ -118,14 +109,16 @@ class Location:
     def look_before_reading(self) -> Found | None:
         """As :meth:`look`; and find out what would show only in the end: no such bucket, or a credential that the store rejects.
 
-        :return: what stands there now; ``None`` if nothing does, and where the credential may not look.
+        :return: what stands there now; ``None`` if nothing does.
+        :raises PermissionError: the credential may not look, which says nothing about whether it may write.
         :raises DestinationError: there is no such bucket, or the store rejects the credential, or there is none.
         :raises PublishError: the store cannot be asked.
         """
         try:
             found = self.look()
         except PermissionError:
-            found = None
+            self._ask_for_refusal()
+            raise
         except PublishError as error:
             if was_answered(error):
                 self._ask_for_refusal()
@@ -139,6 +132,17 @@ class Location:
         if fs is not None:
             self._within_limit(lambda _: raise_refusal(fs, self._key, self.uri), doing=f"asking for {self.uri}")
 
+    def make_folder(self) -> None:
+        """On local disk, make the folder, whose own folder exists; a store has none.
+
+        :raises PublishError: it cannot be made.
+        """
+        if self._fs is None:
+            try:
+                make_folder(Path(self._key).parent)
+            except OSError as error:
+                raise PublishError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure=self._cure(error)) from error
+
     def look(self) -> Found | None:
         """What stands there now, from no cache; ``None`` if nothing does.
 
@@ -149,7 +153,9 @@ class Location:
         fs = self._fs
         try:
             if fs is None:
-                return Found(size=Path(self._key).stat().st_size, etag=None)
+                told_by_disk = Path(self._key).stat()
+                version = f"{told_by_disk.st_ino}-{told_by_disk.st_mtime_ns}"
+                return Found(size=told_by_disk.st_size, etag=None, version=version)
             fs.invalidate_cache(fs._parent(self._key))  # noqa: SLF001  # the counterpart of path.parent for keys
             told = self._within_limit(lambda _: fs.info(self._key), doing=f"asking for {self.uri}")
         except FileNotFoundError:
@@ -161,7 +167,8 @@ class Location:
             raise refusal(error, self.uri) or failure from error
         if told.get("type") == "directory":
             return None
-        return Found(size=told.get("size") or 0, etag=next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None))
+        etag = next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None)
+        return Found(size=told.get("size") or 0, etag=etag, version=etag)
 
     def copy_to(self, target: Path) -> None:
         """Copy the object to a local file, a block at a time.
@@ -170,10 +177,18 @@ class Location:
         """
         fs = self._fs
         if fs is None:
-            shutil.copyfile(self._key, target)
+            copy_file(Path(self._key), target)
             return
 
         def copy(is_alive: Callable[[], None]) -> None:
+            if hasattr(fs, "call_s3"):
+                # In one request for the whole object, never a range of it: there are servers of S3 that answer a range with the checksum
+                # of the whole, which the client then compares with that of the range.
+                from fsspec.callbacks import Callback
+
+                fs.get_file(self._key, str(target), callback=Callback(hooks={"is_alive": lambda *_, **__: is_alive()}))
+                return
+            # By ranges elsewhere: gcsfs holds more than 100 MiB at a time where it gets a file.
             with fs.open(self._key, "rb", block_size=_BLOCK) as source, target.open("wb") as out:
                 while block := source.read(_BLOCK):
                     is_alive()
@@ -199,22 +214,28 @@ class Location:
         except Exception as error:
             raise PublishError(f"{self.uri} could not be removed", answered=in_words(error), cure=self._cure(error)) from error
 
-    def publish(self, source: Path, *, log: logging.Logger) -> Found | None:
+    def publish(self, source: Path, *, log: logging.Logger, create: Create = "no") -> Found | None:
         """Put a finished local file there, whole: a reader finds what stood there before, or the new object, never a part.
 
         :param source: the local file.
+        :param create: whether to put it only where nothing stands, which the store (or the disk) decides in the same step. A store that
+            does not know how overwrites ``if possible``, and ``surely`` fails.
         :return: what the store says afterwards; ``None`` where the credential may write and not look.
+        :raises FileExistsError: ``create``, and something else stands there; nothing was touched.
         :raises PublishError: it could not be written, and what stood there stands (or the new object, where only the store's answer was
             lost); or what stands there now is something else.
         """
         size = source.stat().st_size
         if self._fs is None:
             try:
-                _replace(source, Path(self._key), log=log)
+                (replace_file if create == "no" else create_file)(source, Path(self._key), log=log)
+            except FileExistsError:
+                raise
             except OSError as error:
                 raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=self._cure(error)) from error
         else:
-            self._put(source, size, log)
+            upload = StoreUpload(self._fs, key=self._key, uri=self.uri, within_limit=self._within_limit, holds=self._holds, log=log)
+            upload.put(source, create=create)
         try:
             found = self.look()
         except PermissionError:
@@ -233,71 +254,28 @@ class Location:
             )
         return found
 
-    def _put(self, source: Path, size: int, log: logging.Logger) -> None:
-        assert self._fs is not None  # noqa: S101  # for the type checker
-        options = _upload_options(self._fs, size)
-        self._abort_unfinished_uploads(log)
+    def _holds(self, source: Path) -> bool:
+        """Whether the very bytes of a local file stand there; ``False`` where that cannot be found out."""
         try:
-            self._put_patiently(source, size, options, log)
-        except StoreHangsError:
-            raise  # it would not answer this either; the next run aborts what is left
-        except BaseException:
-            self._abort_uploads_of_parts(size, options, log)
-            raise
-        self._abort_uploads_of_parts(size, options, log)
-
-    def _abort_uploads_of_parts(self, size: int, options: dict[str, int], log: logging.Logger) -> None:
-        # Even a success may have begun an upload whose id was lost with the answer.
-        if size >= options.get("chunksize", 0):
-            self._abort_unfinished_uploads(log)
-
-    def _abort_unfinished_uploads(self, log: logging.Logger) -> None:
-        fs = self._fs
-        doing = f"looking for unfinished uploads of {self.uri}"
-        self._within_limit(lambda _: abort_unfinished_uploads(fs, self._key, log=log), doing=doing)
-
-    def _put_patiently(self, source: Path, size: int, options: dict[str, int], log: logging.Logger) -> None:
-        for pause in (*_PAUSES, None):
-            try:
-                self._put_once(source, size, options)
-            except StoreHangsError:
-                raise  # to begin anew would be to upload it twice at once
-            except Exception as error:
-                # Neither a refusal nor a bucket that is not there changes within seconds.
-                lasting = isinstance(error, PermissionError | FileNotFoundError) and not upload_is_gone(error)
-                if pause is None or lasting:
-                    failure = PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=self._cure(error))
-                    failure.retryable = not lasting  # another try would read the whole interval for nothing
-                    raise refusal(error, self.uri) or failure from error
-                log.warning("%s could not be written (%s); trying again in %g s", self.uri, in_words(error), pause)
-                time.sleep(pause)
-            else:
-                return
-
-    def _put_once(self, source: Path, size: int, options: dict[str, int]) -> None:
-        from fsspec.callbacks import Callback
-
-        fs = self._fs
-        assert fs is not None  # noqa: S101  # for the type checker
-
-        def put(is_alive: Callable[[], None]) -> None:
-            # Called at each part that has arrived. Where nobody waits any more it raises, and the filesystem aborts the upload.
-            fs.put_file(str(source), self._key, callback=Callback(hooks={"is_alive": lambda *_, **__: is_alive()}), **options)
-
-        # Up to two parts travel as one. Without parts of a known size, the whole object may travel in silence.
-        piece = min(size, 2 * options["chunksize"]) if "chunksize" in options else size
-        self._within_limit(put, doing=f"writing {self.uri}", limit=upload_limit(piece))
+            found = self.look()
+            if found is None or found.size != source.stat().st_size:
+                return False
+            with open_workspace() as workspace:
+                copy = workspace.file()
+                self.copy_to(copy)
+                return sha256_of(copy) == sha256_of(source)
+        except Exception:  # noqa: BLE001  # whatever the store raises: unknown is not "the same"
+            return False
 
     def _within_limit(self, call: Callable[[Callable[[], None]], _Result], *, doing: str, limit: float | None = None) -> _Result:
         return run_limited(call, doing=doing, log=self._log, limit=limit, cure=_CURE_OF_SILENCE)
 
     def _cure(self, error: BaseException) -> str:
         if self._fs is not None:
-            return _CURE
+            return CURE
         return _DISK_CURES.get(getattr(error, "errno", None) or 0, "choose a folder that the worker can make and write to")
 
 
-_CURE = "check that the bucket or container exists and that the connection of the destination may read and write there"
 _CURE_OF_SILENCE = (
     "check that the worker reaches the store's endpoint (proxy, firewall, private endpoint) and that the store works; the next run sees "
     "what has become of it"
@@ -327,65 +305,17 @@ def locate(destination: ObjectStoragePath | str, *, log: logging.Logger = _LOG) 
     return Location(uri=uri, key=key, fs=fs, log=log)
 
 
-def _upload_options(fs: AbstractFileSystem, size: int) -> dict[str, int]:
-    """Smaller parts, where the filesystem lets them be chosen."""
-    # s3fs and gcsfs take the size of a part, s3fs and adlfs how many travel at once; a filesystem that takes neither streams.
-    accepted = inspect.signature(getattr(fs, "_put_file", fs.put_file)).parameters
-    options = {"chunksize": max(_PART, -(-size // _MOST_PARTS // _PART) * _PART), "max_concurrency": _PARTS_AT_ONCE}
-    return {name: value for name, value in options.items() if name in accepted}
+def without_connection(uri: str) -> str:
+    """The URI of an object as the rest of the world knows it: a connection id is of this Airflow alone.
 
-
-def _replace(source: Path, target: Path, *, log: logging.Logger) -> None:
-    """Copy to a sibling, flush it to disk, and move it over the target in one step."""
-    _remove_leftovers(target, log=log)
-    temporary, descriptor = _make_locked_sibling(target)
-    try:
-        with source.open("rb") as read, os.fdopen(descriptor, "wb", closefd=False) as write:
-            shutil.copyfileobj(read, write, _BLOCK)
-        os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    finally:
-        os.close(descriptor)
-    with contextlib.suppress(OSError):  # some file systems can't flush a folder; the file itself is on disk
-        folder_descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder_descriptor)
-        finally:
-            os.close(folder_descriptor)
-
-
-def _make_locked_sibling(target: Path) -> tuple[Path, int]:
-    while True:
-        # A leading dot: query engines skip it. The lock tells other runs that somebody is still at it.
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            continue
-        with contextlib.suppress(OSError):  # a file system without locks: no leftover is removed there either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if still_names(temporary, descriptor):
-            return temporary, descriptor
-        os.close(descriptor)
-
-
-def _remove_leftovers(target: Path, *, log: logging.Logger) -> None:
-    """Remove what killed runs of the same object left; the file of a run that is alive is locked, and stays."""
-    leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
-    for entry in os.scandir(target.parent):
-        if leftover.fullmatch(entry.name):
-            with contextlib.suppress(OSError):
-                descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
-                try:
-                    if lock_is_free(descriptor):
-                        Path(entry.path).unlink()
-                        log.warning("Removed %s, which a killed run had left", entry.path)
-                finally:
-                    os.close(descriptor)
+    >>> without_connection("s3://my_aws_conn@bucket/events.jsonl")
+    's3://bucket/events.jsonl'
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return f"file://{uri}"
+    authority, slash, key = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{key}"
 
 
 def sha256_of(path: Path) -> str:

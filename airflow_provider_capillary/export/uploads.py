@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
 
-__all__ = ["abort_unfinished_uploads", "begin_and_abort", "upload_is_gone"]
+__all__ = [
+    "abort_unfinished_uploads",
+    "begin_and_abort",
+    "is_conditional_write_unsupported",
+    "is_precondition_failed",
+    "upload_is_gone",
+]
 
 
 def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.Logger) -> None:
@@ -67,5 +73,22 @@ def begin_and_abort(fs: AbstractFileSystem, key: str) -> None:
 
 def upload_is_gone(error: BaseException) -> bool:
     """Whether the store says that it does not know the upload: ended already, its answer lost, or aborted by another run."""
+    return _code(error) == "NoSuchUpload"
+
+
+def is_precondition_failed(error: BaseException) -> bool:
+    """Whether the store says that an object exists, which was to be created only where none does."""
+    # 409: another upload to this key, equally conditional, is under way.
+    return isinstance(error, FileExistsError) or _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}
+
+
+def is_conditional_write_unsupported(error: BaseException) -> bool:
+    """Whether the store says that it does not know conditional writes."""
+    return _code(error) in {"NotImplemented", "501"}
+
+
+def _code(error: BaseException) -> str | None:
+    """The store's code of an error: S3's, as botocore keeps it below what s3fs makes of it, or Google's, as gcsfs does."""
     response = getattr(error.__cause__ or error, "response", None) or {}
-    return bool(response.get("Error", {}).get("Code") == "NoSuchUpload")
+    code = response["Error"].get("Code") if "Error" in response else getattr(error, "code", None)
+    return None if code is None else str(code)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from airflow_provider_capillary.errors import PublishError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Workspace", "local_disk_errors", "lock_is_free", "open_workspace", "still_names"]
+__all__ = ["Workspace", "local_disk_errors", "open_workspace"]
 
 _PREFIX = "capillary-export-"
 
@@ -80,23 +79,6 @@ def open_workspace() -> Iterator[Workspace]:
         folder = tempfile.gettempdir()
     with contextlib.ExitStack() as stack:
         yield Workspace(folder, stack)
-
-
-def lock_is_free(descriptor: int) -> bool:
-    """Whether nobody holds the lock; if so, this process does from now on, until the descriptor is closed."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def still_names(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the file or folder that was opened."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 @contextlib.contextmanager

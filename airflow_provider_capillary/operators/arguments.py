@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check_arguments", "with_connection"]
 
 _ON_EMPTY: Final = ("write", "skip", "fail")
+_ON_VANISHED: Final = ("fail", "keep", "drop")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -53,8 +54,8 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
     for name in ("object_storage_conn_id", "capillary_conn_id"):
         if rendered or is_known(getattr(operator, name)):
             check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
-    if operator.on_empty not in _ON_EMPTY:
-        raise ConfigurationError(f"on_empty={operator.on_empty!r} is not known", cure=f"use one of {', '.join(_ON_EMPTY)}")
+    _check_choice("on_empty", operator.on_empty, _ON_EMPTY)
+    _check_choice("on_vanished", operator.on_vanished, _ON_VANISHED)
 
 
 def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -> ObjectStoragePath | str:
@@ -129,3 +130,8 @@ def _check_duration(name: str, value: object, *, least: timedelta, optional: boo
 
         what = "negative" if value < timedelta() else "less than a millisecond"
         raise IntervalError(f"`{name}` is {show_duration(value)}, {what}", cure=f"write {name}=timedelta(minutes=5)")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r} is not known", cure=f"use one of {', '.join(choices)}")

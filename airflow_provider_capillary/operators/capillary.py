@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_capillary.export.interval import Interval
-    from airflow_provider_capillary.export.run import Receipt
+    from airflow_provider_capillary.export.receipt import Receipt
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
 __all__ = ["CapillaryEventLogsToObjectStorageOperator"]
@@ -78,6 +78,8 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
         format of ``strftime``, are filled in from the interval that the run settled on. Every run has them, where
         ``{{ data_interval_start }}`` is an error in a run without a date; no other braces are allowed.
+        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses`` and ``capillary_conn_id``; an
+        object that stands for something else makes it fail before it reads.
     :param path_timezone: the IANA name of the zone in which these name days and hours.
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
         with an offset; templated. ``None`` and ``""`` leave it out.
@@ -88,14 +90,19 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without: a list, or its JSON text, as
         ``{{ params.statuses | tojson }}`` gives it; templated; ``None`` and ``""`` for all. The API has no parameter for it, so all are
         read.
-    :param on_empty: without records, ``write`` an object without records, ``skip`` (leave no object, remove an earlier one) or ``fail``.
+    :param on_empty: without records, ``write`` an object without records, ``skip`` or ``fail``. ``skip`` leaves no object and removes an
+        earlier one, the receipt's ``path`` is ``None``, and the task succeeds without an asset event for its outlets.
+    :param on_vanished: where the object of an earlier run for this interval holds records that the API no longer shows (it drops old event
+        logs): ``fail``, touching nothing; ``keep`` them, so that the new object is the union; or ``drop`` them. Where the earlier object
+        cannot be read, ``fail`` and ``keep`` fail, and ``drop`` replaces it unread.
     :param settle: how long after the interval's end reading may begin. Until then the task waits, also where the end lies in the future;
         zero for never. Deferred where ``deferrable``, else in its slot.
-    :param manifest: write ``_<object name>.manifest.json`` beside the object, and compare with the one of an earlier run.
+    :param manifest: write a manifest into the folder ``_manifests`` beside the object. Without one, later runs know of the object only
+        what its records tell: where none of them lies outside of a run's interval, nothing shows that it stands for something else.
     :param object_storage_conn_id: the connection of the destination, where its URI holds none; templated. Not used for local disk.
     :param capillary_conn_id: the connection of the API; templated.
     :param deferrable: wait for ``settle`` in the triggerer; by default as ``[operators] default_deferrable`` says.
-    :return: a small receipt, see :class:`.export.run.Receipt`; no records, nothing from them but counts and times.
+    :return: a small receipt, see :class:`.export.receipt.Receipt`; no records, nothing from them but counts and times.
     :raises CapillaryError: see the tree in :mod:`.errors`. An argument that is wrong as written fails while the DAG is parsed; one that
         comes from a template, from XCom or from ``.expand`` fails in its run, before anything is read. Before Airflow 3.3, where no retry
         cures it, it arrives as the cause of an ``AirflowFailException`` with the same text.
@@ -125,6 +132,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         event_name: str | None = None,
         statuses: Collection[str] | str | None = None,
         on_empty: Literal["write", "skip", "fail"] = "write",
+        on_vanished: Literal["fail", "keep", "drop"] = "fail",
         settle: timedelta = timedelta(minutes=5),
         manifest: bool = True,
         object_storage_conn_id: str | None = None,
@@ -142,6 +150,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         self.event_name = event_name
         self.statuses = statuses
         self.on_empty = on_empty
+        self.on_vanished = on_vanished
         self.settle = settle
         self.manifest = manifest
         self.object_storage_conn_id = object_storage_conn_id
@@ -264,7 +273,11 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             stop=lambda: self._killed,
             log=self._logger,
             on_empty=self.on_empty,
+            on_vanished=self.on_vanished,
             manifest=self.manifest,
+            event_name=self.event_name,
+            statuses=self.statuses,
+            capillary_conn_id=self.capillary_conn_id,
             source=interval.source,
         )
         self._receipt = receipt

@@ -6,11 +6,13 @@ connection or says nothing. Rules are kept by bucket, so that tests with a bucke
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import socket
 import struct
 import threading
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,7 @@ FAULTS = {
     "reset": "the connection is cut, and the store has seen nothing",
     "hang": "nothing is answered, and the store has seen nothing",
     "lost": "the store does what it is asked, and the connection is cut before the answer",
+    "checksum of the whole": "nothing fails; a range of an object comes with the checksum of all of it, as rclone's server answers",
     "200 error": "the status says 200 and the body that it failed, as S3 may answer the completion of an upload",
 }
 CALLS = ("put", "create", "part", "complete", "manifest", "abort", "uploads", "head", "get", "other")
@@ -59,7 +62,7 @@ def name_of_call(method, path):
     query = parse_qs(parts.query, keep_blank_values=True)
     match method, "uploadId" in query, bool(key):
         case "PUT", upload, True:
-            call = "part" if upload else "manifest" if key.endswith(".manifest.json") else "put"
+            call = "part" if upload else "manifest" if "_manifests/" in key else "put"
         case "POST", upload, True:
             call = "complete" if upload else "create"
         case "DELETE", True, _:
@@ -141,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "lost":
             self._pass_on(body)
             self._reset()
+        elif fault == "checksum of the whole":
+            self._answer(*self._with_checksum_of_the_whole(*self._pass_on(body)))
         elif fault is None:
             self._answer(*self._pass_on(body))
         else:
@@ -155,6 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self, body):
         kept = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "expect")}
         return self.proxy.pass_on(self.command, self.path, kept, body)
+
+    def _with_checksum_of_the_whole(self, status, headers, body):
+        del self.headers["Range"]
+        checksum = base64.b64encode(zlib.crc32(self._pass_on(b"")[2]).to_bytes(4)).decode()
+        return status, [(name, value) for name, value in headers if "checksum" not in name] + [("x-amz-checksum-crc32", checksum)], body
 
     def _answer(self, status, headers, body):
         self.send_response_only(status)

@@ -160,7 +160,7 @@ def test_every_format_has_what_the_api_wrote_number_for_number(tmp_path, ending)
         ]
         assert lines_of(target.read_bytes(), ending) == expected
     # A rerun reads it back.
-    assert export(answer.records[1:], str(target))["late_events"] == 0
+    assert export(answer.records[1:], str(target), on_vanished="drop")["vanished_events"] == 1
     assert len(list(read_pairs(target, ending=ending))) == len(OWN_TEXT) - 1
 
 
@@ -254,7 +254,7 @@ def test_a_record_without_identity_ends_the_export_and_shows_no_value(tmp_path, 
     target = tmp_path / "x.jsonl"
     target.write_bytes(b"old\n")
     with pytest.raises(MalformedAnswerError) as caught:
-        export([*make_records(2), record | {"message": "private"}], str(target))
+        export([*make_records(2), record | {"message": "private"}], str(target), on_vanished="drop")
     assert isinstance(caught.value, CapillaryError)
     assert "private" not in str(caught.value)
     assert target.read_bytes() == b"old\n"

@@ -16,8 +16,8 @@ import pytest
 from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records
 
-from airflow_provider_capillary.errors import CapillaryError, DestinationError, PublishError
-from airflow_provider_capillary.export import location as location_module
+from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, DestinationError, PublishError
+from airflow_provider_capillary.export import _store_upload as upload_module
 from airflow_provider_capillary.export import time_limit
 from airflow_provider_capillary.export.access import refusal
 
@@ -97,24 +97,34 @@ def export_checked(users, records, uri, **options):
         patch.undo()
 
 
-# The rights; what stood there; and whether the run could tell, without reading it, that the object which it replaced lacked some.
+# The rights that a first run and a rerun need.
 SUFFICIENT = [
-    ((WRITE, READ, ABORT, LIST_UPLOADS, LIST), True),
-    ((WRITE, READ, ABORT, LIST_UPLOADS), True),
-    ((WRITE, READ, ABORT), True),
-    ((WRITE, READ), True),
-    ((WRITE,), False),
+    (WRITE, READ, ABORT, LIST_UPLOADS, LIST),
+    (WRITE, READ, ABORT, LIST_UPLOADS),
+    (WRITE, READ, ABORT),
+    (WRITE, READ),
 ]
 
 
-@pytest.mark.parametrize(("actions", "compares"), SUFFICIENT, ids=lambda value: "+".join(value) if isinstance(value, tuple) else None)
-def test_whoever_may_write_can_export(users, bucket, actions, compares):
+@pytest.mark.parametrize("actions", SUFFICIENT, ids="+".join)
+def test_whoever_may_write_and_read_can_export(users, bucket, actions):
     uri = f"s3://{users.connection(*actions)}@{bucket.name}/x/events.jsonl"
     export_checked(users, Reading(40), uri)
     receipt = export_checked(users, Reading(), uri)
-    assert bucket.keys() == ["x/_events.jsonl.manifest.json", "x/events.jsonl"]
-    assert receipt["late_events"] == (COUNT - 40 if compares else None)
+    manifest, key = bucket.keys()
+    assert (manifest.startswith("x/_manifests/"), key) == (True, "x/events.jsonl")
+    assert receipt["late_events"] == COUNT - 40
     assert bucket.unfinished_uploads() == []
+
+
+def test_whoever_may_only_write_exports_once_and_replaces_nothing_unseen(users, bucket):
+    uri = f"s3://{users.connection(WRITE)}@{bucket.name}/x/events.jsonl"
+    export_checked(users, Reading(40), uri)
+    with pytest.raises(DestinationConflictError):
+        export_checked(users, Reading(), uri)
+    assert bucket.read("x/events.jsonl").count(b"\n") == 40
+    assert export_checked(users, Reading(), uri, on_vanished="drop")["late_events"] is None
+    assert bucket.read("x/events.jsonl").count(b"\n") == COUNT
 
 
 # The rights, what else is wrong, and what the error says of it.
@@ -248,7 +258,7 @@ def test_a_store_that_hangs_in_the_end_is_given_up_once(s3_server, bucket, monke
     call, size, doing = case
     from moto.s3 import models
 
-    monkeypatch.setattr(location_module, "_PART", PART)
+    monkeypatch.setattr(upload_module, "_PART", PART)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
     with FaultyProxy(s3_server) as proxy:
         uri = f"s3://{connect(monkeypatch, f'capillary_hanging_{call}', proxy.endpoint)}@{bucket.name}/x.jsonl"
@@ -273,8 +283,8 @@ def test_an_upload_that_goes_on_is_not_given_up(s3_server, bucket, monkeypatch, 
     """However long it takes: each part that arrives counts as a sign of life."""
     from moto.s3 import models
 
-    monkeypatch.setattr(location_module, "_PART", PART)
-    monkeypatch.setattr(location_module, "_PARTS_AT_ONCE", 1)
+    monkeypatch.setattr(upload_module, "_PART", PART)
+    monkeypatch.setattr(upload_module, "_PARTS_AT_ONCE", 1)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
     with FaultyProxy(s3_server) as proxy:
         passed_on = proxy.pass_on

@@ -282,4 +282,4 @@ def export(records, folder, *, requests=int, wire=dict):
 
 def listing(folder):
     """Every file, its content and when it was written."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}

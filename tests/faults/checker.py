@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from export.support import manifest_name
 from hooks.support import SECRETS
 
 BODIES = ("Cloudflare", "Attention", "Too many requests", "One of the requests", "username/password", "Access is denied", "Search engine")
@@ -100,8 +101,9 @@ def _check_error(seen, row):
 
 
 def _check_written(seen):
-    assert set(seen.after) == {"events.jsonl", "_events.jsonl.manifest.json"}
-    manifest = json.loads(seen.after["_events.jsonl.manifest.json"][0])
+    manifest_path = manifest_name("events.jsonl")
+    assert set(seen.after) == {"events.jsonl", manifest_path}
+    manifest = json.loads(seen.after[manifest_path][0])
     assert manifest["receipt"]["events"] == len(seen.expected)
     assert manifest["receipt"]["requests"] == len(seen.asked)
 

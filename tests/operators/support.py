@@ -152,4 +152,4 @@ def fails(dag_run, logged, *, tries, saying):
 
 
 def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())

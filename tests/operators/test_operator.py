@@ -31,6 +31,7 @@ REFUSED = [
     ({"statuses": {"A": 1}}, "statuses={'A': 1}", "dict"),
     ({"statuses": []}, "statuses=[]", "leave it out"),
     ({"on_empty": "ignore"}, "on_empty='ignore'", "write, skip, fail"),
+    ({"on_vanished": None}, "on_vanished=None", "fail, keep, drop"),
     ({"settle": timedelta(seconds=-1)}, "`settle`", "negative"),
     ({"settle": 300}, "`settle` is 300", "timedelta"),
     ({"settle": None}, "`settle` is None", "timedelta"),
@@ -238,7 +239,7 @@ def killed_while_executing(task, *, once):
 def test_a_kill_ends_the_reading_at_once_and_nothing_is_published(api_of, tmp_path, fault):
     api = api_of(faults=fault, hang_seconds=30, drip_seconds=30, throttle_seconds=30)
     (tmp_path / "x.jsonl").write_bytes(b"of yesterday\n")
-    task = export_task(tmp_path / "x.jsonl", **ALL)
+    task = export_task(tmp_path / "x.jsonl", on_vanished="drop", **ALL)
     assert killed_while_executing(task, once=lambda: any(seen.fault for seen in api.requests)) < 2
     assert names_in(tmp_path) == ["x.jsonl"]
     assert (tmp_path / "x.jsonl").read_bytes() == b"of yesterday\n"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from export.support import unpack
+from export.support import manifest_name, unpack
 from operators.support import ALL, DAY, daily, export_task, fails, instance, instances, make_dag, names_in, receipt_of, run, xcoms
 
 from airflow_provider_capillary.emulator import documented_records
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("airflow_db")
 
 RECEIPT = {
     "path",
+    "uri",
     "start",
     "end",
     "events",
@@ -29,6 +30,7 @@ RECEIPT = {
     "events_read",
     "requests",
     "late_events",
+    "vanished_events",
     "manifest",
 }
 IDS = {record["id"] for record in documented_records()}
@@ -43,7 +45,7 @@ def test_a_run_leaves_the_interval_in_one_object_and_its_receipt_alone_in_xcom(a
     assert dag_run.state == "success"
     content = (tmp_path / "out" / f"events{ending}").read_bytes()
     assert {record["id"] for record in unpack(content, ending)} == IDS
-    assert names_in(tmp_path / "out") == [f"_events{ending}.manifest.json", f"events{ending}"]
+    assert names_in(tmp_path / "out") == [manifest_name(f"events{ending}"), f"events{ending}"]
     ((key, receipt),) = xcoms(dag_run).items()
     assert key == ("export", -1, "return_value")
     assert set(receipt) == RECEIPT
@@ -88,7 +90,7 @@ def test_a_destination_may_be_an_object_storage_path_with_a_template_in_it(api_o
         task = export_task("file:///x.jsonl", **ALL)
         task.destination = ObjectStoragePath(f"file://{tmp_path}") / "{{ params.name }}.jsonl"
     assert run(dag).state == "success"
-    assert names_in(tmp_path) == ["_rendered.jsonl.manifest.json", "rendered.jsonl"]
+    assert names_in(tmp_path) == [manifest_name("rendered.jsonl"), "rendered.jsonl"]
 
 
 def test_statuses_and_event_names_are_kept_as_asked(api_of, tmp_path):
@@ -161,12 +163,12 @@ def test_a_passing_fault_is_tried_again_and_then_all_is_there(api_of, tmp_path, 
     receipt = receipt_of(dag_run)
     assert receipt["events"] == 10
     assert receipt["requests"] == len(api.requests) - 3  # those of the try that counts
-    assert names_in(tmp_path) == ["_out.jsonl.manifest.json", "out.jsonl"]
+    assert names_in(tmp_path) == [manifest_name("out.jsonl"), "out.jsonl"]
 
 
 def test_a_task_that_is_run_twice_in_one_process_reads_anew(api_of, tmp_path):
     with make_dag():
-        task = export_task(tmp_path / "out.jsonl", **ALL)
+        task = export_task(tmp_path / "out.jsonl", on_vanished="drop", **ALL)
     for late_events, documented in ((None, True), (0, False)):
         api = api_of(documented=documented)
         receipt = task.execute({})

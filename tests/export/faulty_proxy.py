@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -77,13 +77,14 @@ def name_of_call(method, path):
 
 
 class FaultyProxy:
-    """Listens as long as the ``with`` block lasts; :attr:`calls` holds what was asked, by bucket."""
+    """Listens as long as the ``with`` block lasts; :attr:`calls` holds what was asked, by bucket, :attr:`ranges` how often for a range."""
 
     def __init__(self, upstream):
         self._upstream = urlsplit(upstream).netloc
         self._lock = threading.Lock()
         self._rules = defaultdict(list)
         self.calls = defaultdict(list)
+        self.ranges = Counter()
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -133,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self):
         body = self._body()
+        if self.command == "GET" and "Range" in self.headers:
+            self.proxy.ranges[name_of_call(self.command, self.path)[1]] += 1
         fault = self.proxy.fault_for(self.command, self.path)
         if fault == "hang":
             # Until the client gives up and closes; it sends nothing more on this connection.

@@ -263,12 +263,13 @@ def test_what_cannot_be_read_of_an_earlier_run_is_unknown_and_never_guessed(plac
         assert_next_run_is_right(place, records, late_events=0)
 
 
-def test_a_server_that_sends_the_checksum_of_the_whole_with_a_range_is_read_all_the_same(place):
+def test_a_server_that_sends_the_checksum_of_the_whole_with_a_range_is_read_all_the_same(place, proxy):
     place.export(seed=2, count=5_000)
     assert len(place.bucket.read(NAME)) > 2**20
     place.break_calls(Rule("checksum of the whole", "get"))
     assert place.export(seed=2, count=5_010, on_vanished="drop")["late_events"] is not None
     assert "get" in place.calls
+    assert proxy.ranges[place.bucket.name] == 0
 
 
 @pytest.fixture(scope="module")

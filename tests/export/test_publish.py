@@ -69,6 +69,7 @@ def test_the_receipt_is_whole_and_its_path_works_downstream(bucket):
         "last_start_time": "2025-09-18T05:03:50.947Z",
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "events_read": 9,
         "requests": 7,
         "late_events": None,
         "vanished_events": None,

@@ -267,9 +267,10 @@ def test_a_server_that_sends_the_checksum_of_the_whole_with_a_range_is_read_all_
     place.export(seed=2, count=5_000)
     assert len(place.bucket.read(NAME)) > 2**20
     place.break_calls(Rule("checksum of the whole", "get"))
+    before = proxy.ranges[place.bucket.name]  # the first run asked for one byte, to see what the store refuses
     assert place.export(seed=2, count=5_010, on_vanished="drop")["late_events"] is not None
     assert "get" in place.calls
-    assert proxy.ranges[place.bucket.name] == 0
+    assert proxy.ranges[place.bucket.name] == before
 
 
 @pytest.fixture(scope="module")

@@ -56,15 +56,17 @@ with DAG(
         deferrable=True,
         poke_interval=45,
         timeout=timedelta(minutes=55),
+        # An hour without failures ends as skipped. A refused credential or a wrong connection fails the task all the same.
         soft_fail=True,
+        # Airflow itself fails a deferred task now and then, when two of its processes speak of it at once. The retry goes on from there.
         retries=3,
     )
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # By both ends: what wakes the next run may begin at the same instant. Colons are more than some query engines take.
-        destination=BASE + "/new_failures/{{ (FOUND.start ~ '_' ~ FOUND.end) | replace(':', '') }}.jsonl".replace("FOUND", FOUND),
-        start="{{ FOUND.start }}".replace("FOUND", FOUND),
-        end="{{ FOUND.end }}".replace("FOUND", FOUND),
+        # By both ends, since the next failures may begin at the same instant; and without colons, which some query engines refuse.
+        destination=BASE + "/new_failures/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
+        start=f"{{{{ {FOUND}.start }}}}",
+        end=f"{{{{ {FOUND}.end }}}}",
         statuses=FAILURES,
         # Now, not in five minutes: a failure that becomes visible late wakes the next run.
         settle=timedelta(),

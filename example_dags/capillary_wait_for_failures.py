@@ -4,6 +4,9 @@ Every hour a run begins to wait, in the triggerer, where all that wait on one co
 minute of the first failure that no earlier run has reported; where an hour sees none, it is skipped at the hour's end, and the next run
 goes on from where the last report ended. Nothing between two runs is missed.
 
+Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
+of it: give the DAG an ``on_failure_callback``.
+
 What is exported is the stretch from the first to the last failure that was found, so that the object holds each of them.
 
 To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
@@ -56,9 +59,9 @@ with DAG(
         deferrable=True,
         poke_interval=45,
         timeout=timedelta(minutes=55),
-        # An hour without failures ends as skipped. A refused credential or a wrong connection fails the task all the same.
+        # Skips at the timeout alone; errors fail.
         soft_fail=True,
-        # Airflow itself fails a deferred task now and then, when two of its processes speak of it at once. The retry goes on from there.
+        # Airflow itself fails a deferred task now and then, when two of its events arrive in the wrong order.
         retries=3,
     )
     export = CapillaryEventLogsToObjectStorageOperator(

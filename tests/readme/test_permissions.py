@@ -15,7 +15,7 @@ from operators.support import export_task
 from readme.blocks import block
 
 from airflow_provider_capillary.emulator import Emulator
-from airflow_provider_capillary.errors import PublishError
+from airflow_provider_capillary.errors import CapillaryError
 
 POLICY = json.loads(block("Permissions at the store", "json").text)
 ACTIONS = [action for statement in POLICY["Statement"] for action in statement["Action"]]
@@ -114,7 +114,7 @@ def test_the_policy_is_enough(may, refusals, bucket, monkeypatch):
 @pytest.mark.parametrize("action", ACTIONS)
 def test_each_action_is_asked_for(may, refusals, monkeypatch, action):
     # Some are refused quietly: what is not permitted is then not done.
-    with contextlib.suppress(PublishError, AssertionError):
+    with contextlib.suppress(CapillaryError, AssertionError):
         exports(may([each for each in ACTIONS if each != action]), monkeypatch)
     monkeypatch.undo()
     assert refusals

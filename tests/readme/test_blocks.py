@@ -312,9 +312,9 @@ def test_missed_days_get_runs_with_their_intervals(shell):
     (shell.home / "dags" / "event_logs.py").write_text(found.text)
     shell("airflow dags reserialize")
     shell(block("Late records", "bash").text)
-    intervals = rows(shell, "SELECT data_interval_start, data_interval_end FROM dag_run WHERE dag_id = 'event_logs' ORDER BY 1")
-    assert [(start[:16], end[:16]) for start, end in intervals] == [
-        (f"2025-09-{day} 00:00", f"2025-09-{day + 1} 00:00") for day in (15, 16, 17)
+    runs = rows(shell, "SELECT run_type, data_interval_start, data_interval_end FROM dag_run WHERE dag_id = 'event_logs' ORDER BY 1, 2")
+    assert [(kind, start[:16], end[:16]) for kind, start, end in runs] == [
+        ("backfill", f"2025-09-{day} 00:00", f"2025-09-{day + 1} 00:00") for day in (15, 16, 17)
     ]
 
 

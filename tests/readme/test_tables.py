@@ -79,13 +79,17 @@ def test_the_receipt_is_told_whole():
     assert "`failures`, `statuses`" in told
 
 
+def shown_extra(default):
+    return str(default).lower() if isinstance(default, bool) else str(default).removesuffix(".0")
+
+
 def test_the_extras_of_the_connection_are_those_of_the_form():
     told = {
         name: value
         for extra, default, _ in table("Connection", "extra")
         for name, value in zip(names(extra), default.replace("`", "").split(", "), strict=True)
     }
-    assert told == {field.name: "none" if field.default is None else str(field.form_default).removesuffix(".0") for field in EXTRA_FIELDS}
+    assert told == {field.name: "none" if field.default is None else shown_extra(field.default) for field in EXTRA_FIELDS}
 
 
 def test_the_extras_to_install_are_those_of_the_package():

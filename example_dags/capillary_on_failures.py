@@ -55,8 +55,8 @@ with DAG(
 ) as dag:
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # Without colons, which are more than some query engines take.
-        destination=f"{BASE}/failures_as_they_appear/{{{{ (({START}) ~ '_' ~ ({END})) | replace(':', '') }}}}.jsonl",
+        # By both ends, to the microsecond and without colons, which some query engines refuse.
+        destination=BASE + "/failures_as_they_appear/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
         start=f"{{{{ {START} }}}}",
         end=f"{{{{ {END} }}}}",
         statuses=FAILURES,

@@ -7,6 +7,9 @@ goes on from where the last report ended. From the first report on, nothing betw
 Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
 of it: give the DAG an ``on_failure_callback``.
 
+Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
+of it: give the DAG an ``on_failure_callback``.
+
 What is exported is the stretch from the first to the last failure that was found, so that the object holds each of them.
 
 To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
@@ -61,14 +64,15 @@ with DAG(
         timeout=timedelta(minutes=55),
         # Skips at the timeout alone; errors fail.
         soft_fail=True,
+        # Airflow itself fails a deferred task now and then, when two of its events arrive in the wrong order.
         retries=3,
     )
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # By both ends: what wakes the next run may begin at the same instant. Colons are more than some query engines take.
-        destination=BASE + "/new_failures/{{ (FOUND.start ~ '_' ~ FOUND.end) | replace(':', '') }}.jsonl".replace("FOUND", FOUND),
-        start="{{ FOUND.start }}".replace("FOUND", FOUND),
-        end="{{ FOUND.end }}".replace("FOUND", FOUND),
+        # By both ends, since the next failures may begin at the same instant; and without colons, which some query engines refuse.
+        destination=BASE + "/new_failures/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
+        start=f"{{{{ {FOUND}.start }}}}",
+        end=f"{{{{ {FOUND}.end }}}}",
         statuses=FAILURES,
         # Now, not in five minutes: a failure that becomes visible late wakes the next run.
         settle=timedelta(),

@@ -161,7 +161,7 @@ def test_what_woke_a_run_is_the_stretch_of_all_its_events(load):
     export = load("capillary_on_failures").get_task("export")
     export.render_template_fields({"triggering_asset_events": events})
     assert (export.start, export.end) == ("2025-09-18T04:59:00.000Z", "2025-09-18T05:00:00.501Z")
-    assert str(export.destination).endswith("/failures_as_they_appear/2025-09-18T045900.000Z_2025-09-18T050000.501Z.jsonl")
+    assert str(export.destination).endswith("/failures_as_they_appear/2025-09-18T045900.000000_2025-09-18T050000.501000.jsonl")
 
 
 @pytest.mark.parametrize("name", ["capillary_export_failures", "capillary_on_failures", "capillary_wait_for_failures"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_capillary.reading.answers import LATEST
 from airflow_provider_capillary.reading.client import WindowRefusedError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length
 
 
 def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Steps[None]:
-    from_date, to_date = bounds.window(bounds.floor(low), bounds.ceil(high))
+    from_date, to_date = bounds.window(bounds.floor(max(low, -LATEST)), bounds.ceil(min(high, 2 * LATEST)))  # the calendar ends somewhere
     try:
         yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
     except WindowRefusedError:

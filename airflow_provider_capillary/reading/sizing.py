@@ -105,8 +105,7 @@ class Sizer:
         if self._fulls >= MOST_GUESSES:
             return
         if self._gives_newest:
-            # The first few may lie within the step of one another: once more full, and half of them go.
-            kept = inside[int((1 - (NEWEST_KEPT if self._fulls == 1 else 0.5)) * len(inside)) :]
+            kept = inside[int((1 - NEWEST_KEPT) * len(inside)) :]
             # Of the first of them, others may have been cut.
             # Where all are of one time, nothing lies after it; but close to it the step of dates reaches back to them.
             after = inside[-1] + 1 + (high - inside[-1]) // NEARER

@@ -271,13 +271,13 @@ MUTATIONS = (
         file="reading/reader.py",
         text="            start = max(start, self.bounds.ceil(widest + 1))\n",
         becomes="            pass\n",
-        caught_by=TRACES,
+        caught_by=READER,
     ),
     Mutation(
-        breaks="progress: half of the newest are left out once they are full again",
+        breaks="progress: closer to a crowded time by more than the step of dates",
         file="reading/sizing.py",
-        text="(NEWEST_KEPT if self._fulls == 1 else 0.5)",
-        becomes="NEWEST_KEPT",
+        text="            after = inside[-1] + 1 + (high - inside[-1]) // NEARER\n",
+        becomes="            after = high\n",
         caught_by=TRACES,
     ),
     Mutation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from airflow_provider_capillary.errors import CalibrationError, CapillaryError, 
 from airflow_provider_capillary.reading.reader import _Waiting
 from reading.driving import drive, make_reader, truth
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DAY = 86_400_000
 BASE = 1_758_067_200_000
 """2025-09-17T00:00:00Z."""
@@ -21,6 +24,11 @@ BASE = 1_758_067_200_000
 def spread(count: int, *, seed: int = 1, over: int = 3 * DAY) -> list[dict[str, Any]]:
     rng = random.Random(seed)
     return [{"id": f"r{index:04}", "startTime": BASE - DAY + rng.randrange(over), "eventName": rng.choice("ab")} for index in range(count)]
+
+
+def spread_over_a_minute(count: int) -> list[dict[str, Any]]:
+    rng = random.Random(5)
+    return [{"id": f"m{index:04}", "startTime": BASE + DAY // 2 + rng.randrange(60_000)} for index in range(count)]
 
 
 def crowd(count: int, at: int = BASE + DAY // 2) -> list[dict[str, Any]]:
@@ -283,6 +291,29 @@ def test_records_that_appear_while_it_reads_hide_none_that_were_there(request_nu
     assert run.error is None
     assert len(set(run.ids)) == len(run.ids)
     assert truth(world, BASE - DAY, BASE + 2 * DAY).keys() - late.keys() <= set(run.ids)
+
+
+# Guesses of where the next window begins: all that is left, the least that there is, anywhere.
+GUESSES: list[tuple[str, Callable[[random.Random, int, int], int]]] = [
+    ("all", lambda _, low, __: low),
+    ("the least", lambda _, __, high: high - 1),
+    ("any", lambda rng, low, high: rng.randrange(low, high)),
+]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+@pytest.mark.parametrize(("what", "guess"), GUESSES, ids=[row[0] for row in GUESSES])
+def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callable[[random.Random, int, int], int], order: str) -> None:
+    """And the reading goes on all the same: a span that was too wide is not asked for again."""
+    world = World(spread(120, over=2 * DAY) + spread_over_a_minute(60), date_format="iso", limit_cap=20, order=order)
+    start, end = BASE + DAY // 2, BASE + DAY // 2 + 60_000
+    with pytest.MonkeyPatch.context() as patch:
+        rng = random.Random(7)
+        patch.setattr("airflow_provider_capillary.reading.reader.MOST_PENDING", 30)
+        patch.setattr("airflow_provider_capillary.reading.sizing.Sizer.start_of", lambda _, low, high: guess(rng, low, high))
+        run = drive(make_reader(date_format="iso"), world, start, end)
+    assert run.error is None, what
+    assert sorted(run.ids) == sorted(truth(world, start, end))
 
 
 def test_a_second_reading_needs_no_second_calibration() -> None:

@@ -214,13 +214,13 @@ def batches(number: int, size: int) -> list[dict[str, Any]]:
 
 # Worlds in which a poor next window costs a request for each step of the dates; and the most requests that a reading may take.
 COSTS: list[tuple[str, list[dict[str, Any]], dict[str, Any], int]] = [
-    ("batches of half of an answer, each within the step of dates", batches(96, CAP // 2), {}, 600),
+    ("batches of half of an answer, each within the step of dates", batches(96, CAP // 2), {}, 300),
     ("ten at once, in batches of five", batches(31, 5), {"limit_cap": 10}, 200),
     ("ten at once, in batches of nine", batches(31, 9), {"limit_cap": 10}, 170),
     ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 200),
     ("windows cut in silence to half an hour", evenly(96), {"max_span": 1800, "over_span": "clamp_from"}, 100),
     ("windows refused beyond an hour", evenly(96), {"max_span": 3600}, 52),
-    ("a batch too large for an answer", evenly(60) + batches(1, CAP), {}, 18),
+    ("a batch too large for an answer", evenly(60) + batches(1, CAP), {}, 12),
 ]
 
 

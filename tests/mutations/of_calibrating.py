@@ -79,7 +79,7 @@ MUTATIONS = (
         file="reading/calibration.py",
         text="        if not dates.resolution <= unit < bounds.unit:\n",
         becomes="        if True:\n",
-        caught_by=READER,
+        caught_by=(*READER, "-k", "many_in_a_second"),
     ),
     Mutation(
         breaks="closer bounds: only from a window within one cell",
@@ -100,7 +100,7 @@ MUTATIONS = (
         file="reading/calibration.py",
         text="    if not bounds.whole_units and bounds.step >= SECOND",
         becomes="    if False and bounds.step >= SECOND",
-        caught_by=READER,
+        caught_by=(*READER, "-k", "to_the_day or (read and day)"),
     ),
     Mutation(
         breaks="an API without records is asked twice",
@@ -114,7 +114,7 @@ MUTATIONS = (
         file="reading/calibration.py",
         text="    for unit in (HOUR, DAY):\n        bounds =",
         becomes="    for unit in ():\n        bounds =",
-        caught_by=READER,
+        caught_by=(*READER, "-k", "day"),
     ),
     Mutation(
         breaks="dates that are read to the minute only",
@@ -177,20 +177,20 @@ MUTATIONS = (
         file="reading/client.py",
         text="            self._change_limit(smaller)\n",
         becomes="",
-        caught_by=READER,
+        caught_by=(*READER, "-k", "refused"),
     ),
     Mutation(
         breaks="a limit that is refused half way",
         file="reading/client.py",
         text="                if self.limit == limit:\n",
         becomes="                if True:\n",
-        caught_by=READER,
+        caught_by=(*READER, "-k", "refused_at_any"),
     ),
     Mutation(
         breaks="how much an answer has held",
         file="reading/client.py",
         text="        self.capacity.show(len(answer))\n",
         becomes="",
-        caught_by=READER,
+        caught_by=(*READER, "-k", "never_skipped or far"),
     ),
 )

@@ -236,8 +236,9 @@ def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
 
 
 @pytest.mark.parametrize("order", ["newest", "shuffled"])
-def test_no_more_records_are_held_than_those_of_a_few_answers(order: str) -> None:
-    """Of 20,000 records, in answers of 100."""
+@pytest.mark.parametrize(("most_pending", "most"), [(10_000, 5_000), (500, 1_000)])
+def test_no_more_records_are_held_than_those_of_a_few_answers(most_pending: int, most: int, order: str) -> None:
+    """Of 20,000 records, in answers of 100; where too many wait, a request shows that the API still gives as many."""
     world = World(spread(20_000), date_format="epoch_ms", limit_cap=100, order=order)
     reader, held = make_reader(), []
 
@@ -248,10 +249,49 @@ def test_no_more_records_are_held_than_those_of_a_few_answers(order: str) -> Non
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow_provider_capillary.reading.reader._Waiting", Watched)
+        patch.setattr("airflow_provider_capillary.reading.reader.MOST_PENDING", most_pending)
         run = drive(reader, world, BASE - DAY, BASE + 2 * DAY)
     assert len(run.ids) == 20_000
     assert len(held) > 200
-    assert max(held) <= 5000
+    assert max(held) <= most
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+def test_a_filter_that_dates_records_earlier_loses_none(order: str) -> None:
+    """Its clock is two minutes slow: within the margin at both ends, and where spans join."""
+
+    class Slow(World):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            late = {name: str(int(params[name]) + 120_000) for name in ("from_date", "to_date") if name in params}
+            return super().answer({**params, **late})
+
+    dense = [{"id": f"d{index:04}", "startTime": BASE + index * 17_003} for index in range(-300, 700)]
+    world = Slow(dense, date_format="epoch_ms", limit_cap=100, order=order)
+    for start in (BASE, BASE + 17_003, BASE + 40_000_000 // 17_003 * 17):
+        run = drive(make_reader(date_format="epoch_ms"), world, start, start + 5_000_000)
+        assert run.error is None
+        assert sorted(run.ids) == sorted(truth(world, start, start + 5_000_000))
+
+
+@pytest.mark.parametrize("number", range(1, 20))
+def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int) -> None:
+    """What was short of sixty is not short of twenty."""
+    world = World(spread(300), date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
+    for start, end in INTERVALS:
+        run = drive(make_reader(date_format="iso"), world, start, end)
+        assert run.error is None
+        assert sorted(run.ids) == sorted(truth(world, start, end))
+        world = World(world.records, date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
+
+
+@pytest.mark.parametrize("date_format", ["epoch_ms", "iso", "date"])
+def test_all_of_time_is_read_in_a_few_requests(date_format: str) -> None:
+    """And no date is sent that can't be written."""
+    world = World(spread(200), date_format=date_format, limit_cap=None if date_format == "date" else 100)
+    run = drive(make_reader(date_format=date_format), world, 0, 6 * 10**13)
+    assert run.error is None
+    assert len(run.ids) == 200
+    assert len(run.asked) <= 20
 
 
 def test_a_single_record_and_an_empty_api() -> None:

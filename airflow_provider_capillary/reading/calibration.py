@@ -85,7 +85,11 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
         is_within_cell = high - low <= _cell(unit) and not (dates.carries_zone and unit >= HOUR)
         inner = (dates.up(low + unit), dates.down(high - unit)) if is_within_cell else None
         for window in dict.fromkeys((inner, around)):
-            if window is not None and window[0] < window[1] and (yield from client.fetch_window(dates, *window)).records:
+            if window is None or window[0] >= window[1]:
+                continue
+            answer = yield from client.fetch_window(dates, *window)
+            # One from before it may lie at the very time to which the API has cut both dates down.
+            if any(record["startTime"] >= window[0] for record in answer.records):
                 return replace(bounds, unit=unit)
     if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
         answer = yield from client.fetch_window(dates, low, low)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.reading.answers import LATEST
 from airflow_provider_capillary.reading.client import WindowRefusedError
+from airflow_provider_capillary.reading.dates import DAY
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.bounds import Bounds
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.steps import Steps
 
 __all__ = ["prove_reach"]
+
+FIRST: Final = -719_000 * DAY
+LAST: Final = 2_932_000 * DAY
+"""In the years 1 and 9997: beyond them lie times that can't be written."""
 
 
 def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length: int) -> Steps[None]:
@@ -38,7 +42,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length
 
 
 def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Steps[None]:
-    from_date, to_date = bounds.window(bounds.floor(max(low, -LATEST)), bounds.ceil(min(high, 2 * LATEST)))  # the calendar ends somewhere
+    from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
     try:
         yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
     except WindowRefusedError:

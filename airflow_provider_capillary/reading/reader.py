@@ -24,11 +24,11 @@ request; how dates are read is known already.
 .. code-block:: text
 
     from_date            to_date              answer
-    2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.7 hours
-    2025-09-17T14:54:03  2025-09-18T00:05:00   95: whole
-    2025-09-17T07:13:16  2025-09-17T14:54:04   80: whole
-    2025-09-16T23:54:59  2025-09-17T07:13:17   76: whole; the interval is covered
-    (none)               (none)               100: more than 95, so nothing was cut
+    2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.6 hours
+    2025-09-17T14:44:10  2025-09-18T00:05:00   97: whole
+    2025-09-17T06:59:43  2025-09-17T14:44:11   81: whole
+    2025-09-16T23:54:59  2025-09-17T06:59:44   73: whole; the interval is covered
+    2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 97, so nothing was cut
 
 What it costs for N records and a capacity of p, on a day without bursts: at most ``1.35 * ceil(N / p) + 8`` requests, calibration included.
 """

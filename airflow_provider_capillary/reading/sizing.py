@@ -43,6 +43,8 @@ STEEPEST: Final = 3.0
 NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
 GROWTH: Final = 4.0
+NEARER: Final = 16
+"""By so much the next window comes closer to a time that has more records than an answer."""
 MOST_GUESSES: Final = 3
 """So many full answers in a row, and windows are halved, whatever the answers look like."""
 
@@ -103,10 +105,11 @@ class Sizer:
         if self._fulls >= MOST_GUESSES:
             return
         if self._gives_newest:
-            # The first few may lie within the step of one another: once more full, and half of them go.
-            kept = inside[int((1 - (NEWEST_KEPT if self._fulls == 1 else 0.5)) * len(inside)) :]
+            kept = inside[int((1 - NEWEST_KEPT) * len(inside)) :]
             # Of the first of them, others may have been cut.
-            self._start = next((time for time in kept if time > inside[0]), high)
+            # Where all are of one time, nothing lies after it; but close to it the step of dates reaches back to them.
+            after = inside[-1] + 1 + (high - inside[-1]) // NEARER
+            self._start = next((time for time in kept if time > inside[0]), after)
         elif _is_descending(times[::-1]):
             self._length = min(0.95 * (high - low), self._target / len(times) * max(1, inside[-1] - inside[0]))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mutations import of_asking, of_calibrating, of_publishing, of_telling, of_walking
+from mutations import of_asking, of_calibrating, of_publishing, of_reading, of_telling
 
 __all__ = ["MUTATIONS"]
 
 MUTATIONS = (
     *of_asking.MUTATIONS,
     *of_calibrating.MUTATIONS,
-    *of_walking.MUTATIONS,
+    *of_reading.MUTATIONS,
     *of_telling.MUTATIONS,
     *of_publishing.MUTATIONS,
 )

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from datetime import UTC
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_capillary.emulator.dates import floor_to, next_unit
 from airflow_provider_capillary.reading.bounds import ELSEWHERE, LONGEST_DAY, MARGIN, Bounds
 from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, LADDER, MINUTE, SECOND, DateFormat, zone_of
+from reading.dating import Server
 
 ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "+00:30", "-08:00")
 TURNS = (1_761_440_400_000, 1_743_296_400_000, 1_762_063_200_000, 1_743_865_200_000, 1_758_067_200_000)
 """When clocks are set back, forward, back in New York, back by half an hour; and a midnight."""
-NAMES = dict(zip(LADDER, ("ms", "s", "minute", "hour", "day"), strict=True))
-
-
-@dataclass(frozen=True)
-class Server:
-    """How a server may read two dates.
-
-    :param unit: to which it cuts them down, by its own clock.
-    :param by_unit: whether it compares units with units, or what it cut down with the time itself.
-    """
-
-    unit: int
-    zone: str
-    has_from: bool
-    has_to: bool
-    by_unit: bool
-
-    def matching(self, from_date: int, to_date: int) -> tuple[int, int]:
-        """The times that match, ``[low, high)``."""
-        unit, zone = NAMES[self.unit], zone_of(self.zone)
-        low, high = floor_to(from_date, unit, zone), floor_to(to_date, unit, zone)
-        if not self.has_from:
-            low = next_unit(low, unit, zone) if self.by_unit else low + 1
-        if self.has_to:
-            high = next_unit(high, unit, zone) if self.by_unit else high + 1
-        return low, high
-
-
 TIMES = st.builds(lambda turn, away: turn + away, st.sampled_from(TURNS), st.integers(-3 * DAY, 3 * DAY))
 UNITS = st.sampled_from(LADDER)
 
@@ -84,6 +55,13 @@ def test_windows_of_neighbouring_spans_join_and_hold_all_between(case: tuple[Bou
 
 @settings(max_examples=200, deadline=None)
 @given(cases())
+@example(  # up to the end of the hour that happens twice
+    (
+        Bounds(dates=DateFormat("iso", zone_of("America/New_York")), unit=SECOND),
+        Server(SECOND, "America/New_York", has_from=True, has_to=True, by_unit=True),
+        [TURNS[2] - HOUR, TURNS[2] + HOUR],
+    )
+)
 def test_windows_of_whole_units_hold_their_spans_and_no_more(case: tuple[Bounds, Server, list[int]]) -> None:
     """Where the API gives the whole unit that begins at both dates: units with units, both ends included, in this unit."""
     bounds, server, points = case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from airflow_provider_capillary.emulator.world import World
 from airflow_provider_capillary.errors import CalibrationError
-from airflow_provider_capillary.reading.calibration import calibrate
+from airflow_provider_capillary.reading.bounds import MARGIN
+from airflow_provider_capillary.reading.calibration import calibrate, calibrate_closely
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.reading.exchange import Exchange
+from reading.dating import NAMES, Server
 from reading.driving import BASIC, drive, make_reader, reply
 
 if TYPE_CHECKING:
@@ -28,13 +31,16 @@ def records(count: int = 40, over: int = 90 * DAY) -> list[dict[str, Any]]:
 
 def calibrated(world: World, formats: tuple[str, ...] = AUTO, zone: str = "UTC") -> tuple[Bounds | None, int]:
     client = EventLogsClient(Exchange(credential=BASIC, per_minute=10**9), limit=1000)
-    steps = calibrate(client, [DateFormat(name, zone_of(zone)) for name in formats])
+    return outcome_of(calibrate(client, [DateFormat(name, zone_of(zone)) for name in formats]), world), world.asked
+
+
+def outcome_of(steps: Any, world: World) -> Any:
     outcome: Any = None
     while True:
         try:
             step = steps.send(outcome)
         except StopIteration as stop:
-            return stop.value, world.asked
+            return stop.value
         outcome = 0.0 if not hasattr(step, "request") else reply(*world.answer(dict(step.request.params)))
 
 
@@ -173,3 +179,67 @@ def test_nothing_is_lost_in_the_hour_that_happens_twice(zone: str) -> None:
         run = drive(make_reader(timezone=zone), world, start, start + 3_600_000)
         assert run.error is None
         assert sorted(run.ids) == sorted(record["id"] for record in held if start <= record["startTime"] < start + 3_600_000)
+
+
+# Where records lie: anywhere, or within half a second from the beginning of some unit on.
+PATTERNS = [
+    ("anywhere", lambda rng: BASE - rng.randrange(3 * DAY)),
+    ("beginnings of seconds", lambda rng: (BASE - rng.randrange(3 * DAY)) // SECOND * SECOND),
+    ("beginnings of minutes", lambda rng: (BASE - rng.randrange(3 * DAY)) // MINUTE * MINUTE + rng.randrange(500)),
+    ("beginnings of quarters", lambda rng: (BASE - rng.randrange(3 * DAY)) // (15 * MINUTE) * 15 * MINUTE + rng.randrange(500)),
+    ("beginnings of hours", lambda rng: (BASE - rng.randrange(3 * DAY)) // HOUR * HOUR + rng.randrange(500)),
+    ("beginnings of days", lambda rng: (BASE - rng.randrange(3 * DAY)) // DAY * DAY + rng.randrange(500)),
+    ("days of India", lambda rng: (BASE - rng.randrange(3 * DAY)) // DAY * DAY - 330 * MINUTE + rng.randrange(500)),
+]
+
+
+@pytest.mark.parametrize("reads", ["epoch_ms", "iso_z", "iso"])
+@pytest.mark.parametrize("filter_by", ["start_time", "write_time"])
+@pytest.mark.parametrize(("where", "draw"), PATTERNS, ids=[row[0] for row in PATTERNS])
+def test_nothing_is_taken_for_shown_that_is_not_so(where: str, draw: Any, filter_by: str, reads: str) -> None:
+    """Of every server: windows of neighbouring spans join, by what is known at first and by what is found out closely."""
+    rng = random.Random(11)
+    held = [{"id": f"r{index:04}", "startTime": draw(rng)} for index in range(60)]
+    found = 0
+    for unit, name in NAMES.items():
+        for zone in ("UTC", "Asia/Kolkata") if reads != "iso" else ("UTC",):
+            for has_from, has_to, by_unit in itertools.product([False, True], repeat=3):
+                server = Server(unit, zone, has_from=has_from, has_to=has_to, by_unit=by_unit)
+                world = World(
+                    held,
+                    date_format=reads,
+                    precision=name,
+                    timezone=zone,
+                    coarse_bound="unit" if by_unit else "instant",
+                    from_bound="inclusive" if has_from else "exclusive",
+                    to_bound="inclusive" if has_to else "exclusive",
+                    filter_by=filter_by,
+                    write_lag=(0, 2_000),
+                )
+                client = EventLogsClient(Exchange(credential=BASIC, per_minute=10**9), limit=1000)
+                try:
+                    bounds = outcome_of(calibrate(client, [DateFormat(reads, zone_of("UTC"))]), world)
+                except CalibrationError:
+                    continue
+                found += 1
+                assert_joined(bounds, server)
+                for record in held[:3]:
+                    low = bounds.floor(record["startTime"])
+                    high = bounds.ceil(low + 1)
+                    times = sorted(each["startTime"] for each in held if low <= each["startTime"] < high)
+                    closer = outcome_of(calibrate_closely(client, bounds, low, high, times), world)
+                    if closer is not None:
+                        assert_joined(closer, server)
+    assert found > 20, where
+
+
+def assert_joined(bounds: Bounds, server: Server) -> None:
+    """Windows of three neighbouring spans, a few steps long, from many times on."""
+    for start in range(BASE - DAY, BASE + DAY, 11 * HOUR + 7_654_321 % HOUR):
+        points = [bounds.floor(start)]
+        for steps in (1, 2, 1):
+            points.append(bounds.ceil(points[-1] + steps * bounds.step))
+        spans = [server.matching(*bounds.window(low, high)) for low, high in itertools.pairwise(points)]
+        assert spans[0][0] <= points[0], (bounds, server)
+        assert all(after[0] <= before[1] for before, after in itertools.pairwise(spans)), (bounds, server)
+        assert spans[-1][1] >= points[-1] - (bounds.margin - MARGIN), (bounds, server)

@@ -132,7 +132,7 @@ def test_each_record_of_the_interval_is_handed_on_once(keys: list[tuple[int, int
     """Whatever the order and the number of answers that held it; latest first."""
     records = [record(time, f"{time}-{number}") for time, number in keys]
     waiting, handed = _Waiting(0, 20), []
-    for low in sorted({rng.randrange(20) for _ in range(4)} | {0}, reverse=True):
+    for low in sorted({rng.randrange(20) for _ in range(4)} | {-3}, reverse=True):
         # Any answers with what lies before and after; then a whole one with all from here on.
         waiting.take(rng.sample(records, rng.randrange(len(records) + 1)), proved_at=None)
         waiting.take([each for each in records if each["startTime"] >= low], proved_at=low)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from airflow_provider_capillary.errors import CalibrationError, CapillaryError, 
 from airflow_provider_capillary.reading.reader import _Waiting
 from reading.driving import drive, make_reader, truth
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DAY = 86_400_000
 BASE = 1_758_067_200_000
 """2025-09-17T00:00:00Z."""
@@ -21,6 +24,11 @@ BASE = 1_758_067_200_000
 def spread(count: int, *, seed: int = 1, over: int = 3 * DAY) -> list[dict[str, Any]]:
     rng = random.Random(seed)
     return [{"id": f"r{index:04}", "startTime": BASE - DAY + rng.randrange(over), "eventName": rng.choice("ab")} for index in range(count)]
+
+
+def spread_over_a_minute(count: int) -> list[dict[str, Any]]:
+    rng = random.Random(5)
+    return [{"id": f"m{index:04}", "startTime": BASE + DAY // 2 + rng.randrange(60_000)} for index in range(count)]
 
 
 def crowd(count: int, at: int = BASE + DAY // 2) -> list[dict[str, Any]]:
@@ -228,8 +236,9 @@ def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
 
 
 @pytest.mark.parametrize("order", ["newest", "shuffled"])
-def test_no_more_records_are_held_than_those_of_a_few_answers(order: str) -> None:
-    """Of 20,000 records, in answers of 100."""
+@pytest.mark.parametrize(("most_pending", "most"), [(10_000, 5_000), (500, 1_000)])
+def test_no_more_records_are_held_than_those_of_a_few_answers(most_pending: int, most: int, order: str) -> None:
+    """Of 20,000 records, in answers of 100; where too many wait, a request shows that the API still gives as many."""
     world = World(spread(20_000), date_format="epoch_ms", limit_cap=100, order=order)
     reader, held = make_reader(), []
 
@@ -240,10 +249,49 @@ def test_no_more_records_are_held_than_those_of_a_few_answers(order: str) -> Non
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow_provider_capillary.reading.reader._Waiting", Watched)
+        patch.setattr("airflow_provider_capillary.reading.reader.MOST_PENDING", most_pending)
         run = drive(reader, world, BASE - DAY, BASE + 2 * DAY)
     assert len(run.ids) == 20_000
     assert len(held) > 200
-    assert max(held) <= 5000
+    assert max(held) <= most
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+def test_a_filter_that_dates_records_earlier_loses_none(order: str) -> None:
+    """Its clock is two minutes slow: within the margin at both ends, and where spans join."""
+
+    class Slow(World):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            late = {name: str(int(params[name]) + 120_000) for name in ("from_date", "to_date") if name in params}
+            return super().answer({**params, **late})
+
+    dense = [{"id": f"d{index:04}", "startTime": BASE + index * 17_003} for index in range(-300, 700)]
+    world = Slow(dense, date_format="epoch_ms", limit_cap=100, order=order)
+    for start in (BASE, BASE + 17_003, BASE + 40_000_000 // 17_003 * 17):
+        run = drive(make_reader(date_format="epoch_ms"), world, start, start + 5_000_000)
+        assert run.error is None
+        assert sorted(run.ids) == sorted(truth(world, start, start + 5_000_000))
+
+
+@pytest.mark.parametrize("number", range(1, 20))
+def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int) -> None:
+    """What was short of sixty is not short of twenty."""
+    world = World(spread(300), date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
+    for start, end in INTERVALS:
+        run = drive(make_reader(date_format="iso"), world, start, end)
+        assert run.error is None
+        assert sorted(run.ids) == sorted(truth(world, start, end))
+        world = World(world.records, date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
+
+
+@pytest.mark.parametrize("date_format", ["epoch_ms", "iso", "date"])
+def test_all_of_time_is_read_in_a_few_requests(date_format: str) -> None:
+    """And no date is sent that can't be written."""
+    world = World(spread(200), date_format=date_format, limit_cap=None if date_format == "date" else 100)
+    run = drive(make_reader(date_format=date_format), world, 0, 6 * 10**13)
+    assert run.error is None
+    assert len(run.ids) == 200
+    assert len(run.asked) <= 20
 
 
 def test_a_single_record_and_an_empty_api() -> None:
@@ -283,6 +331,29 @@ def test_records_that_appear_while_it_reads_hide_none_that_were_there(request_nu
     assert run.error is None
     assert len(set(run.ids)) == len(run.ids)
     assert truth(world, BASE - DAY, BASE + 2 * DAY).keys() - late.keys() <= set(run.ids)
+
+
+# Guesses of where the next window begins: all that is left, the least that there is, anywhere.
+GUESSES: list[tuple[str, Callable[[random.Random, int, int], int]]] = [
+    ("all", lambda _, low, __: low),
+    ("the least", lambda _, __, high: high - 1),
+    ("any", lambda rng, low, high: rng.randrange(low, high)),
+]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+@pytest.mark.parametrize(("what", "guess"), GUESSES, ids=[row[0] for row in GUESSES])
+def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callable[[random.Random, int, int], int], order: str) -> None:
+    """And the reading goes on all the same: a span that was too wide is not asked for again."""
+    world = World(spread(120, over=2 * DAY) + spread_over_a_minute(60), date_format="iso", limit_cap=20, order=order)
+    start, end = BASE + DAY // 2, BASE + DAY // 2 + 60_000
+    with pytest.MonkeyPatch.context() as patch:
+        rng = random.Random(7)
+        patch.setattr("airflow_provider_capillary.reading.reader.MOST_PENDING", 30)
+        patch.setattr("airflow_provider_capillary.reading.sizing.Sizer.start_of", lambda _, low, high: guess(rng, low, high))
+        run = drive(make_reader(date_format="iso"), world, start, end)
+    assert run.error is None, what
+    assert sorted(run.ids) == sorted(truth(world, start, end))
 
 
 def test_a_second_reading_needs_no_second_calibration() -> None:

@@ -1,0 +1,234 @@
+"""Readings as they can be followed, request by request; and the example in the reader's own documentation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.errors import CapillaryError, TieError
+from airflow_provider_capillary.reading import reader as reader_module
+from reading.driving import drive, make_reader, truth
+
+MINUTE = 60_000
+DAY = 1_440 * MINUTE
+BASE = 1_758_067_200_000
+"""2025-09-17T00:00:00Z."""
+CAP = 100
+Line = tuple[str, str, int]
+"""``from_date``, ``to_date``, and how many records came."""
+
+
+def evenly(count: int, *, prefix: str = "r", at: int = BASE, over: int = DAY) -> list[dict[str, Any]]:
+    return [{"id": f"{prefix}{index:04}", "startTime": at + (2 * index + 1) * over // (2 * count) + 1_234} for index in range(count)]
+
+
+WEEKS_BEFORE = evenly(120, prefix="w", at=BASE - 120 * DAY, over=30 * DAY + 7 * MINUTE)
+"""So that there is something to find out about dates, and answers that are full, on a quiet day too."""
+
+
+class Traced(World):
+    """Keeps each request with what it was answered, in words."""
+
+    def __init__(self, records: list[dict[str, Any]], **liberties: Any) -> None:
+        super().__init__(records, **{"date_format": "iso", "limit_cap": CAP} | liberties)
+        self.lines: list[Line] = []
+        self.limits: list[str] = []
+
+    def answer(self, params: Any) -> tuple[int, Any]:
+        status, envelope = super().answer(params)
+        self.lines.append((params.get("from_date", "(none)"), params.get("to_date", "(none)"), len(envelope.get("data", ()))))
+        self.limits.append(params["limit"])
+        return status, envelope
+
+
+def trace(world: Traced) -> tuple[list[Line], list[str], CapillaryError | None, dict[str, int] | None]:
+    """The lines of a day's reading by a reader that knows the dates, the ids, the error, and the proof."""
+    reader = make_reader(date_format="iso")
+    assert drive(reader, world, BASE - 90 * DAY, BASE - 89 * DAY).error is None
+    world.lines.clear()
+    world.limits.clear()
+    run = drive(reader, world, BASE, BASE + DAY)
+    return world.lines, run.ids, run.error, reader.proof
+
+
+def with_meanings(lines: list[Line], limits: list[str]) -> list[str]:
+    """By the one rule: full, whole, or asked again."""
+    most, asked, said = CAP, set(), []
+    for (first, last, count), limit in zip(lines, limits, strict=True):
+        if limit != "1000":
+            meaning = f"with a limit of {limit}"
+        elif (first, last) in asked:
+            meaning = "again, to show what is given at once" if count else "empty twice"
+            most = count or most
+        else:
+            meaning = "full" if count >= max(10, most) else "whole" if count else "empty"
+        asked.add((first, last))
+        said.append(f"{first} {last} -> {count}: {meaning}")
+    return said
+
+
+# A name, the records of the day and what the server does, the requests with what they mean, and the error if any.
+TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], list[str], type[CapillaryError] | None]] = [
+    (
+        "a quiet day",
+        [],
+        {},
+        [
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 0: empty",
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 0: empty twice",
+        ],
+        None,
+    ),
+    (
+        "a dense day",
+        evenly(700),
+        {},
+        [
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
+            "2025-09-17T20:41:30 2025-09-18T00:05:00 -> 97: whole",
+            "2025-09-17T17:55:38 2025-09-17T20:41:31 -> 81: whole",
+            "2025-09-17T15:06:11 2025-09-17T17:55:39 -> 83: whole",
+            "2025-09-17T12:15:57 2025-09-17T15:06:12 -> 83: whole",
+            "2025-09-17T09:24:38 2025-09-17T12:15:58 -> 84: whole",
+            "2025-09-17T06:33:22 2025-09-17T09:24:39 -> 83: whole",
+            "2025-09-17T03:41:56 2025-09-17T06:33:23 -> 83: whole",
+            "2025-09-17T00:50:08 2025-09-17T03:41:57 -> 84: whole",
+            "2025-09-16T23:54:59 2025-09-17T00:50:09 -> 24: whole",
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: again, to show what is given at once",
+        ],
+        None,
+    ),
+    (
+        "a burst",
+        evenly(60) + evenly(150, prefix="b", at=BASE + DAY // 2, over=5 * MINUTE),
+        {},
+        [
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
+            "2025-09-17T12:02:48 2025-09-18T00:05:00 -> 97: whole",
+            "2025-09-17T02:10:28 2025-09-17T12:02:49 -> 100: full",
+            "2025-09-17T07:00:01 2025-09-17T12:02:49 -> 97: whole",
+            "2025-09-17T02:45:42 2025-09-17T07:00:02 -> 11: whole",
+            "2025-09-16T23:54:59 2025-09-17T02:45:43 -> 7: whole",
+            "2025-09-17T02:10:28 2025-09-17T12:02:49 -> 100: again, to show what is given at once",
+        ],
+        None,
+    ),
+    (
+        "a cap that falls half way",
+        evenly(400),
+        {"limit_cap_later": (10, 60)},
+        [
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
+            "2025-09-17T18:12:37 2025-09-18T00:05:00 -> 97: whole",
+            "2025-09-17T13:22:21 2025-09-17T18:12:38 -> 81: whole",
+            "2025-09-17T08:25:48 2025-09-17T13:22:22 -> 83: whole",
+            "2025-09-17T03:27:53 2025-09-17T08:25:49 -> 82: whole",
+            "2025-09-16T23:54:59 2025-09-17T03:27:54 -> 58: whole",
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 60: again, to show what is given at once",
+            "2025-09-17T19:03:50 2025-09-18T00:05:00 -> 60: full",
+            "2025-09-17T20:29:25 2025-09-18T00:05:00 -> 59: whole",
+            "2025-09-17T17:47:42 2025-09-17T20:29:26 -> 45: whole",
+            "2025-09-17T15:01:02 2025-09-17T17:47:43 -> 47: whole",
+            "2025-09-17T12:13:27 2025-09-17T15:01:03 -> 46: whole",
+            "2025-09-17T09:24:37 2025-09-17T12:13:28 -> 47: whole",
+            "2025-09-17T06:35:12 2025-09-17T09:24:38 -> 47: whole",
+            "2025-09-17T03:45:22 2025-09-17T06:35:13 -> 47: whole",
+            "2025-09-17T00:55:01 2025-09-17T03:45:23 -> 48: whole",
+            "2025-09-16T23:54:59 2025-09-17T00:55:02 -> 15: whole",
+            "2025-09-17T19:03:50 2025-09-18T00:05:00 -> 60: again, to show what is given at once",
+        ],
+        None,
+    ),
+    (
+        "a tie",
+        evenly(60) + [{"id": f"t{index:03}", "startTime": BASE + DAY // 2 + 7_654} for index in range(CAP)],
+        {},
+        [
+            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
+            "2025-09-17T12:12:01 2025-09-18T00:05:00 -> 30: whole",
+            "2025-09-16T23:54:59 2025-09-17T12:12:02 -> 100: full",
+            "2025-09-17T12:12:00 2025-09-17T12:12:02 -> 1: whole",
+            "2025-09-16T23:54:59 2025-09-17T12:12:01 -> 100: full",
+            "2025-09-17T12:00:52 2025-09-17T12:12:01 -> 0: empty",
+            "2025-09-17T12:00:52 2025-09-17T12:12:01 -> 0: empty twice",
+            "2025-09-16T23:54:59 2025-09-17T12:00:53 -> 100: full",
+            "2025-09-17T12:00:10 2025-09-17T12:00:53 -> 0: empty",
+            "2025-09-17T12:00:10 2025-09-17T12:00:53 -> 0: empty twice",
+            "2025-09-16T23:54:59 2025-09-17T12:00:11 -> 100: full",
+            "2025-09-17T12:00:07 2025-09-17T12:00:11 -> 100: full",
+            "2025-09-17T12:00:08 2025-09-17T12:00:11 -> 0: empty",
+            "2025-09-17T12:00:08 2025-09-17T12:00:11 -> 0: empty twice",
+            "2025-09-16T23:54:59 2025-09-17T12:00:09 -> 100: full",
+            "2025-09-17T12:00:07 2025-09-17T12:00:09 -> 100: full",
+            "2025-09-17T12:00:08 2025-09-17T12:00:08 -> 0: empty",
+            "2025-09-17T12:00:07 2025-09-17T12:00:09 -> 100: with a limit of 10000",
+        ],
+        TieError,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "records", "server", "requests", "error"), TRACES, ids=[row[0] for row in TRACES])
+def test_a_reading_goes_by_these_requests(
+    name: str, records: list[dict[str, Any]], server: dict[str, Any], requests: list[str], error: type[CapillaryError] | None
+) -> None:
+    """And hands on the day, or says why it can't."""
+    world = Traced(records + WEEKS_BEFORE, **server)
+    lines, ids, raised, _ = trace(world)
+    assert with_meanings(lines, world.limits) == requests, name
+    if error is None:
+        assert raised is None
+        assert sorted(ids) == sorted(truth(world, BASE, BASE + DAY))
+    else:
+        assert isinstance(raised, error)
+
+
+def test_the_example_of_the_documentation_is_true() -> None:
+    """Its world, its requests, its counts, and what it concludes from them."""
+    example = re.findall(r"^ +(\S+T\S+) +(\S+T\S+) +(\d+): (.*)$", str(reader_module.__doc__), re.MULTILINE)
+    assert len(example) == 5
+    world = Traced(evenly(250) + WEEKS_BEFORE)
+    lines, ids, error, proof = trace(world)
+    assert error is None
+    assert sorted(ids) == sorted(truth(world, BASE, BASE + DAY))
+    assert [(first, last, int(count)) for first, last, count, _ in example] == lines
+    meanings = [meaning.partition(";")[0] for *_, meaning in example]
+    counts = [count for *_, count in lines]
+    assert meanings[:4] == ["full", "whole", "whole", "whole"]
+    assert meanings[4] == f"more than {max(counts[1:4])}, so nothing was cut"
+    assert f"the last {100 / 250 * 24:.1f} hours" in example[0][3]
+    assert proof == {"spans": 3, "longest_answer": max(counts[1:4]), "capacity": CAP}
+
+
+def batches(number: int, size: int) -> list[dict[str, Any]]:
+    """Every quarter of an hour, within half a second."""
+    return [
+        {"id": f"b{batch}-{index}", "startTime": BASE + batch * 15 * MINUTE + 97_654 + index * 400 // size}
+        for batch in range(number)
+        for index in range(size)
+    ]
+
+
+# Worlds in which a poor next window costs a request for each step of the dates; and the most requests that a reading may take.
+COSTS: list[tuple[str, list[dict[str, Any]], dict[str, Any], int]] = [
+    ("batches of half of an answer, each within the step of dates", batches(96, CAP // 2), {}, 300),
+    ("ten at once, in batches of five", batches(31, 5), {"limit_cap": 10}, 200),
+    ("ten at once, in batches of nine", batches(31, 9), {"limit_cap": 10}, 170),
+    ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 200),
+    ("windows cut in silence to half an hour", evenly(96), {"max_span": 1800, "over_span": "clamp_from"}, 100),
+    ("windows refused beyond an hour", evenly(96), {"max_span": 3600}, 52),
+    ("a batch too large for an answer", evenly(60) + batches(1, CAP), {}, 12),
+]
+
+
+@pytest.mark.parametrize(("name", "records", "server", "most"), COSTS, ids=[row[0] for row in COSTS])
+def test_a_reading_goes_on(name: str, records: list[dict[str, Any]], server: dict[str, Any], most: int) -> None:
+    """It does not come back to what it knows."""
+    world = Traced(records + WEEKS_BEFORE, **server)
+    run = drive(make_reader(date_format="iso"), world, BASE, BASE + DAY)
+    if run.error is None:
+        assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))
+    assert len(run.asked) <= most, name

@@ -8,6 +8,8 @@ from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.capacity import Capacity, Reach
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_capillary.reading.answers import Answer
     from airflow_provider_capillary.reading.dates import DateFormat
     from airflow_provider_capillary.reading.exchange import Exchange
@@ -36,6 +38,7 @@ class EventLogsClient:
     :ivar capacity: how many records the API gives at once.
     :ivar reach: how long windows may be.
     :ivar undated: the records of the last answer to a request without dates.
+    :ivar notice: called with the records of each answer, whatever it was asked for.
     """
 
     def __init__(self, exchange: Exchange, *, limit: int) -> None:
@@ -44,6 +47,7 @@ class EventLogsClient:
         self.capacity = Capacity(limit)
         self.reach = Reach()
         self.undated: list[Record] = []
+        self.notice: Callable[[list[Record]], None] = lambda _records: None
         self._longest: dict[str, str] = {}
 
     def fetch_undated(self) -> Steps[Answer]:
@@ -119,12 +123,14 @@ class EventLogsClient:
         except ParametersRefusedError:
             # The limit perhaps; a smaller one is found here.
             answer = yield from self.fetch_undated()
+        self.notice(answer.records)
         return len(answer)
 
     def _note(self, params: dict[str, str], answer: Answer) -> None:
         if len(answer) >= self.capacity.records:
             self._longest = params
         self.capacity.show(len(answer))
+        self.notice(answer.records)
 
     def _fetch_undated(self, params: dict[str, str]) -> Steps[Answer]:
         answer = yield from self.exchange.logs(params)

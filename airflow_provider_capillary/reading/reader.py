@@ -12,7 +12,7 @@ The windows tile the interval from its end backwards. Each whole one extends wha
 smaller parts (:class:`.Sizer` guesses which). The obligations, each a line of :meth:`_Reading.run` or of what it calls:
 
 1. *a short answer is whole*: fewer records than :class:`.Capacity`, in a window that is no longer than the API is known to answer from end
-   to end (:class:`.Reach`); an answer without any record comes twice, or beside one that has some;
+   to end (:class:`.Reach`); an answer without any record is asked for twice;
 2. *the ledger covers*: from :data:`.bounds.MARGIN` before the interval to as much after it, span joining span;
 3. *the capacity still holds*: each span is followed by an answer longer than its own, or it is read again;
 4. *everything seen was handed on*: each record of the interval that any answer held is in a whole one;
@@ -132,8 +132,8 @@ class _Reading:
         self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
         self._sizer = Sizer(client.capacity)
         self._waiting = _Waiting(start, end)
-        known = [record for record in client.undated if event_name in (None, record.get("eventName"))]
-        self._waiting.take(known, proved_at=None)
+        self._owe(client.undated)
+        client.notice = self._owe
         self._too_wide = (0, 0)
         self.proof: dict[str, int] = {}
 
@@ -155,8 +155,8 @@ class _Reading:
             is_whole = self._client.capacity.is_short(len(records)) and (yield from self._is_answered_to_its_ends(low, high, records))
             # Once more: what was asked in between may have shown that the API gives less now.
             is_whole = is_whole and self._client.capacity.is_short(len(records))
-            self._waiting.take(records, proved_at=low if is_whole else None)
             if is_whole:
+                self._waiting.take(records, proved_at=low)
                 self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
                 self._ledger.confirm(self._client.capacity.least)
                 self._sizer.learn_short(low, high, [record["startTime"] for record in records])
@@ -169,6 +169,10 @@ class _Reading:
             "longest_answer": longest.count if longest else 0,
             "capacity": longest.capacity if longest else self._client.capacity.records,
         }
+
+    def _owe(self, records: list[Record]) -> None:
+        """Any answer may hold records of the interval: each of them has to be in a whole one."""
+        self._waiting.take((record for record in records if self._event_name in (None, record.get("eventName"))), proved_at=None)
 
     def _next_span(self, low: int, high: int) -> tuple[int, int]:
         """A part of the gap, up to its end; shorter than one that was too wide."""
@@ -200,12 +204,13 @@ class _Reading:
         return answer.records
 
     def _is_answered_to_its_ends(self, low: int, high: int, records: list[Record]) -> Steps[bool]:
-        """Whether a short answer is one to the whole window, and an empty one comes twice or beside one with records."""
+        """Whether a short answer is one to the whole window, and an empty one comes twice."""
         from_date, to_date = self.bounds.window(low, high)
         length, reach = to_date - from_date, self._client.reach
-        was_shown = length <= reach.length
-        if not was_shown:
-            yield from prove_reach(self._client, self.bounds, longest=self._ledger.high - self._ledger.low, length=length)
+        longest = max(length, self._ledger.high - self._ledger.low)
+        # At once for all of the interval: the windows grow, and the next intervals are as long.
+        if length > reach.length or (longest > reach.length and reach.not_shown is None):
+            yield from prove_reach(self._client, self.bounds, longest=longest, length=length)
         if length > reach.length:
             if high - low < max(SHORTEST_REFUSED, 2 * self.bounds.step):
                 raise CalibrationError(
@@ -214,7 +219,7 @@ class _Reading:
                 )
             self._sizer.forbid(high - low)
             return False
-        if records or not was_shown:
+        if records:
             return True
         again = yield from self._ask(low, high)
         return again is not None and not again

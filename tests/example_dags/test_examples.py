@@ -210,7 +210,7 @@ def test_the_quick_start_prints_path_counts_and_receipt_and_touches_no_other_air
     receipt = json.loads(last[last.index("{") :])
     assert (receipt["path"], receipt["events"]) == (f"file://{path}", 10)
     assert sum(receipt["statuses"].values()) == 10
-    assert names_in(folder.parent / ".airflow") == ["exports"]
+    assert [entry.name for entry in (folder.parent / ".airflow").iterdir()] == ["exports"]
     assert not others.exists()
     assert "inputRequest" not in done.stdout + done.stderr
 

@@ -273,15 +273,15 @@ def test_a_filter_that_dates_records_earlier_loses_none(order: str) -> None:
         assert sorted(run.ids) == sorted(truth(world, start, start + 5_000_000))
 
 
+@pytest.mark.parametrize("cap", [60, 1000])
 @pytest.mark.parametrize("number", range(1, 20))
-def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int) -> None:
-    """What was short of sixty is not short of twenty."""
-    world = World(spread(300), date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
+def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int, cap: int) -> None:
+    """What was short of the cap before is not short of twenty."""
     for start, end in INTERVALS:
+        world = World(spread(600), date_format="iso", limit_cap=cap, limit_cap_later=(number, 20), over_limit="refuse")
         run = drive(make_reader(date_format="iso"), world, start, end)
         assert run.error is None
         assert sorted(run.ids) == sorted(truth(world, start, end))
-        world = World(world.records, date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
 
 
 @pytest.mark.parametrize("date_format", ["epoch_ms", "iso", "date"])

@@ -7,6 +7,7 @@
     │   ├── ConnectionSettingsError   ... a field of the Airflow connection
     │   ├── IntervalError             ... the interval of a run, or the lack of one
     │   └── DestinationError          ... where the object goes, or what is installed to write there
+    │       └── DestinationConflictError  ... what stands there stands for something else; use another path
     ├── RequestError                  one request to the API came to nothing
     │   ├── AuthenticationError       401, 498, a refused key: renew the credential
     │   ├── PermissionDeniedError     403: widen what the credential may read
@@ -21,6 +22,7 @@
     │   ├── CalibrationError          dates: format, zone, precision, or a filter that is ignored
     │   ├── ContinuityError           pages out of order, with gaps, or without their seam
     │   └── TieError                  more records in one instant than one answer holds
+    ├── VanishedEventsError           the earlier object holds records that the API no longer shows; choose on_vanished
     ├── PublishError                  the object store refused; the old object or the new one stands, whole
     └── ReadingStoppedError           the task was killed while it read
 
@@ -37,6 +39,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionSettingsError",
     "ContinuityError",
+    "DestinationConflictError",
     "DestinationError",
     "IntervalError",
     "MalformedAnswerError",
@@ -51,6 +54,7 @@ __all__ = [
     "ThrottledError",
     "TieError",
     "TransportError",
+    "VanishedEventsError",
 ]
 
 
@@ -87,7 +91,10 @@ class CapillaryError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
+        # What is wrong and what to do come first: a narrow pane shows no more.
         parts = [self.problem.rstrip(". ") + "."]
+        if self.cure:
+            parts.append(f"Cure: {self.cure.rstrip('. ')}.")
         if self.asked:
             parts.append(f"Asked: {self.asked}.")
         if self.answered:
@@ -96,8 +103,6 @@ class CapillaryError(Exception):
             parts.append(f"Request id: {self.request_id}.")
         if self.retry_after is not None:
             parts.append(f"Retry after: {self.retry_after:g} s.")
-        if self.cure:
-            parts.append(f"Cure: {self.cure.rstrip('. ')}.")
         return " ".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -121,8 +126,18 @@ class DestinationError(ConfigurationError):
     """The destination cannot be written: its ending, its scheme, or a package that is not installed."""
 
 
+class DestinationConflictError(DestinationError):
+    """What stands at the destination is not this run's to replace: it stands for something else, or this package did not write it.
+
+    Nothing was touched.
+    """
+
+
 class RequestError(CapillaryError):
     """One request came to nothing, after whatever retries could help."""
+
+    most_tries: int | None = None
+    """How often the same request is sent until this is raised; ``None`` for as often as any."""
 
 
 class AuthenticationError(RequestError):
@@ -194,6 +209,17 @@ class TieError(CompletenessError):
         super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
         self.instant = instant
         self.count = count
+
+
+class VanishedEventsError(CapillaryError):
+    """The object of an earlier run holds records that this reading did not return, and ``on_vanished="fail"``. Nothing was touched.
+
+    :param vanished: how many.
+    """
+
+    def __init__(self, problem: str, *, vanished: int | None = None, **fields: object) -> None:
+        super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
+        self.vanished = vanished
 
 
 class PublishError(CapillaryError):

@@ -51,7 +51,7 @@ with DAG(
 ) as dag:
     CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        destination=BASE + "/event_logs/dt={{ data_interval_start | ds }}/events.jsonl.gz",
+        destination=BASE + "/event_logs/dt={interval_start:%Y-%m-%d}/events.jsonl.gz",
         retries=5,
         retry_delay=timedelta(minutes=5),
         retry_exponential_backoff=True,

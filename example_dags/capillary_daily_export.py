@@ -37,7 +37,7 @@ with DAG(
     start_date=datetime(2025, 6, 1, tzinfo=UTC),
     # Days that were missed while the scheduler or the DAG stood still are not made up for. With True they are, from start_date on.
     catchup=False,
-    # A run that is triggered by hand can name another interval, as {"start": "2025-06-27T00:00:00Z", "end": "2025-09-18T06:00:00Z"}.
+    # A run that is triggered by hand can name another interval, as {"start": "2025-06-27T00:00:00Z", "end": "2025-06-28T00:00:00Z"}.
     params={"start": "", "end": ""},
     tags=["capillary"],
     doc_md=__doc__,
@@ -47,7 +47,7 @@ with DAG(
         start="{{ params.start }}",
         end="{{ params.end }}",
         # By the interval, never by the time of the run: a rerun replaces the object that it has to replace.
-        destination=BASE + "/event_logs/dt={{ (params.start or data_interval_start | default | string)[:10] }}/events.jsonl.gz",
+        destination=BASE + "/event_logs/dt={interval_start:%Y-%m-%d}/events.jsonl.gz",
         retries=3,
     )
 

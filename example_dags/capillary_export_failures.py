@@ -21,8 +21,9 @@ except ImportError:  # Airflow 2
 # One line away from object storage: "s3://my_aws_conn@my-bucket/capillary".
 BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
 
-# A DAG with schedule=[Asset("capillary://event-logs/failures")] runs after each export; `extra` of the event has the counts.
-FAILURES = Asset("capillary://event-logs/failures")
+# A DAG with schedule=[Asset("capillary://exports/failures")] runs after each object; `extra` of the event has the counts. It is another
+# asset than the one of capillary_on_failures, whose events come from the API before anything is exported.
+FAILURES = Asset("capillary://exports/failures")
 
 with DAG(
     dag_id="capillary_export_failures",
@@ -34,7 +35,7 @@ with DAG(
 ) as dag:
     CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        destination=BASE + "/failures/dt={{ data_interval_start | ds }}/{{ data_interval_start.strftime('%H') }}.jsonl",
+        destination=BASE + "/failures/dt={interval_start:%Y-%m-%d}/{interval_start:%H}.jsonl",
         # The documented ones. A status that Capillary adds has to be added here; "NO_STATUS" stands for records that have none.
         statuses=[
             "EMF_PROCESSOR_FAILED",

@@ -2,7 +2,8 @@
 
 No task waits. The triggerer watches, with one poll for all that watch or wait on one connection, and a run starts within a minute of a new
 failure. Several events may wake one run; what is exported is the stretch that holds what all of them have found. A triggerer that is
-killed loses none; an event that comes twice for that reason writes the same object again.
+killed loses none; an event that comes twice for that reason writes the same object again. There is no task that could fail for a refused
+credential or a wrong connection: the triggerer logs it as an error, again and again until it is mended, and misses nothing meanwhile.
 
 To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
 connection that it prints:
@@ -54,8 +55,8 @@ with DAG(
 ) as dag:
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # Without colons, which are more than some query engines take.
-        destination=f"{BASE}/failures_as_they_appear/{{{{ (({START}) ~ '_' ~ ({END})) | replace(':', '') }}}}.jsonl",
+        # By both ends, to the microsecond and without colons, which some query engines refuse.
+        destination=BASE + "/failures_as_they_appear/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
         start=f"{{{{ {START} }}}}",
         end=f"{{{{ {END} }}}}",
         statuses=FAILURES,

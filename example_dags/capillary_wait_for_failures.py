@@ -2,7 +2,13 @@
 
 Every hour a run begins to wait, in the triggerer, where all that wait on one connection share their looks at the API. It goes on within a
 minute of the first failure that no earlier run has reported; where an hour sees none, it is skipped at the hour's end, and the next run
-goes on from where the last report ended. Nothing between two runs is missed.
+goes on from where the last report ended. From the first report on, nothing between two runs is missed.
+
+Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
+of it: give the DAG an ``on_failure_callback``.
+
+Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
+of it: give the DAG an ``on_failure_callback``.
 
 What is exported is the stretch from the first to the last failure that was found, so that the object holds each of them.
 
@@ -56,15 +62,17 @@ with DAG(
         deferrable=True,
         poke_interval=45,
         timeout=timedelta(minutes=55),
+        # Skips at the timeout alone; errors fail.
         soft_fail=True,
+        # Airflow itself fails a deferred task now and then, when two of its events arrive in the wrong order.
         retries=3,
     )
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # By both ends: what wakes the next run may begin at the same instant. Colons are more than some query engines take.
-        destination=BASE + "/new_failures/{{ (FOUND.start ~ '_' ~ FOUND.end) | replace(':', '') }}.jsonl".replace("FOUND", FOUND),
-        start="{{ FOUND.start }}".replace("FOUND", FOUND),
-        end="{{ FOUND.end }}".replace("FOUND", FOUND),
+        # By both ends, since the next failures may begin at the same instant; and without colons, which some query engines refuse.
+        destination=BASE + "/new_failures/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
+        start=f"{{{{ {FOUND}.start }}}}",
+        end=f"{{{{ {FOUND}.end }}}}",
         statuses=FAILURES,
         # Now, not in five minutes: a failure that becomes visible late wakes the next run.
         settle=timedelta(),

@@ -61,8 +61,8 @@ def test_it_names_only_modules_that_exist():
 
 
 def test_every_extra_is_a_setting_and_every_setting_a_field_of_the_form():
+    assert [field.key for field in EXTRA_FIELDS] == list(CONNECTION["conn-fields"])
     extras = {field.name for field in EXTRA_FIELDS}
-    assert extras == set(CONNECTION["conn-fields"])
     assert set(Settings.__dataclass_fields__) == extras | {"conn_id", "base_url", "login", "password"}
 
 
@@ -80,7 +80,21 @@ def test_every_field_has_a_label_a_description_and_a_default_that_it_allows():
                     jsonschema.validate(outside, field["schema"])
 
 
-def test_the_defaults_of_the_form_are_those_of_a_connection_without_extras():
+def test_the_names_of_extras_that_are_public_are_read():
+    """Connections out there use them."""
+    public = "auth_type password_format oauth_header date_format timezone page_size requests_per_minute connect_timeout read_timeout verify"
+    assert [field.name for field in EXTRA_FIELDS] == [*public.split(), "proxies"]
+
+
+def test_no_field_comes_filled_in_and_each_default_is_told():
+    for field in EXTRA_FIELDS:
+        shown = CONNECTION["conn-fields"][field.key]
+        assert shown["schema"]["default"] is None, "Airflow 3.2 and later would mask it, under any name that somebody has it mask"
+        assert shown["description"].endswith(f" Default: {field.default_text or 'none'}.")
+        assert CONNECTION["ui-field-behaviour"]["placeholders"].get(field.key, "") == field.default_text
+
+
+def test_the_default_that_is_told_is_the_one_that_is_used():
     from airflow.providers.common.compat.sdk import Connection
 
     def settings(**extras):
@@ -88,8 +102,20 @@ def test_the_defaults_of_the_form_are_those_of_a_connection_without_extras():
             Connection(conn_id="cap", conn_type="capillary", host="a.example", login="u", password="p", extra=json.dumps(extras))
         )
 
-    as_the_form_saves_them = {name: field["schema"]["default"] for name, field in CONNECTION["conn-fields"].items()}
-    assert settings(**as_the_form_saves_them) == settings()
+    as_the_form_saves_it = {name: field["schema"]["default"] for name, field in CONNECTION["conn-fields"].items()}
+    as_it_is_told = {field.key: field.default_text for field in EXTRA_FIELDS}
+    assert settings() == settings(**as_the_form_saves_it) == settings(**as_it_is_told)
+    assert {value for value in as_it_is_told.values() if not value} == {""}
+    assert settings() != settings(page_size=5)
+
+
+def test_each_choice_is_offered_and_nothing_first():
+    choices = {field.key: list(field.choices) for field in EXTRA_FIELDS if field.choices}
+    assert choices == {"auth_type": ["basic", "oauth"], "basic_format": ["md5", "plain"]}
+    for key, offered in choices.items():
+        schema = CONNECTION["conn-fields"][key]["schema"]
+        assert schema["enum"] == [None, *offered]
+        assert schema["values_display"] == {"null": f"{offered[0]} (default)", **{choice: choice for choice in offered}}
 
 
 class Stub:
@@ -132,7 +158,7 @@ def form_of_airflow_2(monkeypatch):
         name: {
             "label": field.args[0],
             "description": field.kwargs["description"],
-            "default": field.kwargs["default"],
+            "default": field.kwargs.get("default"),
             "enum": next((v.args[0] for v in field.kwargs["validators"] if type(v).__name__ == "any_of"), None),
             "number": type(field).__name__ == "IntegerField",
         }
@@ -148,11 +174,9 @@ def test_both_forms_list_the_same_fields_with_the_same_texts_and_defaults(monkey
         schema = field["schema"]
         assert old[name]["label"] == field["label"]
         assert old[name]["description"] == field["description"]
-        assert old[name]["enum"] == schema.get("enum")
+        assert [None, *old[name]["enum"]] == schema["enum"] if old[name]["enum"] else "enum" not in schema
         assert old[name]["number"] == ("integer" in schema["type"])
-        # A number of seconds is text on Airflow 2, whose stand-ins for wtforms on 3.0 and 3.1 know no other field for it.
-        shown = float(old[name]["default"]) if "number" in schema["type"] else old[name]["default"]
-        assert shown == schema["default"], name
+        assert old[name]["default"] in (None, ""), name
 
 
 def test_both_forms_treat_the_standard_fields_alike():
@@ -160,6 +184,7 @@ def test_both_forms_treat_the_standard_fields_alike():
     assert {key.replace("-", "_"): value for key, value in behaviour.items()} == forms.ui_field_behaviour()
     assert behaviour["hidden-fields"] == ["schema", "port"]
     assert set(behaviour["relabeling"]) == {"host", "login", "password"}
+    assert behaviour["relabeling"].keys() < behaviour["placeholders"].keys()
 
 
 def test_the_hook_returns_these_forms_and_agrees_with_the_provider_info():
@@ -180,19 +205,69 @@ def test_the_hook_s_form_is_that_of_the_provider_info(monkeypatch):
     assert list(CapillaryHook.get_connection_form_widgets()) == list(CONNECTION["conn-fields"])
 
 
-def test_airflow_s_form_service_shows_the_fields():
-    """What the connection form of Airflow 3.2 and later is sent."""
+def served_form(monkeypatch, *sensitive):
+    """What the connection form of Airflow 3.2 and later is sent, with further names of secrets in Airflow's configuration."""
     import airflow
 
     if tuple(map(int, airflow.__version__.split(".")[:2])) < (3, 2):
         pytest.skip("Airflow before 3.2 asks the hook, not the provider info")
     if installed() is None:
         pytest.skip("the package runs from the tree, so Airflow does not discover it")
+    from airflow._shared.secrets_masker import _secrets_masker
+    from airflow.api_fastapi.core_api.routes.ui.connections import connections_router
+    from airflow.api_fastapi.core_api.security import get_user
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
 
-    (meta,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "capillary"]
-    assert meta.hook_name == "Capillary"
-    assert meta.standard_fields.host.title == "Base URL"
-    assert meta.standard_fields.port.hidden
-    assert list(meta.extra_fields) == list(CONNECTION["conn-fields"])
-    assert meta.extra_fields["page_size"]["value"] == 1000
+    app = FastAPI()
+    app.include_router(connections_router)
+    for dependant in connections_router.routes[0].dependant.dependencies:
+        app.dependency_overrides[dependant.call] = lambda: None
+    app.dependency_overrides[get_user] = lambda: None
+    masker = _secrets_masker()
+    monkeypatch.setattr(masker, "sensitive_variables_fields", [*masker.sensitive_variables_fields, *sensitive])
+    HookMetaService.hook_meta_data.cache_clear()
+    try:
+        answer = TestClient(app).get("/connections/hook_meta")
+    finally:
+        HookMetaService.hook_meta_data.cache_clear()
+    assert answer.status_code == 200, answer.text
+    (form,) = [form for form in answer.json() if form["connection_type"] == "capillary"]
+    return form
+
+
+def test_airflow_serves_the_form(monkeypatch):
+    form = served_form(monkeypatch)
+    assert form["hook_name"] == "Capillary"
+    assert form["standard_fields"]["host"]["title"] == "Base URL"
+    assert form["standard_fields"]["port"]["hidden"]
+    assert list(form["extra_fields"]) == list(CONNECTION["conn-fields"])
+    assert form["extra_fields"]["auth_type"]["schema"]["enum"] == [None, "basic", "oauth"]
+
+
+@pytest.mark.parametrize("sensitive", [(), tuple(field.key for field in EXTRA_FIELDS)], ids=["as it comes", "every name configured"])
+def test_airflow_serves_no_field_masked(monkeypatch, sensitive):
+    form = served_form(monkeypatch, *sensitive)
+    assert {field["value"] for field in form["extra_fields"].values()} == {None}
+    # One that has a default would arrive masked: the check can fail.
+    monkeypatch.setattr(forms, "_schema", lambda field: {"type": ["string", "null"], "default": field.default_text})
+    fields = forms.conn_fields()
+    from airflow.api_fastapi.core_api.datamodels.connections import ConnectionHookMetaData
+
+    served = {name: {"value": field["schema"]["default"], "schema": field["schema"]} for name, field in fields.items()}
+    shown = ConnectionHookMetaData.redact_extra_fields({"password_format": served["basic_format"], **served})
+    assert {name for name, field in shown.items() if field["value"] == "***"} == {*sensitive, "password_format", "proxies"}
+
+
+def test_no_name_in_the_form_is_one_that_airflow_masks_but_for_secrets():
+    """With Airflow's own list of names; what is masked vanishes from every log, and from the form of a connection that is edited."""
+    from airflow.providers.common.compat.sdk import redact
+
+    masked = {
+        field.key
+        for field in EXTRA_FIELDS
+        for key in (field.key, f"extra__capillary__{field.key}")
+        if redact({key: "value"})[key] != "value"
+    }
+    assert masked == {field.key for field in EXTRA_FIELDS if field.secret} == {"proxies"}

@@ -11,10 +11,10 @@ import contextlib
 import gzip
 import importlib
 import io
-import json
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from airflow_provider_capillary.errors import DestinationError
+from airflow_provider_capillary.export.json_lines import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-__all__ = ["ENDINGS", "ForeignObjectError", "format_of", "read_pairs", "require_format", "write_object"]
+__all__ = ["ENDINGS", "ForeignObjectError", "format_of", "read_lines", "read_pairs", "require_format", "write_object"]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 """The endings, each the name of its format."""
@@ -33,8 +33,9 @@ _GZIP_LEVEL = 6  # zlib's own default: level 9 takes twice the time for about on
 _ZSTD_LEVEL = 3  # the library's default
 
 _CHUNK = 256 * 1024
-_LONGEST_LINE = 16 * 1024 * 1024
-"""Bytes. An object whose line is longer was not written here, and must not fill memory when it is looked at."""
+_LONGEST_LINE = 128 * 1024 * 1024
+"""Bytes. The largest answer that is taken from the API has half of that. An object whose line is longer was not written here, and must
+not fill memory when it is looked at."""
 
 
 class ForeignObjectError(Exception):
@@ -119,40 +120,66 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(pending)
 
 
+class _Entry(NamedTuple):
+    """A record of an object."""
+
+    start_time: int
+    record_id: str
+    line: bytes
+    """Its JSON; empty where nobody asked and it would have had to be made."""
+
+
 def read_pairs(source: Path, *, ending: str) -> Iterator[tuple[int, str]]:
     """The ``(startTime, id)`` of each record of an object that this package wrote, in its order.
 
     :param source: path of a local copy.
     :raises ForeignObjectError: it does not read as such an object: damaged, another format, unsorted, a record twice.
     """
-    if ending == ".parquet":
-        from airflow_provider_capillary.export.parquet import read_parquet_pairs
+    for entry in _read(source, ending=ending, lines=False):
+        yield entry.start_time, entry.record_id
 
-        pairs = read_parquet_pairs(source)
+
+def read_lines(source: Path, *, ending: str) -> Iterator[bytes]:
+    """The JSON of each record of an object that this package wrote, in its order: what :func:`write_object` makes the same object of.
+
+    From lines it is the text that stands there, byte for byte; from parquet the columns, then what ``_extra`` holds, as it stands there.
+
+    :param source: path of a local copy.
+    :raises ForeignObjectError: as :func:`read_pairs`.
+    """
+    for entry in _read(source, ending=ending, lines=True):
+        yield entry.line
+
+
+def _read(source: Path, *, ending: str, lines: bool) -> Iterator[_Entry]:
+    if ending == ".parquet":
+        from airflow_provider_capillary.export.parquet import read_parquet_lines, read_parquet_pairs
+
+        entries = read_parquet_lines(source) if lines else ((*pair, b"") for pair in read_parquet_pairs(source))
     else:
-        pairs = _read_line_pairs(source, ending=ending)
+        entries = _read_line_entries(source, ending=ending)
     previous: tuple[int, str] | None = None
-    with contextlib.closing(pairs):
+    with contextlib.closing(entries):
         while True:
             try:
-                pair = next(pairs, None)
+                entry = next(entries, None)
             except ForeignObjectError:
                 raise
             except Exception as error:
                 # zlib.error, EOFError, ZstdError, ArrowException, KeyError and more: each says the same thing about a file.
                 raise ForeignObjectError(type(error).__name__) from error
-            if pair is None:
+            if entry is None:
                 return
-            start_time, record_id = pair
+            start_time, record_id, line = entry
             if isinstance(start_time, bool) or not isinstance(start_time, int) or not isinstance(record_id, str):
                 raise ForeignObjectError("a record without startTime or id")
-            if previous is not None and pair <= previous:
+            if previous is not None and (start_time, record_id) <= previous:
                 raise ForeignObjectError("records out of order")
-            previous = pair
-            yield pair
+            previous = (start_time, record_id)
+            yield _Entry(start_time, record_id, line)
 
 
-def _read_line_pairs(source: Path, *, ending: str) -> Generator[tuple[int, str]]:
+def _read_line_entries(source: Path, *, ending: str) -> Generator[tuple[int, str, bytes]]:
     with contextlib.ExitStack() as stack:
         raw: BinaryIO = stack.enter_context(source.open("rb"))
         if ending == ".jsonl.gz":
@@ -162,8 +189,8 @@ def _read_line_pairs(source: Path, *, ending: str) -> Generator[tuple[int, str]]
         while line := raw.readline(_LONGEST_LINE):
             if not line.endswith(b"\n"):
                 raise ForeignObjectError("a line without its end")
-            record = json.loads(line)
-            yield record["startTime"], record["id"]
+            record = fields_of(line)
+            yield record["startTime"], record["id"], line[:-1]
 
 
 class _ZstdFrame(io.RawIOBase):

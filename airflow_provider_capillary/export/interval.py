@@ -12,18 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import IntervalError
-from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
+from airflow_provider_capillary.export.schedule import cure_of_an_empty_interval, cure_of_no_interval
+from airflow_provider_capillary.reading.instants import parse_instant, show_duration, show_instant, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Interval", "resolve_interval"]
 
-_CURES: Final = (
-    "give the DAG a timetable whose runs have an interval, schedule=CronDataIntervalTimetable('0 0 * * *', timezone='UTC') or "
-    "schedule=CronTriggerTimetable('0 0 * * *', timezone='UTC', interval=timedelta(days=1)), or give the task "
-    "start=... and end=..., or lookback=timedelta(days=1)"
-)
 _PARTITION_CURE: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
 
 
@@ -84,7 +80,7 @@ def resolve_interval(
 
     partition_date = _instant_of(context, "partition_date")
     if partition_date is not None and partition_duration is not None:
-        source = f"the run's partition date and partition_duration={partition_duration!r}"
+        source = f"the run's partition date and partition_duration of {show_duration(partition_duration)}"
         return _interval(partition_date, _shifted(partition_date, partition_duration, "partition_duration"), source)
 
     interval_start, interval_end = _instant_of(context, "data_interval_start"), _instant_of(context, "data_interval_end")
@@ -98,11 +94,21 @@ def resolve_interval(
     if lookback is not None:
         if interval_end is not None:
             return _interval(
-                _shifted(interval_end, -lookback, "lookback"), interval_end, f"{lookback!r} before the end of the run's data interval"
+                _shifted(interval_end, -lookback, "lookback"),
+                interval_end,
+                f"{show_duration(lookback)} before the end of the run's data interval",
             )
         if run_after is not None:
-            return _interval(_shifted(run_after, -lookback, "lookback"), run_after, f"{lookback!r} before the run's run_after")
-    raise IntervalError(_why_none(interval_start, interval_end), cure=_CURES)
+            return _interval(_shifted(run_after, -lookback, "lookback"), run_after, f"{show_duration(lookback)} before the run's run_after")
+    if interval_start is not None and interval_end is not None:
+        raise IntervalError(
+            f"The run's data interval is empty: it starts and ends at {show_instant(interval_end)}, as with Airflow 3's default timetables "
+            "for cron and timedelta schedules",
+            cure=cure_of_an_empty_interval(context),
+        )
+    raise IntervalError(
+        "The run has no data interval, as when it was triggered without a date, by hand or by an asset", cure=cure_of_no_interval(context)
+    )
 
 
 def _explicit(start: object, end: object) -> Interval | None:
@@ -147,7 +153,7 @@ def _require_positive(name: str, value: object) -> None:
         problem = f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta"
         raise IntervalError(problem, cure=f"write {name}=timedelta(days=1)")
     if value < timedelta(milliseconds=1):
-        raise IntervalError(f"`{name}` is {value!r}, less than a millisecond", cure=f"write {name}=timedelta(days=1)")
+        raise IntervalError(f"`{name}` is {show_duration(value)}, less than a millisecond", cure=f"write {name}=timedelta(days=1)")
 
 
 def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
@@ -155,14 +161,5 @@ def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
         return instant + by
     except OverflowError:
         bound = datetime.min.replace(tzinfo=UTC) if by < timedelta() else datetime.max.replace(tzinfo=UTC)
-        problem = f"`{name}` is {abs(by)!r}, which goes from {show_instant(instant)} past {show_instant(bound)}"
+        problem = f"`{name}` is {show_duration(abs(by))}, which goes from {show_instant(instant)} past {show_instant(bound)}"
         raise IntervalError(problem, cure="write a shorter one") from None
-
-
-def _why_none(start: datetime | None, end: datetime | None) -> str:
-    if start is not None and end is not None:
-        return (
-            f"The run's data interval is empty: it starts and ends at {show_instant(end)}, as with Airflow 3's default timetables "
-            "for cron and timedelta schedules"
-        )
-    return "The run has no data interval, as when it was triggered by hand or by an asset"

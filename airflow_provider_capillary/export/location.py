@@ -7,55 +7,36 @@ another cache, than ``open`` does.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import errno
 import hashlib
-import inspect
+import logging
 import os
-import re
-import secrets
-import shutil
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_capillary.errors import DestinationError, PublishError
-from airflow_provider_capillary.export.uploads import abort_unfinished_uploads, upload_is_gone
+from airflow_provider_capillary.export._local_file import copy_file, create_file, make_folder, replace_file
+from airflow_provider_capillary.export._store_upload import CURE, Create, StoreUpload
+from airflow_provider_capillary.export.access import raise_refusal, refusal, was_answered
+from airflow_provider_capillary.export.destination import parse_destination
+from airflow_provider_capillary.export.filesystems import filesystem_of
+from airflow_provider_capillary.export.time_limit import StoreHangsError, run_limited
 from airflow_provider_capillary.export.words import in_words
-from airflow_provider_capillary.export.workspace import lock_is_free, still_names
+from airflow_provider_capillary.export.workspace import open_workspace
 
 if TYPE_CHECKING:
-    import logging
+    from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
 
-__all__ = ["Found", "Location", "locate", "sha256_of"]
+__all__ = ["Create", "Found", "Location", "locate", "sha256_of", "without_connection"]
 
-_LOCAL_SCHEMES = frozenset({"", "file", "local"})
-
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "s3n": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "abfs": "azure",
-    "abfss": "azure",
-    "adl": "azure",
-}
-
-# Seconds before each further try to put an object. The clients of the stores try again by themselves (s3fs five times, on top of
-# botocore); these two are for what outlasts that, because the alternative is to read the whole interval again.
-_PAUSES = (1.0, 5.0)
-
-# s3fs reads parts of 50 MiB, ten at a time, and gcsfs chunks of 50 MiB; the smallest that S3 allows keep memory flat. A store takes at
-# most 10,000 parts, so an object beyond 44 GiB has larger ones.
-_PART = 5 * 1024 * 1024
-_MOST_PARTS = 9_000
-_PARTS_AT_ONCE = 2
+_LOG = logging.getLogger(__name__)
 
 _BLOCK = 1024 * 1024
+
+_Result = TypeVar("_Result")
 
 
 class Found(NamedTuple):
@@ -65,18 +46,26 @@ class Found(NamedTuple):
     """Bytes."""
     etag: str | None
     """The store's own tag of this very content or generation; ``None`` where it has none."""
+    version: str | None
+    """Changes when the object is replaced: the tag, or on local disk the file's number and the time of its last change."""
 
 
 class Location:
     """An object, whether it exists or not.
 
+    A store that does not answer at all is waited for as :mod:`.time_limit` says: 180 seconds, and while an object is uploaded, as much
+    more as a part of it takes at 64 KiB a second, counted from the last part that arrived (so 340 seconds for objects up to 44 GiB on S3).
+    Every 30 seconds a warning says so.
+
     :param uri: how an ``ObjectStoragePath`` spells it, with the connection id.
     :param key: the path inside the filesystem.
     :param fs: the filesystem; ``None`` for local disk, which is written through the operating system.
+    :param log: where it is said that a store keeps this waiting.
     """
 
-    def __init__(self, *, uri: str, key: str, fs: AbstractFileSystem | None) -> None:
+    def __init__(self, *, uri: str, key: str, fs: AbstractFileSystem | None, log: logging.Logger = _LOG) -> None:
         self.uri = uri
+        self._log = log
         self.name = key.rpartition("/")[2]
         self._key = key
         self._fs = fs
@@ -86,9 +75,14 @@ class Location:
         """The file, where it is on local disk."""
         return Path(self._key) if self._fs is None else None
 
+    @property
+    def uri_without_connection(self) -> str:
+        """As any other tool takes it."""
+        return without_connection(self._key if self._fs is None else self.uri)
+
     def sibling(self, name: str) -> Location:
         """The object of another name beside this one."""
-        return Location(uri=self.uri[: -len(self.name)] + name, key=self._key[: -len(self.name)] + name, fs=self._fs)
+        return Location(uri=self.uri[: -len(self.name)] + name, key=self._key[: -len(self.name)] + name, fs=self._fs, log=self._log)
 
     def prepare(self) -> None:
         """On local disk, make the folder and find out whether it can be written, before hours are spent on reading.
@@ -101,79 +95,147 @@ class Location:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DestinationError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure="choose another") from error
+            raise DestinationError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure=self._cure(error)) from error
         if path.is_dir():
             raise DestinationError(f"{self.uri} is a folder", cure="name the file to write, not the folder")
         if not os.access(path.parent, os.W_OK | os.X_OK):
+            read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
             raise DestinationError(
-                f"The folder of {self.uri} may not be written", cure="give the worker's user the right to, or choose another"
+                f"The folder of {self.uri} may not be written",
+                answered=in_words(OSError(errno.EROFS, os.strerror(errno.EROFS))) if read_only else None,
+                cure=_DISK_CURES[errno.EROFS if read_only else errno.EACCES],
             )
+
+    def look_before_reading(self) -> Found | None:
+        """As :meth:`look`; and find out what would show only in the end: no such bucket, or a credential that the store rejects.
+
+        :return: what stands there now; ``None`` if nothing does.
+        :raises PermissionError: the credential may not look, which says nothing about whether it may write.
+        :raises DestinationError: there is no such bucket, or the store rejects the credential, or there is none.
+        :raises PublishError: the store cannot be asked.
+        """
+        try:
+            found = self.look()
+        except PermissionError:
+            self._ask_for_refusal()
+            raise
+        except PublishError as error:
+            if was_answered(error):
+                self._ask_for_refusal()
+            raise
+        if found is None:
+            self._ask_for_refusal()
+        return found
+
+    def _ask_for_refusal(self) -> None:
+        fs = self._fs
+        if fs is not None:
+            self._within_limit(lambda _: raise_refusal(fs, self._key, self.uri), doing=f"asking for {self.uri}")
+
+    def make_folder(self) -> None:
+        """On local disk, make the folder, whose own folder exists; a store has none.
+
+        :raises PublishError: it cannot be made.
+        """
+        if self._fs is None:
+            try:
+                make_folder(Path(self._key).parent)
+            except OSError as error:
+                raise PublishError(f"The folder of {self.uri} cannot be made", answered=in_words(error), cure=self._cure(error)) from error
 
     def look(self) -> Found | None:
         """What stands there now, from no cache; ``None`` if nothing does.
 
         :raises PermissionError: the credential may not look, which says nothing about whether it may write.
+        :raises DestinationError: the store rejects the credential, or there is none.
         :raises PublishError: the store cannot be asked.
         """
+        fs = self._fs
         try:
-            if self._fs is None:
-                return Found(size=Path(self._key).stat().st_size, etag=None)
-            self._fs.invalidate_cache(self._fs._parent(self._key))  # noqa: SLF001  # the counterpart of path.parent for keys
-            told = self._fs.info(self._key)
+            if fs is None:
+                told_by_disk = Path(self._key).stat()
+                version = f"{told_by_disk.st_ino}-{told_by_disk.st_mtime_ns}"
+                return Found(size=told_by_disk.st_size, etag=None, version=version)
+            fs.invalidate_cache(fs._parent(self._key))  # noqa: SLF001  # the counterpart of path.parent for keys
+            told = self._within_limit(lambda _: fs.info(self._key), doing=f"asking for {self.uri}")
         except FileNotFoundError:
             return None
-        except PermissionError:
+        except (PermissionError, StoreHangsError):
             raise
         except Exception as error:  # each filesystem has its own tree of errors
-            raise PublishError(f"{self.uri} cannot be looked at", answered=in_words(error), cure=_CURE) from error
+            failure = PublishError(f"{self.uri} cannot be looked at", answered=in_words(error), cure=self._cure(error))
+            raise refusal(error, self.uri) or failure from error
         if told.get("type") == "directory":
             return None
-        return Found(size=told.get("size") or 0, etag=next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None))
+        etag = next((str(told[key]).strip('"') for key in ("ETag", "etag") if told.get(key)), None)
+        return Found(size=told.get("size") or 0, etag=etag, version=etag)
 
     def copy_to(self, target: Path) -> None:
         """Copy the object to a local file, a block at a time.
 
         :raises Exception: whatever the store or the disk raises.
         """
-        if self._fs is None:
-            shutil.copyfile(self._key, target)
+        fs = self._fs
+        if fs is None:
+            copy_file(Path(self._key), target)
             return
-        with self._fs.open(self._key, "rb", block_size=_BLOCK) as source, target.open("wb") as out:
-            shutil.copyfileobj(source, out, _BLOCK)
+
+        def copy(is_alive: Callable[[], None]) -> None:
+            if hasattr(fs, "call_s3"):
+                # In one request for the whole object, never a range of it: there are servers of S3 that answer a range with the checksum
+                # of the whole, which the client then compares with that of the range.
+                from fsspec.callbacks import Callback
+
+                fs.get_file(self._key, str(target), callback=Callback(hooks={"is_alive": lambda *_, **__: is_alive()}))
+                return
+            # By ranges elsewhere: gcsfs holds more than 100 MiB at a time where it gets a file.
+            with fs.open(self._key, "rb", block_size=_BLOCK) as source, target.open("wb") as out:
+                while block := source.read(_BLOCK):
+                    is_alive()
+                    out.write(block)
+
+        self._within_limit(copy, doing=f"reading {self.uri}")
 
     def remove(self) -> None:
         """See to it that nothing stands there.
 
         :raises PublishError: the store refused.
         """
+        fs = self._fs
         try:
-            if self._fs is None:
+            if fs is None:
                 Path(self._key).unlink()
             elif self.look() is not None:
-                self._fs.rm_file(self._key)
+                self._within_limit(lambda _: fs.rm_file(self._key), doing=f"removing {self.uri}")
         except FileNotFoundError:
             return
-        except PublishError:
+        except (DestinationError, PublishError):
             raise
         except Exception as error:
-            raise PublishError(f"{self.uri} could not be removed", answered=in_words(error), cure=_CURE) from error
+            raise PublishError(f"{self.uri} could not be removed", answered=in_words(error), cure=self._cure(error)) from error
 
-    def publish(self, source: Path, *, log: logging.Logger) -> Found | None:
+    def publish(self, source: Path, *, log: logging.Logger, create: Create = "no") -> Found | None:
         """Put a finished local file there, whole: a reader finds what stood there before, or the new object, never a part.
 
         :param source: the local file.
+        :param create: whether to put it only where nothing stands, which the store (or the disk) decides in the same step. A store that
+            does not know how overwrites ``if possible``, and ``surely`` fails.
         :return: what the store says afterwards; ``None`` where the credential may write and not look.
+        :raises FileExistsError: ``create``, and something else stands there; nothing was touched.
         :raises PublishError: it could not be written, and what stood there stands (or the new object, where only the store's answer was
             lost); or what stands there now is something else.
         """
         size = source.stat().st_size
         if self._fs is None:
             try:
-                _replace(source, Path(self._key), log=log)
+                (replace_file if create == "no" else create_file)(source, Path(self._key), log=log)
+            except FileExistsError:
+                raise
             except OSError as error:
-                raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=_CURE) from error
+                raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=self._cure(error)) from error
         else:
-            self._put(source, size, log)
+            upload = StoreUpload(self._fs, key=self._key, uri=self.uri, within_limit=self._within_limit, holds=self._holds, log=log)
+            upload.put(source, create=create)
         try:
             found = self.look()
         except PermissionError:
@@ -192,165 +254,68 @@ class Location:
             )
         return found
 
-    def _put(self, source: Path, size: int, log: logging.Logger) -> None:
-        assert self._fs is not None  # noqa: S101  # for the type checker
-        options = _upload_options(self._fs, size)
-        abort_unfinished_uploads(self._fs, self._key, log=log)
+    def _holds(self, source: Path) -> bool:
+        """Whether the very bytes of a local file stand there; ``False`` where that cannot be found out."""
         try:
-            self._put_patiently(source, options, log)
-        finally:
-            # In parts: even a success may have begun an upload whose id was lost with the answer.
-            if size >= options.get("chunksize", 0):
-                abort_unfinished_uploads(self._fs, self._key, log=log)
+            found = self.look()
+            if found is None or found.size != source.stat().st_size:
+                return False
+            with open_workspace() as workspace:
+                copy = workspace.file()
+                self.copy_to(copy)
+                return sha256_of(copy) == sha256_of(source)
+        except Exception:  # noqa: BLE001  # whatever the store raises: unknown is not "the same"
+            return False
 
-    def _put_patiently(self, source: Path, options: dict[str, int], log: logging.Logger) -> None:
-        assert self._fs is not None  # noqa: S101  # for the type checker
-        for pause in (*_PAUSES, None):
-            try:
-                self._fs.put_file(str(source), self._key, **options)
-            except Exception as error:
-                # Neither a refusal nor a bucket that is not there changes within seconds.
-                lasting = isinstance(error, PermissionError | FileNotFoundError) and not upload_is_gone(error)
-                if pause is None or lasting:
-                    raise PublishError(f"{self.uri} could not be written", answered=in_words(error), cure=_CURE) from error
-                log.warning("%s could not be written (%s); trying again in %g s", self.uri, in_words(error), pause)
-                time.sleep(pause)
-            else:
-                return
+    def _within_limit(self, call: Callable[[Callable[[], None]], _Result], *, doing: str, limit: float | None = None) -> _Result:
+        return run_limited(call, doing=doing, log=self._log, limit=limit, cure=_CURE_OF_SILENCE)
+
+    def _cure(self, error: BaseException) -> str:
+        if self._fs is not None:
+            return CURE
+        return _DISK_CURES.get(getattr(error, "errno", None) or 0, "choose a folder that the worker can make and write to")
 
 
-_CURE = "check that the bucket or container exists and that the connection of the destination may read and write there"
+_CURE_OF_SILENCE = (
+    "check that the worker reaches the store's endpoint (proxy, firewall, private endpoint) and that the store works; the next run sees "
+    "what has become of it"
+)
+_DISK_CURES = {
+    errno.ENOSPC: "free space on the disk of that folder, for the object twice if one stands there already, or choose another",
+    errno.EDQUOT: "raise the quota of the worker's user on the disk of that folder, or choose another",
+    errno.EFBIG: "raise the limit to the size of a file for the worker (ulimit -f), or choose a folder on another file system",
+    errno.EROFS: "mount the disk of that folder to be written to, or choose another",
+    errno.EACCES: "give the worker's user the right to write in that folder, or choose another",
+    errno.EPERM: "give the worker's user the right to write in that folder, or choose another",
+}
 
 
-def locate(destination: ObjectStoragePath | str) -> Location:
+def locate(destination: ObjectStoragePath | str, *, log: logging.Logger = _LOG) -> Location:
     """Find the filesystem of a destination.
 
     :param destination: an ``ObjectStoragePath`` or its URI.
-    :raises DestinationError: the filesystem's package is not installed, or the URI's connection id does not exist. (Without that check, a
-        missing AWS connection is replaced by whatever credentials the worker happens to have.)
+    :param log: where it is said that a store keeps an export waiting.
+    :raises DestinationError: it is neither a URI nor an absolute path, or as :func:`.filesystems.filesystem_of`.
     :raises PublishError: the filesystem cannot be set up from its connection.
     """
-    uri = str(destination)
-    scheme = uri.partition("://")[0] if "://" in uri else ""
-    if scheme in _LOCAL_SCHEMES:
-        return Location(uri=uri, key=str(Path(_object_storage_path(uri).path).absolute()), fs=None)
-    _require_filesystem(scheme, uri)
-    path = _object_storage_path(destination)
-    # Airflow 2 keeps it in storage_options alone.
-    conn_id = getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
-    if conn_id:
-        _require_connection(conn_id, uri)
-    try:
-        return Location(uri=str(path), key=path.path, fs=path.fs)
-    except ImportError as error:
-        raise _package_missing(scheme, uri) from error
-    except Exception as error:
-        raise PublishError(f"The filesystem of {uri} cannot be set up", answered=in_words(error), cure="check its connection") from error
+    parsed = parse_destination(destination)
+    if parsed.is_local:
+        return Location(uri=str(destination), key=parsed.key, fs=None, log=log)
+    uri, key, fs = filesystem_of(destination, scheme=parsed.scheme)
+    return Location(uri=uri, key=key, fs=fs, log=log)
 
 
-def _object_storage_path(destination: ObjectStoragePath | str) -> ObjectStoragePath:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+def without_connection(uri: str) -> str:
+    """The URI of an object as the rest of the world knows it: a connection id is of this Airflow alone.
 
-    return destination if isinstance(destination, ObjectStoragePath) else ObjectStoragePath(str(destination))
-
-
-def _require_filesystem(scheme: str, uri: str) -> None:
-    if not _has_fs(scheme):
-        raise _package_missing(scheme, uri)
-
-
-def _has_fs(scheme: str) -> bool:
-    from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]  # exported lazily
-
-    if hasattr(io, "has_fs"):
-        return bool(io.has_fs(scheme))
-    # Airflow 3.0 moved the paths, and left this behind.
-    from airflow.io import has_fs  # type: ignore[attr-defined]  # there alone
-
-    return bool(has_fs(scheme))
-
-
-def _package_missing(scheme: str, uri: str) -> DestinationError:
-    extra = _EXTRAS.get(scheme)
-    cure = (
-        f"pip install 'airflow-provider-capillary[{extra}]'"
-        if extra
-        else f"use one of {', '.join(sorted(_EXTRAS))} or file, or install the Airflow provider whose filesystem this is"
-    )
-    return DestinationError(f"No filesystem for {scheme}:// is installed, which destination={uri!r} needs", cure=cure)
-
-
-def _require_connection(conn_id: str, uri: str) -> None:
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
-    try:
-        BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException as error:
-        raise DestinationError(
-            f"destination={uri!r} names the connection {conn_id!r}, which does not exist",
-            cure="add that connection, or leave it out of the URI to use the worker's own credentials",
-        ) from error
-
-
-def _upload_options(fs: AbstractFileSystem, size: int) -> dict[str, int]:
-    """Smaller parts, where the filesystem lets them be chosen."""
-    # s3fs and gcsfs take the size of a part, s3fs and adlfs how many travel at once; a filesystem that takes neither streams.
-    accepted = inspect.signature(getattr(fs, "_put_file", fs.put_file)).parameters
-    options = {"chunksize": max(_PART, -(-size // _MOST_PARTS // _PART) * _PART), "max_concurrency": _PARTS_AT_ONCE}
-    return {name: value for name, value in options.items() if name in accepted}
-
-
-def _replace(source: Path, target: Path, *, log: logging.Logger) -> None:
-    """Copy to a sibling, flush it to disk, and move it over the target in one step."""
-    _remove_leftovers(target, log=log)
-    temporary, descriptor = _make_locked_sibling(target)
-    try:
-        with source.open("rb") as read, os.fdopen(descriptor, "wb", closefd=False) as write:
-            shutil.copyfileobj(read, write, _BLOCK)
-        os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    finally:
-        os.close(descriptor)
-    with contextlib.suppress(OSError):  # some file systems can't flush a folder; the file itself is on disk
-        folder_descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder_descriptor)
-        finally:
-            os.close(folder_descriptor)
-
-
-def _make_locked_sibling(target: Path) -> tuple[Path, int]:
-    while True:
-        # A leading dot: query engines skip it. The lock tells other runs that somebody is still at it.
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            continue
-        with contextlib.suppress(OSError):  # a file system without locks: no leftover is removed there either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if still_names(temporary, descriptor):
-            return temporary, descriptor
-        os.close(descriptor)
-
-
-def _remove_leftovers(target: Path, *, log: logging.Logger) -> None:
-    """Remove what killed runs of the same object left; the file of a run that is alive is locked, and stays."""
-    leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
-    for entry in os.scandir(target.parent):
-        if leftover.fullmatch(entry.name):
-            with contextlib.suppress(OSError):
-                descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
-                try:
-                    if lock_is_free(descriptor):
-                        Path(entry.path).unlink()
-                        log.warning("Removed %s, which a killed run had left", entry.path)
-                finally:
-                    os.close(descriptor)
+    >>> without_connection("s3://my_aws_conn@bucket/events.jsonl")
+    's3://bucket/events.jsonl'
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return f"file://{uri}"
+    authority, slash, key = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{key}"
 
 
 def sha256_of(path: Path) -> str:

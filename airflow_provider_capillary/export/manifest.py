@@ -1,29 +1,35 @@
-"""The manifest beside an object, ``_<object name>.manifest.json``, and what a rerun learns from it about the earlier run.
+"""The manifest of an object: what the object stands for, how it was read, and what a rerun has to know about it.
 
 .. code-block:: json
 
-    {"manifest_version": 1, "provider": "airflow-provider-capillary", "provider_version": "0.1.0",
-     "object": {"name": "2025-09-18.jsonl.gz", "bytes": 1234, "sha256": "...", "etag": null},
-     "ids_sha256": "...", "receipt": {}, "wire": {}}
+    {"manifest_version": 2, "provider": "airflow-provider-capillary", "provider_version": "0.1.0",
+     "object": {"name": "events.jsonl.gz", "bytes": 1234, "sha256": "...", "etag": null},
+     "stands_for": {"start": "2025-09-18T00:00:00.000Z", "end": "2025-09-19T00:00:00.000Z", "event_name": null, "statuses": null,
+                    "redact": null, "capillary_conn_id": "capillary_default"},
+     "ids_sha256": "...", "receipt": {}, "bounds": {}}
+
+It lies in the folder ``_manifests/`` beside the object, as in ``dt=2025-09-18/_manifests/manifest-of-events-36e4cc1b``: one level
+deeper than the data, under a name that neither begins like the object's nor has an ending of data, so that no pattern which finds objects
+(``dt=*/*``, ``**/*.json*``, ``*.parquet``) finds manifests. Spark, Hive, Trino and Athena skip what begins with an underscore; DuckDB does
+not. Versions of this package up to 0.1 wrote ``_<object name>.manifest.json`` beside the object; that is still read, and removed once the
+new one is written.
 
 It is written after its object. A kill between the two, or two runs at once, leave a manifest that speaks of another object; the next run
 sees that from the size, the store's tag or (on local disk, and whenever the object is read) the SHA-256, logs a warning, and goes by the
 object.
-
-Two runs at once leave the object of one of them, whole. A run that finds another's size in the place of its own fails; where two objects
-of one size were put on a store within moments, the last manifest may bear the tag of the object that it does not describe, and the next
-run believes it: it replaces both, and its ``late_events`` may count from the wrong one of the two.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_capillary import __version__
-from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
-from airflow_provider_capillary.export.formats import ForeignObjectError, read_pairs
+from airflow_provider_capillary.errors import DestinationError
+from airflow_provider_capillary.export.formats import ForeignObjectError, format_of
 from airflow_provider_capillary.export.location import sha256_of
 from airflow_provider_capillary.export.spool import to_json
 from airflow_provider_capillary.export.words import in_words
@@ -31,142 +37,139 @@ from airflow_provider_capillary.export.words import in_words
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from airflow_provider_capillary.export._subject import Subject
     from airflow_provider_capillary.export.location import Found, Location
-    from airflow_provider_capillary.export.spool import Spool
+    from airflow_provider_capillary.export.workspace import Workspace
 
-__all__ = ["Earlier", "count_late_events", "find_earlier", "manifest_beside", "manifest_text"]
+__all__ = ["Manifest", "find_manifests", "manifest_of", "manifest_text", "old_manifest_of", "prepare_manifest"]
 
-_VERSION = 1
+_VERSION = 2
+_READABLE = (1, 2)
 _LARGEST = 1024 * 1024
 """Bytes. A manifest is some kilobytes; what is larger is not one."""
+_LONGEST_NAME = 160
+"""Of the object's name in its manifest's: 255 bytes are what most file systems allow, and the hash tells apart what is cut off."""
 
 
-def manifest_beside(location: Location) -> Location:
+def manifest_of(location: Location) -> Location:
     """Where the manifest of an object stands."""
+    name = location.name
+    stem = name.removesuffix(format_of(name))
+    readable = "".join(letter if letter.isalnum() or letter in "-=" else "_" for letter in stem).encode()[:_LONGEST_NAME]
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return location.sibling(f"_manifests/manifest-of-{readable.decode(errors='ignore')}-{digest}")
+
+
+def old_manifest_of(location: Location) -> Location:
+    """Where versions of this package up to 0.1 wrote it."""
     return location.sibling(f"_{location.name}.manifest.json")
 
 
-def manifest_text(*, name: str, found: Found | None, ids_sha256: str, receipt: Mapping[str, Any], wire: Mapping[str, Any]) -> bytes:
+def prepare_manifest(location: Location) -> None:
+    """On local disk, find out whether the folder of manifests can be written, where there is one already.
+
+    :raises DestinationError: it cannot.
+    """
+    path = manifest_of(location).local_path
+    if path is None or not path.parent.exists():
+        return
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise DestinationError(
+            f"The folder of manifests, {path.parent}, may not be written",
+            cure="give the worker's user the right to, or choose another destination, or use manifest=False",
+        )
+
+
+def manifest_text(
+    *, name: str, found: Found | None, subject: Subject, ids_sha256: str, receipt: Mapping[str, Any], bounds: Mapping[str, Any]
+) -> bytes:
     """The bytes of a manifest.
 
-    :raises MalformedAnswerError: ``wire`` holds something that is not JSON.
+    :raises MalformedAnswerError: ``bounds`` holds something that is not JSON.
     """
     content = {
         "manifest_version": _VERSION,
         "provider": "airflow-provider-capillary",
         "provider_version": __version__,
         "object": {"name": name, "bytes": receipt["bytes"], "sha256": receipt["sha256"], "etag": found.etag if found else None},
+        "stands_for": subject.to_dict(),
         "ids_sha256": ids_sha256,
         "receipt": dict(receipt),
-        "wire": dict(wire),
+        "bounds": dict(bounds),
     }
     return (to_json(content) + "\n").encode()
 
 
-class Earlier(NamedTuple):
-    """What an earlier run left: an object, with a manifest that describes it or without."""
+class Manifest(NamedTuple):
+    """A manifest that was found."""
 
-    found: Found
-    sha256: str | None
-    """Of the object, by its manifest."""
-    ids_sha256: str | None
-    """By its manifest; ``None`` where there is no manifest that describes this object."""
+    place: Location
+    content: dict[str, Any] | None
+    """``None`` where it cannot be read as one."""
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What it says of what its object stands for; what is not in it is unknown."""
+        if self.content is None:
+            return {}
+        # Version 1 knew the interval alone, from its receipt.
+        return dict(self.content.get("stands_for") or {name: self.content["receipt"][name] for name in ("start", "end")})
+
+    def describes(self, found: Found, location: Location) -> bool:
+        """Whether it speaks of the object that is there, as far as can be told without reading it from a store."""
+        if self.content is None:
+            return False
+        told = self.content["object"]
+        if told["bytes"] != found.size or (None not in (told["etag"], found.etag) and told["etag"] != found.etag):
+            return False
+        if location.local_path is not None:
+            with contextlib.suppress(OSError):
+                return bool(sha256_of(location.local_path) == told["sha256"])
+        return True
 
 
-def find_earlier(location: Location, folder: Path, *, log: logging.Logger) -> Earlier | None:
-    """Look for the object and the manifest of an earlier run, and whether they belong together.
+def find_manifests(location: Location, workspace: Workspace, *, log: logging.Logger) -> list[Manifest]:
+    """The manifests of an object: in their folder, and beside it where an earlier version of this package left one.
 
-    :param folder: for a temporary copy.
-    :return: ``None`` if there is no object, or this credential may not look.
+    :param location: an object at which the credential may look.
+    :param workspace: for a temporary copy.
     :raises PublishError: the store cannot be asked.
     """
-    beside = manifest_beside(location)
-    try:
-        found, beside_found = location.look(), beside.look()
-    except PermissionError:
-        log.warning("This credential may not look at %s; whether an earlier run wrote it stays unknown", location.uri)
-        return None
-    content = _read(beside, beside_found, folder, log)
-    if found is None:
-        if beside_found is not None:
-            log.warning("%s describes an object that is not there; this run replaces it", beside.uri)
-        return None
-    if content is None:
-        if beside_found is None:
-            log.warning("%s stands without a manifest: an earlier run ended between the two, or wrote none", location.uri)
-        return Earlier(found, None, None)
-    told = content["object"]
-    belongs = told["bytes"] == found.size and (None in (told["etag"], found.etag) or told["etag"] == found.etag)
-    if belongs and location.local_path is not None:
-        with contextlib.suppress(OSError):
-            belongs = sha256_of(location.local_path) == told["sha256"]
-    if not belongs:
-        log.warning(
-            "%s does not describe the object beside it (%s bytes; it says %s): an earlier run was killed between the two, or two runs "
-            "wrote at once; this run goes by the object and replaces both",
-            beside.uri,
-            found.size,
-            told["bytes"],
-        )
-        return Earlier(found, None, None)
-    return Earlier(found, told["sha256"], content["ids_sha256"])
+    manifests = []
+    for place in (manifest_of(location), old_manifest_of(location)):
+        # Who may look at objects and not list them is refused what is not there.
+        with contextlib.suppress(PermissionError):
+            if (found := place.look()) is not None:
+                manifests.append(Manifest(place, _read(place, found, workspace, location, log)))
+    return manifests
 
 
-def _read(beside: Location, found: Found | None, folder: Path, log: logging.Logger) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    copy = folder / "earlier.manifest.json"
+def _read(place: Location, found: Found, workspace: Workspace, location: Location, log: logging.Logger) -> dict[str, Any] | None:
+    copy = workspace.file()
     try:
         if found.size > _LARGEST:
             raise ForeignObjectError(f"{found.size} bytes")  # noqa: TRY301  # one way of several of not being a manifest
-        beside.copy_to(copy)
+        place.copy_to(copy)
         with copy.open("rb") as file:
             content = json.load(file)
-        told = content["object"]
-        types = ((told["bytes"], int), (told["sha256"], str), (told["etag"], str | None), (content["ids_sha256"], str))
-        if content["manifest_version"] != _VERSION or not all(isinstance(value, kind) for value, kind in types):
+        if content["manifest_version"] not in _READABLE or not _is_of_shape(content):
             raise ForeignObjectError("of another version or shape")  # noqa: TRY301  # as above
     except Exception as error:  # noqa: BLE001  # the store's own errors, and every way of not being a manifest
-        log.warning("%s cannot be read as a manifest (%s); this run replaces it", beside.uri, in_words(error))
+        log.warning("The manifest of %s cannot be read as a manifest (%s); this run replaces it", location.uri, in_words(error))
         return None
     return dict(content)
 
 
-def count_late_events(
-    location: Location, earlier: Earlier, spool: Spool, *, ids_sha256: str, ending: str, folder: Path, log: logging.Logger
-) -> int | None:
-    """How many of the spooled records the earlier object lacks; without reading it where the digests already say none.
-
-    Where the earlier object must be read, a copy goes to local disk and its records are looked up in the spool one by one.
-
-    :return: ``None`` where the earlier object cannot be read; a warning says so.
-    :raises ReadingStoppedError: the task is being stopped.
-    """
-    if earlier.ids_sha256 == ids_sha256:
-        return 0
-    copy = location.local_path or folder / f"earlier{ending}"
-    try:
-        if location.local_path is None:
-            location.copy_to(copy)
-        if earlier.sha256 is not None and sha256_of(copy) != earlier.sha256:
-            log.warning("%s is not the object that its manifest describes; this run goes by the object", location.uri)
-        total, known = spool.count_of(read_pairs(copy, ending=ending))
-    except ReadingStoppedError:
-        raise
-    except ForeignObjectError as error:
-        log.warning("%s cannot be read as an object of this package (%s): late_events is unknown", location.uri, error)
-        return None
-    except CapillaryError:
-        raise
-    except Exception as error:  # noqa: BLE001  # a count is not worth the export; what the store raises is its own
-        log.warning("%s could not be read (%s): late_events is unknown", location.uri, in_words(error))
-        return None
-    finally:
-        if location.local_path is None:
-            with contextlib.suppress(OSError):
-                copy.unlink()
-    if total > known:
-        log.warning("%d records of the earlier %s were not found again; this run replaces it without them", total - known, location.uri)
-    return spool.events - known
+def _is_of_shape(content: dict[str, Any]) -> bool:
+    told, receipt, stands_for = content["object"], content["receipt"], content.get("stands_for", {})
+    types = (
+        (told["bytes"], int),
+        (told["sha256"], str),
+        (told["etag"], str | None),
+        (content["ids_sha256"], str),
+        (receipt["start"], str),
+        (receipt["end"], str),
+        (stands_for, dict),
+    )
+    return all(isinstance(value, kind) for value, kind in types)

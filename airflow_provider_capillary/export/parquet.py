@@ -12,15 +12,15 @@
 
 Nothing is lost and nothing is guessed. ``_extra`` holds, under the field's own name, every field that is not documented, every documented
 field whose value is not of its column's type (its column is null then), and every documented field that was sent as ``null``: a column that
-is null with nothing in ``_extra`` means that the record came without the field. The order of a record's fields is not kept here.
+is null with nothing in ``_extra`` means that the record came without the field. Numbers in ``_extra`` are written as the API wrote them.
+The order of a record's fields is not kept here.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow_provider_capillary.export.spool import to_json
+from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pyarrow import RecordBatch, Schema
 
-__all__ = ["read_parquet_pairs", "write_parquet"]
+__all__ = ["read_parquet_lines", "read_parquet_pairs", "write_parquet"]
 
 _INTEGERS = frozenset({"startTime", "responseTime", "orgId", "parentOrgId"})
 _COLUMNS = (
@@ -81,7 +81,7 @@ def _batch(rows: list[bytes], schema: Schema) -> RecordBatch:
 
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     for line in rows:
-        _split(json.loads(line), columns)
+        _split(line, columns)
     return pa.record_batch([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
 
 
@@ -98,11 +98,16 @@ def _groups(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield rows
 
 
-def _split(record: dict[str, Any], columns: dict[str, list[Any]]) -> None:
-    extra = {name: value for name, value in record.items() if name not in _COLUMNS or not _fits(name, value)}
+def _split(line: bytes, columns: dict[str, list[Any]]) -> None:
+    record = fields_of(line)
+    extra = [name for name, value in record.items() if name not in _COLUMNS or not _fits(name, value)]
     for name in _COLUMNS:
         columns[name].append(None if name in extra else record.get(name))
-    columns[_EXTRA].append(to_json(extra) if extra else None)
+    if extra:
+        exact = exact_fields_of(line)
+        columns[_EXTRA].append(to_json({name: exact[name] for name in extra}))
+    else:
+        columns[_EXTRA].append(None)
 
 
 def _fits(name: str, value: object) -> bool:
@@ -129,4 +134,27 @@ def read_parquet_pairs(source: Path) -> Generator[tuple[int, str]]:
             # As integers: a timestamp beyond the year 9999 has no datetime.
             times = batch.column("startTime").cast(pa.int64()).to_pylist()
             for start_time, record_id, extra in zip(times, batch.column("id").to_pylist(), batch.column(_EXTRA).to_pylist(), strict=True):
-                yield start_time, record_id if record_id is not None else json.loads(extra)["id"]
+                yield start_time, record_id if record_id is not None else fields_of(extra.encode())["id"]
+
+
+def read_parquet_lines(source: Path) -> Generator[tuple[int, str, bytes]]:
+    """The ``(startTime, id)`` of each row and the JSON that gives this very row again; errors as in :func:`read_parquet_pairs`.
+
+    What ``_extra`` holds keeps its text, numbers included.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[*_COLUMNS, _EXTRA]):
+            columns = {name: batch.column(name) for name in batch.schema.names}
+            columns["startTime"] = columns["startTime"].cast(pa.int64())
+            values = {name: column.to_pylist() for name, column in columns.items()}
+            for row in range(batch.num_rows):
+                fields = {name: values[name][row] for name in _COLUMNS if values[name][row] is not None}
+                extra = values[_EXTRA][row]
+                parts = [f"{to_json(name)}:{to_json(value)}" for name, value in fields.items()]
+                if extra is not None:
+                    parts.append(extra.removeprefix("{").removesuffix("}"))
+                record_id = fields["id"] if "id" in fields else fields_of(extra.encode())["id"]
+                yield fields["startTime"], record_id, ("{" + ",".join(parts) + "}").encode()

@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.export._earlier import Earlier
+from airflow_provider_capillary.export._subject import Subject, iso, iso_of_millis
+from airflow_provider_capillary.export.destination import parse_destination
 from airflow_provider_capillary.export.formats import format_of, require_format, write_object
 from airflow_provider_capillary.export.location import locate, sha256_of
-from airflow_provider_capillary.export.manifest import count_late_events, find_earlier, manifest_beside, manifest_text
+from airflow_provider_capillary.export.manifest import manifest_of, manifest_text, prepare_manifest
+from airflow_provider_capillary.export.receipt import Receipt, summary_of
 from airflow_provider_capillary.export.spool import Spool
 from airflow_provider_capillary.export.workspace import local_disk_errors, open_workspace
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+    from airflow_provider_capillary.export._earlier import Comparison, OnVanished
     from airflow_provider_capillary.export.location import Found, Location
+    from airflow_provider_capillary.export.workspace import Workspace
 
-__all__ = ["Receipt", "export_records"]
+__all__ = ["export_records"]
 
 _ON_EMPTY = ("write", "skip", "fail")
-
-
-class Receipt(TypedDict):
-    """What an export did, fit for JSON; never anything from a record's body.
-
-    Times are ISO 8601 in UTC with milliseconds, as in ``2025-09-18T00:00:00.000Z``.
-    """
-
-    path: str
-    """The object's URI with the connection id, as ``ObjectStoragePath(...)`` of a later task takes it."""
-    start: str
-    end: str
-    """The half-open interval ``[start, end)``."""
-    events: int
-    failures: int
-    """Events with any status but ``EVENT_SUCCESS``, or with none."""
-    statuses: dict[str, int]
-    """Events by status, most frequent first; ``NO_STATUS`` where it is absent, null or empty."""
-    first_start_time: str | None
-    last_start_time: str | None
-    """The least and the greatest ``startTime``; ``None`` without events."""
-    bytes: int | None
-    sha256: str | None
-    """Of the object; ``None`` where none was written (``on_empty="skip"``)."""
-    requests: int
-    late_events: int | None
-    """Records that the object of an earlier run lacked; ``None`` where nothing was compared: no earlier object, one that cannot be
-    read (the log says so), or ``manifest=False``."""
-    manifest: str | None
-    """The manifest's URI; ``None`` where none was written."""
+_ON_VANISHED = ("fail", "keep", "drop")
 
 
 def export_records(
@@ -62,50 +39,76 @@ def export_records(
     *,
     start: datetime,
     end: datetime,
+    events_read: Callable[[], int],
     requests: Callable[[], int],
-    wire: Callable[[], Mapping[str, Any]],
+    bounds: Callable[[], Mapping[str, Any]],
+    proof: Callable[[], Mapping[str, Any] | None],
     stop: Callable[[], bool],
     log: logging.Logger,
     on_empty: Literal["write", "skip", "fail"] = "write",
+    on_vanished: OnVanished = "fail",
     manifest: bool = True,
+    event_name: str | None = None,
+    statuses: Collection[str] | None = None,
+    capillary_conn_id: str | None = None,
+    source: str = "",
 ) -> Receipt:
     """Read every record, then publish them as one object, sorted by ``(startTime, id)``, each once.
 
     Nothing is published unless ``records`` ended without an exception; until the moment of publishing, and whenever this function raises
-    before it, the earlier object stands. Records never pile up in memory: they go to the local temporary directory as they come, which
-    needs room for twice their size as JSON and for the finished object.
+    before it, the earlier object stands. It is replaced only by an object that stands for the same: interval, ``event_name``,
+    ``statuses`` and connection, as its manifest says, or as far as its records' times tell where there is no manifest. Records never
+    pile up in memory: they go to the local temporary directory as they come, which needs room for their size as JSON and for the finished
+    object.
 
     :param records: as the API sent them, in any order, with ``id`` and ``startTime``.
     :param destination: the object, an ``ObjectStoragePath`` or its URI; its ending is one of :data:`.formats.ENDINGS`.
     :param start: aware; with ``end`` the interval that the records are of. Written into the receipt, not applied to the records.
     :param end: aware.
+    :param events_read: how many records reading was shown, before it chose from them; asked after reading has ended.
     :param requests: how many requests reading took; asked after reading has ended.
-    :param wire: the settings that were found for the API; asked after reading has ended, written into the manifest.
+    :param bounds: how the API was found to read dates; asked after reading has ended, written into the manifest.
+    :param proof: what the completeness of the records rests on; asked after reading has ended.
     :param stop: asked often; once it says true, the export ends with :class:`ReadingStoppedError` at its next step.
     :param log: where progress and warnings go.
     :param on_empty: without records, ``write`` an object without records; ``skip``: leave no object, so that what an earlier run wrote
         for the interval is removed, manifest first; ``fail``: raise, and leave everything as it is.
-    :param manifest: write a manifest after the object, and compare with the one before. Without, neither is done, and the manifest of an
-        earlier run is removed before the object is replaced.
+    :param on_vanished: where the object of an earlier run holds records that ``records`` did not return: ``fail``, and leave everything
+        as it is; ``keep`` them, so that the new object is the union (of two records with one ``(startTime, id)`` the new one); ``drop``
+        them. ``on_empty="write"`` and ``"skip"`` go by what is left to write after that, ``"fail"`` by what was read.
+    :param manifest: write a manifest after the object. Without, none is written, the one of an earlier run is removed before the object
+        is replaced, and what the object stands for is known to later runs from its records' times alone.
+    :param event_name: what the records were chosen by, with ``statuses`` and ``capillary_conn_id``; not applied to them, but part of what
+        the object stands for.
+    :param source: what the interval is by, for the one line of the log that says what was written.
     :raises DestinationError: the destination's ending, filesystem, connection or folder; before anything is read.
-    :raises PublishError: the store or the local disk refused.
+    :raises DestinationConflictError: an object that stands for something else, or that this package did not write, stands there; before
+        anything is read, unless it came there meanwhile.
+    :raises VanishedEventsError: ``on_vanished="fail"``, and records have vanished.
+    :raises PublishError: the store or the local disk refused, or another run wrote the same object meanwhile.
     :raises ReadingStoppedError: ``stop`` said true; nothing was published.
     :raises CapillaryError: no records, and ``on_empty="fail"``; or whatever ``records`` raised.
     """
-    ending = format_of(destination)
-    require_format(ending)
-    if on_empty not in _ON_EMPTY:
-        raise ConfigurationError(f"on_empty={on_empty!r} is not known", cure=f"use one of {', '.join(_ON_EMPTY)}")
-    location = locate(destination)
-    location.prepare()
     try:
-        with open_workspace(log=log) as folder, Spool(folder, stop=stop) as spool:
-            export = _Export(location, ending=ending, folder=folder, spool=spool, log=log, manifest=manifest)
-            export.announce()
+        parse_destination(destination)  # first of all: what other errors show of it may be a password, unless this lets it pass
+        ending = format_of(destination)
+        require_format(ending)
+        _require_known("on_empty", on_empty, _ON_EMPTY)
+        _require_known("on_vanished", on_vanished, _ON_VANISHED)
+        location = locate(destination, log=log)
+        location.prepare()
+        if manifest:
+            prepare_manifest(location)
+        subject = Subject(start=start, end=end, event_name=event_name, statuses=statuses, capillary_conn_id=capillary_conn_id)
+        with open_workspace() as workspace:
+            spool = Spool(workspace, stop=stop)
+            earlier = Earlier(location, subject=subject, ending=ending, workspace=workspace, on_vanished=on_vanished, log=log)
+            export = _Export(location, earlier, subject, ending=ending, workspace=workspace, spool=spool, log=log, manifest=manifest)
             for record in records:
                 # The one place that every record passes between the API and the disk; what changes a record belongs here.
                 spool.add(record)
-            return export.publish(start=start, end=end, requests=requests(), wire=wire(), on_empty=on_empty, stop=stop)
+            told = _Told(events_read=events_read(), requests=requests(), bounds=bounds(), proof=proof())
+            return export.publish(told, on_empty=on_empty, stop=stop, source=source)
     finally:
         # A generator that was left half way holds a connection to the API.
         close = getattr(records, "close", None)
@@ -113,90 +116,123 @@ def export_records(
             close()
 
 
+def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigurationError(f"{name}={value!r} is not known", cure=f"use one of {', '.join(known)}")
+
+
+class _Told(NamedTuple):
+    """What reading tells of itself once it has ended."""
+
+    events_read: int
+    requests: int
+    bounds: Mapping[str, Any]
+    proof: Mapping[str, Any] | None
+
+
 class _Export:
     """The steps around one spool."""
 
-    def __init__(self, location: Location, *, ending: str, folder: Path, spool: Spool, log: logging.Logger, manifest: bool) -> None:
+    def __init__(
+        self,
+        location: Location,
+        earlier: Earlier,
+        subject: Subject,
+        *,
+        ending: str,
+        workspace: Workspace,
+        spool: Spool,
+        log: logging.Logger,
+        manifest: bool,
+    ) -> None:
         self._location = location
+        self._earlier = earlier
+        self._subject = subject
         self._ending = ending
-        self._folder = folder
+        self._workspace = workspace
         self._spool = spool
         self._log = log
-        self._manifest = manifest_beside(location) if manifest else None
+        self._manifest = manifest_of(location) if manifest else None
 
-    def announce(self) -> None:
-        """Ask the store before anything is read: what cannot be reached should fail now, not after hours."""
-        try:
-            found = self._location.look()
-        except PermissionError:
-            return  # publishing looks again, and says so
-        if found is not None:
-            self._log.info("%s stands there already (%d bytes); this run will replace it", self._location.uri, found.size)
-
-    def publish(
-        self, *, start: datetime, end: datetime, requests: int, wire: Mapping[str, Any], on_empty: str, stop: Callable[[], bool]
-    ) -> Receipt:
+    def publish(self, told: _Told, *, on_empty: str, stop: Callable[[], bool], source: str) -> Receipt:
         spool, location = self._spool, self._location
-        self._log.info("Read %d records with %d requests; writing %s", spool.events, requests, location.uri)
-        receipt = Receipt(
-            path=location.uri,
-            start=_iso(start),
-            end=_iso(end),
-            events=spool.events,
-            failures=spool.failures,
-            statuses=dict(sorted(spool.statuses.items(), key=lambda item: (-item[1], item[0]))),
-            first_start_time=_iso_of_ms(spool.first_start_time),
-            last_start_time=_iso_of_ms(spool.last_start_time),
-            bytes=None,
-            sha256=None,
-            requests=requests,
-            late_events=None,
-            manifest=None,
-        )
         if spool.events == 0 and on_empty == "fail":
             raise CapillaryError(
                 "The interval holds no records, and on_empty='fail'",
-                asked=f"[{receipt['start']}, {receipt['end']})",
+                asked=f"[{iso(self._subject.start)}, {iso(self._subject.end)})",
                 cure="check event_name, statuses and the interval, or use on_empty='write' or 'skip' if an empty interval is fine",
             )
         ids_sha256 = spool.ids_sha256()
-        if self._manifest is not None:
-            earlier = find_earlier(location, self._folder, log=self._log)
-            if earlier is not None:
-                receipt["late_events"] = count_late_events(
-                    location, earlier, spool, ids_sha256=ids_sha256, ending=self._ending, folder=self._folder, log=self._log
-                )
+        compared = self._earlier.compare(spool, ids_sha256=ids_sha256)
+        if compared is not None and compared.late_events:
+            self._log.warning(
+                "%d of %d records are late: the object of the earlier run lacks them (%s)", compared.late_events, spool.events, location.uri
+            )
+        receipt = self._receipt(told, compared)
         if spool.events == 0 and on_empty == "skip":
             self._leave_nothing()
             return receipt
+        receipt["path"], receipt["uri"] = location.uri, location.uri_without_connection
         built = self._build(receipt)
+        self._earlier.check_unchanged()
         # The last moment to stop: what follows is short, and whole.
         if stop():
             raise ReadingStoppedError("The task was stopped while it exported; nothing was published")
         if self._manifest is None:
-            self._remove_stale_manifest()
-        found = location.publish(built, log=self._log)
-        self._log.info("Published %s: %d records, %d bytes", location.uri, spool.events, receipt["bytes"])
+            self._remove_stale_manifests()
+        try:
+            found = location.publish(built, log=self._log, create=self._earlier.create)
+        except FileExistsError:
+            self._earlier.refuse_other()
         if self._manifest is not None:
-            self._publish_manifest(receipt, found=found, ids_sha256=ids_sha256, wire=wire)
+            # Again where the object holds more than what was read.
+            ids_sha256 = spool.ids_sha256() if compared is not None and compared.vanished_events else ids_sha256
+            self._publish_manifest(receipt, found=found, ids_sha256=ids_sha256, bounds=told.bounds)
+        self._log.info("%s", summary_of(receipt, source=source))
         return receipt
 
+    def _receipt(self, told: _Told, compared: Comparison | None) -> Receipt:
+        """All but what only a written object has."""
+        spool = self._spool
+        return Receipt(
+            path=None,
+            uri=None,
+            start=iso(self._subject.start),
+            end=iso(self._subject.end),
+            events=spool.events,
+            failures=spool.failures,
+            statuses=dict(sorted(spool.statuses.items(), key=lambda item: (-item[1], item[0]))),
+            first_start_time=None if spool.first_start_time is None else iso_of_millis(spool.first_start_time),
+            last_start_time=None if spool.last_start_time is None else iso_of_millis(spool.last_start_time),
+            bytes=None,
+            sha256=None,
+            events_read=told.events_read,
+            requests=told.requests,
+            late_events=None if compared is None else compared.late_events,
+            vanished_events=None if compared is None else compared.vanished_events,
+            proof=None if told.proof is None else dict(told.proof),
+            manifest=None,
+        )
+
     def _build(self, receipt: Receipt) -> Path:
-        built = self._folder / f"object{self._ending}"
-        with local_disk_errors(self._folder):
+        built = self._workspace.file()
+        with local_disk_errors(self._workspace):
             write_object(self._spool.lines(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)
         return built
 
-    def _publish_manifest(self, receipt: Receipt, *, found: Found | None, ids_sha256: str, wire: Mapping[str, Any]) -> None:
+    def _publish_manifest(self, receipt: Receipt, *, found: Found | None, ids_sha256: str, bounds: Mapping[str, Any]) -> None:
         assert self._manifest is not None  # noqa: S101  # for the type checker
         receipt["manifest"] = self._manifest.uri
-        built = self._folder / "manifest.json"
-        content = manifest_text(name=self._location.name, found=found, ids_sha256=ids_sha256, receipt=receipt, wire=wire)
-        with local_disk_errors(self._folder):
+        built = self._workspace.file()
+        content = manifest_text(
+            name=self._location.name, found=found, subject=self._subject, ids_sha256=ids_sha256, receipt=receipt, bounds=bounds
+        )
+        with local_disk_errors(self._workspace):
             built.write_bytes(content)
         try:
+            self._manifest.make_folder()
             self._manifest.publish(built, log=self._log)
         except PublishError as error:
             raise PublishError(
@@ -204,35 +240,30 @@ class _Export:
                 answered=error.answered,
                 cure=error.cure,
             ) from error
+        self._remove_stale_manifests()
 
     def _leave_nothing(self) -> None:
+        uri = self._location.uri
+        self._earlier.check_unchanged()
         # The manifest first: an object without one is noticed, a manifest without an object would be believed.
-        beside = manifest_beside(self._location)
-        beside.remove()
+        for place in self._earlier.manifest_places:
+            place.remove()
         try:
             stood = self._location.look() is not None
         except PermissionError:
             stood = True
         if stood:
             self._location.remove()
-            self._log.warning("No records, on_empty='skip': removed %s, which an earlier run had written", self._location.uri)
+            self._log.warning("No records, on_empty='skip': removed %s, which an earlier run had written", uri)
         else:
-            self._log.info("No records, on_empty='skip': nothing is written to %s", self._location.uri)
+            self._log.info("No records, on_empty='skip': nothing is written to %s", uri)
 
-    def _remove_stale_manifest(self) -> None:
-        beside = manifest_beside(self._location)
-        try:
-            beside.remove()
-        except PublishError as error:
-            self._log.warning("%s will describe an object that is about to be replaced, and could not be removed: %s", beside.uri, error)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _iso_of_ms(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else _iso(_EPOCH + timedelta(milliseconds=milliseconds))
+    def _remove_stale_manifests(self) -> None:
+        """Those of an earlier run, but for the one that was just written in the place of one."""
+        for place in self._earlier.manifest_places:
+            if self._manifest is not None and place.uri == self._manifest.uri:
+                continue
+            try:
+                place.remove()
+            except PublishError as error:
+                self._log.warning("%s describes an object that is not there any more, and could not be removed: %s", place.uri, error)

@@ -1,27 +1,29 @@
 """Records on local disk, in the order of ``(startTime, id)``, each once, in memory that does not grow with their number.
 
-The order and the uniqueness are SQLite's: a table whose primary key is ``(start_time, id)`` and that has no other order of rows. The
-records are kept as the line of JSON that they become.
+An external merge sort in one file without a name: records gather in memory, are sorted and appended to the file as a *run* where there are
+:data:`_RUN_BYTES` of them, and are merged from all runs each time that they are read back. What fits into one run never touches the disk.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import re
-import sqlite3
-from typing import TYPE_CHECKING, Any
+import heapq
+import os
+import struct
+from dataclasses import dataclass, field
+from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_capillary.errors import MalformedAnswerError, ReadingStoppedError
+from airflow_provider_capillary.export.json_lines import fields_of, line_of, pair_line, to_json
 from airflow_provider_capillary.export.workspace import local_disk_errors
 from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Self
+
+    from airflow_provider_capillary.export.workspace import Workspace
 
 __all__ = ["OTHER_STATUSES", "Spool", "pair_line", "to_json"]
 
@@ -31,70 +33,91 @@ OTHER_STATUSES = "OTHER_STATUSES"
 # The list of statuses is open. Six are documented; a server that writes data into the field must not fill memory and XCom.
 _MOST_STATUSES = 200
 
-_CACHE_KIB = 8 * 1024
+_RUN_BYTES = 16 * 1024 * 1024
+_OVERHEAD = 200
+"""About the bytes that Python needs beside those of a record."""
+
+# All runs are read at once, each in blocks; together the blocks take this much, unless there are thousands of runs (60 GiB of records).
+_MERGE_BYTES = 16 * 1024 * 1024
+_LEAST_BLOCK, _MOST_BLOCK = 4 * 1024, 256 * 1024
+_WRITE_BLOCK = 1024 * 1024
 
 # The years 1 to 9999, in epoch milliseconds: what a datetime, and with it the receipt, can say.
 _EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
 
-# What JSON allows raw inside a string and text tools take for the end of a line, and lone surrogates, which UTF-8 cannot carry.
-_TO_ESCAPE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+# A key sorts as bytes: eight for the time, which may be negative, then the id.
+_BIAS = 1 << 63
+_TIME_BYTES = 8
+
+_Entry: TypeAlias = tuple[bytes, bytes, int]
+"""Key, line, and which status, as a place in the list of those seen."""
+_HEAD = struct.Struct(">IIH")
+_by_key = itemgetter(0)
 
 
-def to_json(value: object) -> str:
-    """One line of JSON that UTF-8 can carry: fields in their own order, text readable, no line break of any kind.
+@dataclass
+class _Totals:
+    """What is counted of the records, each once."""
 
-    Numbers keep their value (integers of any size); lone surrogates and the line separators of Unicode are escaped.
-
-    :raises MalformedAnswerError: something that did not come from JSON.
-    """
-    try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise MalformedAnswerError(f"A record cannot be written as JSON ({type(error).__name__})") from error
-    return text if text.isascii() else _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def pair_line(start_time: int, record_id: str) -> bytes:
-    """What one record adds to the digest of the ids: ``[startTime,"id"]`` and a line feed, in ASCII."""
-    return (json.dumps([start_time, record_id], separators=(",", ":")) + "\n").encode("ascii")
+    events: int = 0
+    failures: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    first: int | None = None
+    last: int | None = None
+    ids_sha256: str = ""
 
 
 class Spool:
     """Takes records in any order, gives them back sorted.
 
-    :param folder: an existing folder for the temporary file.
+    :param workspace: for the temporary file.
     :param stop: asked at every record; once it says true, adding and iterating raise :class:`ReadingStoppedError`.
 
-    Times are epoch milliseconds. The counters cover each kept record once: a second record of the same ``(startTime, id)`` is dropped.
+    Of several records of one ``(startTime, id)`` the first is kept. Times are epoch milliseconds. What is counted is found by reading all
+    records once more, at the first question after one was added.
     """
 
-    def __init__(self, folder: Path, *, stop: Callable[[], bool]) -> None:
-        self._folder = folder
+    def __init__(self, workspace: Workspace, *, stop: Callable[[], bool]) -> None:
+        self._workspace = workspace
         self._stop = stop
-        self.events = 0
-        self.failures = 0
-        self.statuses: dict[str, int] = {}
-        self.first_start_time: int | None = None
-        self.last_start_time: int | None = None
-        with local_disk_errors(folder):
-            self._database = sqlite3.connect(folder / "spool.sqlite", isolation_level=None)
-            # Nothing here outlives the process, so nothing has to survive a crash: no journal, no syncing, one open transaction.
-            for statement in (
-                "PRAGMA journal_mode = OFF",
-                "PRAGMA synchronous = OFF",
-                "PRAGMA locking_mode = EXCLUSIVE",
-                f"PRAGMA cache_size = -{_CACHE_KIB}",
-                "CREATE TABLE spool (start_time INTEGER, id BLOB, body BLOB, PRIMARY KEY (start_time, id)) WITHOUT ROWID",
-                "BEGIN",
-            ):
-                self._database.execute(statement)
+        self._file = workspace.descriptor()
+        self._runs = [0]
+        """Where each run ends in the file, and with it where the next one begins."""
+        self._latest: list[_Entry] = []
+        self._latest_bytes = 0
+        self._latest_is_sorted = True
+        self._status_names = [SUCCESS, OTHER_STATUSES]
+        self._status_numbers = {SUCCESS: 0, OTHER_STATUSES: 1}
+        self._totals: _Totals | None = None
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def events(self) -> int:
+        """How many records there are."""
+        return self._counted().events
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with contextlib.suppress(sqlite3.Error):  # the folder goes too
-            self._database.close()
+    @property
+    def failures(self) -> int:
+        """How many of them have any status but ``EVENT_SUCCESS``, or none."""
+        return self._counted().failures
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many there are of each status."""
+        return self._counted().statuses
+
+    @property
+    def first_start_time(self) -> int | None:
+        """The least ``startTime``; ``None`` without records."""
+        return self._counted().first
+
+    @property
+    def last_start_time(self) -> int | None:
+        """The greatest ``startTime``; ``None`` without records."""
+        return self._counted().last
+
+    def ids_sha256(self) -> str:
+        """SHA-256 over :func:`pair_line` of every record in order: equal for equal sets of ``(startTime, id)``, whatever the bodies."""
+        return self._counted().ids_sha256
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Keep a record, unless one with its ``(startTime, id)`` is kept already.
@@ -103,73 +126,156 @@ class Spool:
         :raises PublishError: the local disk is full or cannot be written.
         :raises ReadingStoppedError: the task is being stopped.
         """
-        self._check_stop()
-        start_time, key = _key(record)
-        row = (start_time, key, to_json(record).encode())
-        with local_disk_errors(self._folder):
-            added = self._database.execute("INSERT OR IGNORE INTO spool VALUES (?, ?, ?)", row).rowcount
-        if added == 1:
-            self._count(record, start_time)
+        self._keep(record, line_of(record))
 
-    def _count(self, record: Mapping[str, Any], start_time: int) -> None:
-        self.events += 1
-        status = status_of(record)
-        self.failures += status != SUCCESS
-        if status not in self.statuses and len(self.statuses) >= _MOST_STATUSES:
-            status = OTHER_STATUSES
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        if self.first_start_time is None or start_time < self.first_start_time:
-            self.first_start_time = start_time
-        if self.last_start_time is None or start_time > self.last_start_time:
-            self.last_start_time = start_time
+    def add_line(self, line: bytes) -> None:
+        """Keep a record of an earlier object, its text as it is, unless one with its ``(startTime, id)`` is kept already.
+
+        :param line: one JSON object, UTF-8, without a line feed.
+        :raises CapillaryError: as :meth:`add`.
+        """
+        self._keep(fields_of(line), line)
+
+    def _keep(self, record: Mapping[str, Any], line: bytes) -> None:
+        self._check_stop()
+        self._totals = None
+        self._latest.append((_key_of(record), line, self._number_of(status_of(record))))
+        self._latest_is_sorted = False
+        self._latest_bytes += len(line) + _OVERHEAD
+        if self._latest_bytes >= _RUN_BYTES:
+            self._write_run()
+
+    def _number_of(self, status: str) -> int:
+        number = self._status_numbers.get(status)
+        if number is None:
+            if len(self._status_names) - 2 >= _MOST_STATUSES:
+                return self._status_numbers[OTHER_STATUSES]
+            number = self._status_numbers[status] = len(self._status_names)
+            self._status_names.append(status)
+        return number
+
+    def _write_run(self) -> None:
+        pending, end = bytearray(), self._runs[-1]
+        for key, line, status in self._sorted_latest():
+            pending += _HEAD.pack(len(key), len(line), status)
+            pending += key
+            pending += line
+            if len(pending) >= _WRITE_BLOCK:
+                end += self._write(pending)
+                pending.clear()
+        end += self._write(pending)
+        self._runs.append(end)
+        self._latest, self._latest_bytes = [], 0
+
+    def _write(self, content: bytearray) -> int:
+        with local_disk_errors(self._workspace), memoryview(content) as view:
+            written = 0
+            while written < len(view):
+                written += os.write(self._file, view[written:])
+        return len(content)
+
+    def _sorted_latest(self) -> list[_Entry]:
+        if not self._latest_is_sorted:
+            self._latest.sort(key=_by_key)  # stable, so that the first of two is before the second
+            self._latest_is_sorted = True
+        return self._latest
 
     def lines(self) -> Iterator[bytes]:
         """Each record once, sorted by ``(startTime, id)``, as UTF-8 JSON without a line feed; ids are ordered by code point."""
-        for (body,) in self._rows("SELECT body FROM spool ORDER BY start_time, id"):
-            yield body
-
-    def ids_sha256(self) -> str:
-        """SHA-256 over :func:`pair_line` of every record in order: equal for equal sets of ``(startTime, id)``, whatever the bodies."""
-        digest = hashlib.sha256()
-        for start_time, key in self._rows("SELECT start_time, id FROM spool ORDER BY start_time, id"):
-            digest.update(pair_line(start_time, key.decode("utf-8", "surrogatepass")))
-        return digest.hexdigest()
+        for _, line, _ in self._merged():
+            yield line
 
     def count_of(self, pairs: Iterable[tuple[int, str]]) -> tuple[int, int]:
-        """How many of these distinct pairs there are, and how many of them are spooled."""
+        """How many of these distinct pairs there are, and how many of them are spooled.
+
+        :param pairs: in ascending order, as :func:`.formats.read_pairs` gives them.
+        """
         total = known = 0
+        entries = self._merged()
+        key = b""
         for start_time, record_id in pairs:
             self._check_stop()
             total += 1
-            key = record_id.encode("utf-8", "surrogatepass")
-            with local_disk_errors(self._folder):
-                found = self._database.execute("SELECT 1 FROM spool WHERE start_time = ? AND id = ?", (start_time, key)).fetchone()
-            known += found is not None
+            if not _EARLIEST <= start_time <= _LATEST:
+                continue
+            wanted = _packed(start_time, record_id)
+            while key < wanted:
+                entry = next(entries, None)
+                if entry is None:
+                    # No more are known; the rest is counted.
+                    return total + sum(1 for _ in pairs), known
+                key = entry[0]
+            known += key == wanted
         return total, known
 
-    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        with local_disk_errors(self._folder):
-            cursor = self._database.execute(query)
-            while True:
-                self._check_stop()
-                row = cursor.fetchone()
-                if row is None:
-                    return
-                yield row
+    def _merged(self) -> Iterator[_Entry]:
+        block = max(_LEAST_BLOCK, min(_MOST_BLOCK, _MERGE_BYTES // len(self._runs)))
+        runs: list[Iterable[_Entry]] = [self._read_run(begin, end, block) for begin, end in pairwise(self._runs)]
+        runs.append(self._sorted_latest())
+        previous = b""
+        # Of equal keys, that of the earlier run comes first.
+        for entry in heapq.merge(*runs, key=_by_key) if len(runs) > 1 else runs[0]:
+            self._check_stop()
+            if entry[0] != previous:
+                previous = entry[0]
+                yield entry
+
+    def _read_run(self, begin: int, end: int, block: int) -> Iterator[_Entry]:
+        content, at = b"", 0
+        while begin < end or at < len(content):
+            if len(content) - at >= _HEAD.size:
+                key_size, line_size, status = _HEAD.unpack_from(content, at)
+                of_key = at + _HEAD.size
+                of_line = of_key + key_size
+                behind = of_line + line_size
+                if behind <= len(content):
+                    yield content[of_key:of_line], content[of_line:behind], status
+                    at = behind
+                    continue
+                block = max(block, behind - at)
+            with local_disk_errors(self._workspace):
+                more = os.pread(self._file, min(block, end - begin), begin)
+            if not more:
+                raise OSError("The spool is shorter than what was written to it")
+            content, at = content[at:] + more, 0
+            begin += len(more)
+
+    def _counted(self) -> _Totals:
+        if self._totals is not None:
+            return self._totals
+        totals, digest, counts = _Totals(), hashlib.sha256(), [0] * len(self._status_names)
+        start_time = None
+        for key, _, status in self._merged():
+            start_time = int.from_bytes(key[:_TIME_BYTES]) - _BIAS
+            if totals.first is None:
+                totals.first = start_time
+            totals.events += 1
+            counts[status] += 1
+            digest.update(pair_line(start_time, key[_TIME_BYTES:].decode("utf-8", "surrogatepass")))
+        totals.last = start_time
+        totals.failures = totals.events - counts[0]
+        totals.statuses = {name: count for name, count in zip(self._status_names, counts, strict=True) if count}
+        totals.ids_sha256 = digest.hexdigest()
+        self._totals = totals
+        return totals
 
     def _check_stop(self) -> None:
         if self._stop():
             raise ReadingStoppedError("The task was stopped while it exported; nothing was published")
 
 
-def _key(record: Mapping[str, Any]) -> tuple[int, bytes]:
+def _key_of(record: Mapping[str, Any]) -> bytes:
     start_time, record_id = record.get("startTime"), record.get("id")
     if isinstance(start_time, bool) or not isinstance(start_time, int) or not _EARLIEST <= start_time <= _LATEST:
         raise MalformedAnswerError(f"A record's startTime is not in epoch milliseconds of the years 1 to 9999, it is {_kind(start_time)}")
     if not isinstance(record_id, str):
         raise MalformedAnswerError(f"A record's id is not a string but {_kind(record_id)}")
-    # SQLite compares blobs byte by byte, which for UTF-8 is the order of code points; text with a lone surrogate it would refuse.
-    return start_time, record_id.encode("utf-8", "surrogatepass")
+    return _packed(start_time, record_id)
+
+
+def _packed(start_time: int, record_id: str) -> bytes:
+    # The order of bytes is, for UTF-8, that of code points.
+    return (start_time + _BIAS).to_bytes(_TIME_BYTES) + record_id.encode("utf-8", "surrogatepass")
 
 
 def _kind(value: object) -> str:

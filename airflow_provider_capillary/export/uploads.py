@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
 
-__all__ = ["abort_unfinished_uploads", "upload_is_gone"]
+__all__ = [
+    "abort_unfinished_uploads",
+    "begin_and_abort",
+    "is_conditional_write_unsupported",
+    "is_precondition_failed",
+    "upload_is_gone",
+]
 
 
 def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.Logger) -> None:
@@ -43,7 +49,46 @@ def abort_unfinished_uploads(fs: AbstractFileSystem, key: str, *, log: logging.L
         log.warning("Aborted %d unfinished uploads of %s, left by a killed run or a lost answer", len(uploads), key)
 
 
+def begin_and_abort(fs: AbstractFileSystem, key: str) -> None:
+    """Begin an upload of this object on S3 and abort it at once: the one question about the right to write that leaves no trace.
+
+    Does nothing where the credential may not abort, since the upload would stay.
+
+    :param key: the path inside the filesystem, bucket first.
+    :raises Exception: whatever the filesystem raises where the upload can't be begun.
+    """
+    bucket, name, _ = fs.split_path(key)
+    try:
+        fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=name, UploadId="none")
+    except Exception as error:  # noqa: BLE001  # the answer to a question
+        if not upload_is_gone(error):
+            return
+    upload = fs.call_s3("create_multipart_upload", Bucket=bucket, Key=name)["UploadId"]
+    try:
+        fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=name, UploadId=upload)
+    except Exception as error:  # another run that aborts what it finds was faster; anything else, the next upload aborts
+        if not upload_is_gone(error):
+            raise
+
+
 def upload_is_gone(error: BaseException) -> bool:
     """Whether the store says that it does not know the upload: ended already, its answer lost, or aborted by another run."""
+    return _code(error) == "NoSuchUpload"
+
+
+def is_precondition_failed(error: BaseException) -> bool:
+    """Whether the store says that an object exists, which was to be created only where none does."""
+    # 409: another upload to this key, equally conditional, is under way.
+    return isinstance(error, FileExistsError) or _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}
+
+
+def is_conditional_write_unsupported(error: BaseException) -> bool:
+    """Whether the store says that it does not know conditional writes."""
+    return _code(error) in {"NotImplemented", "501"}
+
+
+def _code(error: BaseException) -> str | None:
+    """The store's code of an error: S3's, as botocore keeps it below what s3fs makes of it, or Google's, as gcsfs does."""
     response = getattr(error.__cause__ or error, "response", None) or {}
-    return bool(response.get("Error", {}).get("Code") == "NoSuchUpload")
+    code = response["Error"].get("Code") if "Error" in response else getattr(error, "code", None)
+    return None if code is None else str(code)

@@ -1,17 +1,13 @@
-"""Local disk for one export: a folder of its own, which goes when the export ends, and after a ``SIGKILL`` at the next export.
+"""Local disk for one export: temporary files without a name, so that nothing is left of them however the process ends.
 
-A killed task runs no ``finally``. What it leaves is found by a lock: everything made here is held under ``flock`` for as long as its
-process lives, so whatever can be locked has no owner any more.
+A killed task runs no ``finally``. What the kernel keeps for a file without a name goes with the last process that has it open.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import shutil
-import sqlite3
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,98 +15,87 @@ from typing import TYPE_CHECKING
 from airflow_provider_capillary.errors import PublishError
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Iterator
 
-__all__ = ["local_disk_errors", "lock_is_free", "open_workspace", "still_names"]
+__all__ = ["Workspace", "local_disk_errors", "open_workspace"]
 
 _PREFIX = "capillary-export-"
 
 
+class Workspace:
+    """Temporary files of one export, in the temporary directory. See :func:`open_workspace`."""
+
+    def __init__(self, folder: str, stack: contextlib.ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+
+    def __str__(self) -> str:
+        return self._folder
+
+    def descriptor(self) -> int:
+        """Open a new, empty file without a name, for reading and writing; it is closed with the workspace.
+
+        :raises PublishError: the temporary directory cannot be written.
+        """
+        with local_disk_errors(self):
+            return self._stack.enter_context(tempfile.TemporaryFile(prefix=_PREFIX, dir=self._folder, buffering=0)).fileno()
+
+    def file(self) -> Path:
+        """A path that leads to a new, empty file until the workspace is closed, in this process alone.
+
+        The file has no name of its own where the system opens an open file anew by ``/proc/self/fd/N`` or ``/dev/fd/N``, as Linux does.
+        Elsewhere (macOS opens the same file at the same position instead, which the libraries of the stores can't know) it has one,
+        under which the user alone can read it, and a ``SIGKILL`` leaves it behind.
+
+        :raises PublishError: the temporary directory cannot be written.
+        """
+        descriptor = self.descriptor()
+        for path in (Path(f"/proc/self/fd/{descriptor}"), Path(f"/dev/fd/{descriptor}")):
+            if _opens_anew(path, descriptor):
+                return path
+        with local_disk_errors(self):
+            return Path(self._stack.enter_context(tempfile.NamedTemporaryFile(prefix=_PREFIX, dir=self._folder)).name)
+
+
+def _opens_anew(path: Path, descriptor: int) -> bool:
+    """Whether a path leads to the open, empty file, each time from its beginning."""
+    os.write(descriptor, b"?")
+    try:
+        return path.read_bytes() == b"?"
+    except OSError:
+        return False
+    finally:
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+
+
 @contextlib.contextmanager
-def open_workspace(*, log: logging.Logger) -> Iterator[Path]:
-    """A private folder in the temporary directory; folders of killed exports of the same user are removed first, and named in the log.
+def open_workspace() -> Iterator[Workspace]:
+    """Temporary files that go when this ends, and, but for what :meth:`Workspace.file` says of macOS, with a ``SIGKILL`` too.
 
     :raises PublishError: no temporary directory can be written.
     """
     with local_disk_errors(None):
-        parent = tempfile.gettempdir()
-        _sweep(parent, log=log)
-        folder, descriptor = _make_locked_folder(parent)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
-
-
-def _make_locked_folder(parent: str) -> tuple[Path, int]:
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        # Between making and locking, another export may take the folder for a leftover.
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if still_names(folder, descriptor):
-            return folder, descriptor
-        os.close(descriptor)
-
-
-def _sweep(parent: str, *, log: logging.Logger) -> None:
-    for entry in os.scandir(parent):
-        if not entry.name.startswith(_PREFIX) or not entry.is_dir(follow_symlinks=False):
-            continue
-        with contextlib.suppress(OSError):  # another user's, or gone already
-            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                if entry.stat(follow_symlinks=False).st_uid == os.getuid() and lock_is_free(descriptor):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                    log.warning("Removed %s, which a killed run had left", entry.path)
-            finally:
-                os.close(descriptor)
-
-
-def lock_is_free(descriptor: int) -> bool:
-    """Whether nobody holds the lock; if so, this process does from now on, until the descriptor is closed."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def still_names(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the file or folder that was opened."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        folder = tempfile.gettempdir()
+    with contextlib.ExitStack() as stack:
+        yield Workspace(folder, stack)
 
 
 @contextlib.contextmanager
-def local_disk_errors(folder: Path | None) -> Iterator[None]:
+def local_disk_errors(workspace: Workspace | None) -> Iterator[None]:
     """Turn what a full or read-only local disk raises into an error that names the directory and the way to another one.
 
-    :param folder: where the work is done; ``None`` while the temporary directory is still looked for.
-    :raises PublishError: instead of ``OSError`` and ``sqlite3.OperationalError``.
+    :param workspace: where the work is done; ``None`` while the temporary directory is still looked for.
+    :raises PublishError: instead of ``OSError``.
     """
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
+    except OSError as error:
         # The first mention of tempfile.gettempdir() may be what failed.
-        where = folder or tempfile.tempdir or "one of TMPDIR, /tmp, /var/tmp and the working directory"
+        where = workspace or tempfile.tempdir or "one of TMPDIR, /tmp, /var/tmp and the working directory"
         raise PublishError(
             f"Local disk for the export cannot be used: {where}",
-            answered=_in_words(error),
+            answered=f"{errno.errorcode.get(error.errno or 0, type(error).__name__)}, {error.strerror or 'no usable temporary directory'}",
             cure="free space there, or set the environment variable TMPDIR of the worker to a directory with room for the export "
-            "(twice its records uncompressed, and the finished object)",
+            "(its records uncompressed, and the finished object)",
         ) from error
-
-
-def _in_words(error: OSError | sqlite3.OperationalError) -> str:
-    if isinstance(error, sqlite3.OperationalError):
-        return str(error)
-    return f"{errno.errorcode.get(error.errno or 0, type(error).__name__)}, {error.strerror or 'no usable temporary directory'}"

@@ -12,8 +12,6 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,25 +76,33 @@ class WatchedAdapter(HTTPAdapter):
     """Keeps one connection alive, and its line informed. It retries nothing by itself."""
 
     def __init__(self, line: Line) -> None:
-        self._pools = _watched_pools(line)
+        self._line = line
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As in requests, with connections that are watched."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
+        _watch(self.poolmanager, self._line)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> PoolManager:
         """As in requests, with connections that are watched."""
+        is_new = proxy not in self.proxy_manager
         manager: PoolManager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        manager.pool_classes_by_scheme = self._pools
+        if is_new:
+            _watch(manager, self._line)
         return manager
 
 
-def _watched_pools(line: Line) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
+def _watch(manager: PoolManager, line: Line) -> None:
+    """Let the manager open connections of its own kinds, watched: those of a SOCKS proxy are not those of an HTTP proxy."""
+    # urllib3's types promise nothing of what a pool's connections are made from.
+    manager.pool_classes_by_scheme = {scheme: _watched(pool, line) for scheme, pool in manager.pool_classes_by_scheme.items()}
+
+
+def _watched(pool: Any, line: Line) -> Any:  # noqa: ANN401  # classes that are made here
+    class Connection(pool.ConnectionCls):  # type: ignore[misc]  # whatever the pool's is
         def _new_conn(self) -> socket.socket:
-            connection = super()._new_conn()
+            connection: socket.socket = super()._new_conn()
             line.opened(connection)
             return connection
 
@@ -104,20 +110,7 @@ def _watched_pools(line: Line) -> dict[str, type[HTTPConnectionPool]]:
             line.closed()
             super().close()
 
-    class Secure(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            connection = super()._new_conn()
-            line.opened(connection)
-            return connection
+    class Pool(pool):  # type: ignore[misc]  # whatever the manager's is
+        ConnectionCls = Connection
 
-        def close(self) -> None:
-            line.closed()
-            super().close()
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}
+    return Pool

@@ -1,14 +1,17 @@
 """Why no whole answer came, in words of this package.
 
-The texts of the exceptions are never used: they may hold a proxy's password, a URL, or a part of the body.
+The texts of the exceptions are never shown: they may hold a proxy's password, a URL, or a part of the body.
 """
 
 # ruff: noqa: TID253  # imported by functions only, never while a DAG file is parsed
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import ssl
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from requests import exceptions
@@ -33,7 +36,7 @@ _WRONG_NAME: Final = frozenset({62, 64})
 def no_reply(error: Exception, settings: Settings) -> NoReply:
     """Say what ``error``, or the first cause behind it, means and how to mend it."""
     causes = list(_causes(error))
-    return _tls(causes) or _proxy(causes) or _address(causes) or _time(error, causes, settings) or _connection(error, causes)
+    return _proxy(causes, settings) or _tls(causes) or _address(causes) or _time(error, causes, settings) or _connection(error, causes)
 
 
 def _tls(causes: list[BaseException]) -> NoReply | None:
@@ -57,12 +60,57 @@ def _tls(causes: list[BaseException]) -> NoReply | None:
     return None
 
 
-def _proxy(causes: list[BaseException]) -> NoReply | None:
+_PROXIES: Final = "in the extra `proxies`, or in the environment's HTTPS_PROXY and HTTP_PROXY"
+
+
+def _proxy(causes: list[BaseException], settings: Settings) -> NoReply | None:
     if any(isinstance(cause, exceptions.InvalidProxyURL) for cause in causes):
-        return NoReply(what="a proxy address that is not one", cure="check the extra `proxies`", passing=False)
+        return NoReply(what="a proxy address that is not one", cure=f"write it as http://proxy.example:3128 {_PROXIES}", passing=False)
+    # The one other thing for which requests has this exception is the scheme of the base URL, which is always http or https.
+    if any(isinstance(cause, exceptions.InvalidSchema) for cause in causes) and find_spec("socks") is None:
+        cure = "install PySocks (pip install requests[socks]) wherever tasks and triggers run, or use an HTTP proxy"
+        return NoReply(what="a SOCKS proxy, for which the package PySocks is missing", cure=cure, passing=False)
     if any(isinstance(cause, exceptions.ProxyError) for cause in causes):
-        return NoReply(what="no answer from the proxy", cure="check the extra `proxies`, and the environment's HTTPS_PROXY")
+        return _no_way_through(causes, settings)
     return None
+
+
+def _no_way_through(causes: list[BaseException], settings: Settings) -> NoReply:
+    if status := _refused_tunnel(causes):
+        return _tunnel(status)
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        what = "a proxy that does not speak TLS, or whose certificate does not verify"
+        return NoReply(what=what, cure=f"begin its address with http:// {_PROXIES}, even where it is for https", passing=False)
+    unheeded = ""
+    if settings.proxies and (os.environ.get("no_proxy") or os.environ.get("NO_PROXY")):
+        unheeded = "; the environment's NO_PROXY does not count beside the extra, whose own key `no_proxy` does"
+    return NoReply(what="no answer from the proxy", cure=f"check its address {_PROXIES}{unheeded}")
+
+
+def _refused_tunnel(causes: list[BaseException]) -> int | None:
+    """The status with which a proxy has refused to CONNECT; ``http.client`` tells it in the text of an ``OSError`` and nowhere else."""
+    for cause in causes:
+        if type(cause) is OSError and (found := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause))):
+            return int(found[1])
+    return None
+
+
+def _tunnel(status: int) -> NoReply:
+    if status == 407:  # noqa: PLR2004  # Proxy Authentication Required
+        return NoReply(
+            what="HTTP 407 from the proxy, which wants a user name and password, or other ones",
+            cure=f"put them into its address, http://user:password@proxy.example:3128, special characters percent-encoded, {_PROXIES}",
+            passing=False,
+        )
+    if status < 500 and status not in (408, 429):  # noqa: PLR2004  # a refusal, which stays one
+        return NoReply(
+            what=f"HTTP {status} from the proxy, which refuses to connect to this host; the API was not asked",
+            cure="let those who run the proxy allow the connection's host and port, or go around it: with `no_proxy` in the extra "
+            "`proxies`, or with the environment's NO_PROXY where the proxy comes from there",
+            passing=False,
+        )
+    what = f"HTTP {status} from the proxy, which does not reach this host; the API was not asked"
+    return NoReply(what=what, cure="check the connection's host; if it is right, try again later")
 
 
 def _address(causes: list[BaseException]) -> NoReply | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -12,26 +13,22 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_capillary.errors import (
     CapillaryError,
     ConfigurationError,
-    ConnectionSettingsError,
     IntervalError,
     ReadingStoppedError,
 )
 from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_field_behaviour
-from airflow_provider_capillary.hooks.settings import Settings
 from airflow_provider_capillary.reading.answers import LATEST
-from airflow_provider_capillary.reading.instants import parse_instant, to_millis
-from airflow_provider_capillary.reading.statuses import status_of
+from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
 from airflow_provider_capillary.reading.steps import Conceal, Found, Now, Send, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Connection
     from requests import Session
 
     from airflow_provider_capillary.hooks.progress import Progress
     from airflow_provider_capillary.hooks.session import ApiSession
+    from airflow_provider_capillary.hooks.settings import Settings
     from airflow_provider_capillary.reading.answers import Answer
     from airflow_provider_capillary.reading.exchange import Exchange
     from airflow_provider_capillary.reading.reader import Reader
@@ -58,7 +55,10 @@ class CapillaryHook(BaseHook):
     def __init__(self, capillary_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.capillary_conn_id = capillary_conn_id
+        self._names_connection = True
         self._stopped = False
+        self._events_read = 0
+        self._proof: dict[str, int | str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what was made on the way: a copy looks the connection up again, and no credential is pickled."""
@@ -110,6 +110,14 @@ class CapillaryHook(BaseHook):
 
         :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
         :param end: the same; not included.
+        A record is a dict of what ``json`` makes of it: a number of more digits than a float holds is rounded in it, and one beyond any
+        float is infinite. It is an :class:`~airflow_provider_capillary.reading.answers.EventLog`, whose ``text`` is what the API sent,
+        number for number; that is what an export writes.
+
+        Where filters keep none of the records that were read, a warning says which statuses and names there were, and which of them is
+        spelt like the one that was asked for. Where the API shows nothing under ``event_name``, one more request asks whether its newest
+        event logs know the name.
+
         :param event_name: only records with exactly this ``eventName``; asked of the API and checked here.
         :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; the API has no parameter for it,
             so all are read. ``None`` for all.
@@ -129,10 +137,14 @@ class CapillaryHook(BaseHook):
         return self._iter(low, high, event_name, wanted)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds."""
+        """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds.
+
+        No message names the connection: for its Test button, Airflow makes one under a random id that nobody has seen.
+        """
         from airflow_provider_capillary.reading.client import EventLogsClient
         from airflow_provider_capillary.reading.retries import RetryPlan
 
+        self._names_connection = False
         try:
             client = EventLogsClient(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
             records: list[Record] = []
@@ -142,7 +154,7 @@ class CapillaryHook(BaseHook):
             return False, str(error)
         except Exception as error:  # noqa: BLE001  # a button has no use for a traceback, whatever a secrets backend raises
             # Its text is not of this package's making and may hold a secret.
-            return False, f"The connection {self.capillary_conn_id!r} could not be tried: {type(error).__name__}"
+            return False, f"This connection could not be tried: {type(error).__name__}"
         if not records:
             return True, "Connected. The API holds no event logs that this credential may see."
         newest = max(record["startTime"] for record in records)
@@ -170,9 +182,24 @@ class CapillaryHook(BaseHook):
         return self._exchange.traffic.requests
 
     @property
-    def wire_settings(self) -> dict[str, str | int]:
+    def events_read(self) -> int:
+        """How many event logs of its interval the last reading that ended was shown, before ``event_name`` and ``statuses`` chose."""
+        return self._events_read
+
+    @property
+    def bounds(self) -> dict[str, str | int]:
         """What calibration has found out: date format, zone, precision, order. Empty before the first reading."""
         return self._reader.bounds.described() if self._reader.bounds is not None else {}
+
+    @property
+    def proof(self) -> dict[str, int | str] | None:
+        """What the last reading rests on, fit for JSON; ``None`` before one has ended, and where the API holds no records at all.
+
+        ``spans``: so many windows cover the interval. ``longest_answer``: the most records in an answer that was taken for whole.
+        ``capacity``: so many the API was known to give at once when it was. ``shown_at``: by then, a later and longer answer had shown
+        that it still does; ISO 8601 in UTC.
+        """
+        return self._proof
 
     @cached_property
     def settings(self) -> Settings:
@@ -180,8 +207,10 @@ class CapillaryHook(BaseHook):
 
         :raises ConnectionSettingsError: where it is incomplete or wrong.
         """
-        settings = Settings.from_connection(_looked_up(self))
+        from airflow_provider_capillary.hooks._lookup import looked_up_settings
         from airflow_provider_capillary.hooks.session import basic_secrets, proxy_secrets
+
+        settings = looked_up_settings(self.capillary_conn_id, self.get_connection, name_it=self._names_connection)
 
         derived = basic_secrets(settings) if settings.auth_type == "basic" else ()
         for secret in (settings.password, *derived, *proxy_secrets(settings)):
@@ -206,36 +235,52 @@ class CapillaryHook(BaseHook):
         return Reader(self._exchange, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
 
     def _make_exchange(self, plan: RetryPlan | None) -> Exchange:
-        from airflow_provider_capillary.reading.exchange import Credential, Exchange
+        from airflow_provider_capillary.hooks._credential import credential_of
+        from airflow_provider_capillary.reading.exchange import Exchange
 
-        settings = self.settings
-        oauth = settings.auth_type == "oauth"
-        form = {
-            "md5": "the password field as it stands (`password_format` md5)",
-            "plain": "the md5 of the password field (`password_format` plain)",
-        }
-        credential = Credential(
-            oauth=oauth,
-            described="an OAuth token" if oauth else f"Basic with {form[settings.password_format]}",
-            key=settings.login,
-            secret=settings.password,
-        )
-        return Exchange(credential=credential, per_minute=settings.requests_per_minute, plan=plan)
+        return Exchange(credential=credential_of(self.settings), per_minute=self.settings.requests_per_minute, plan=plan)
 
     def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
+        from airflow_provider_capillary.hooks._filters import Tally
         from airflow_provider_capillary.hooks.progress import Progress
 
-        progress = Progress(self.log.info, self._exchange.traffic)
+        progress = Progress(self.log.info, self._exchange.traffic, start=start, end=end)
+        tally = Tally(event_name, statuses)
+        self._events_read = 0
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
                 for record in records:
-                    if event_name is not None and record.get("eventName") != event_name:
-                        continue
-                    if statuses is None or status_of(record) in statuses:
+                    if tally.keeps(record):
                         yield record
         finally:
             progress.count()
-        progress.say(last=True)
+        self._events_read = tally.read
+        proof = self._reader.proof
+        self._proof = None if proof is None else {**proof, "shown_at": show_instant(datetime.now(UTC).replace(microsecond=0))}
+        progress.say_last(tally.kept)
+        if why := tally.why_nothing_was_kept():
+            self.log.warning("%s", why)
+        elif event_name is not None and not tally.read and start < end:
+            self._doubt_name(event_name)
+
+    def _doubt_name(self, event_name: str) -> None:
+        """Say where an event name under which the API showed nothing is not among those of its newest event logs either.
+
+        The API was asked for this name alone, so what it answered shows no other. One request more does.
+        """
+        from airflow_provider_capillary.hooks._filters import name_is_unknown
+        from airflow_provider_capillary.reading.client import EventLogsClient
+
+        newest: list[Record] = []
+        try:
+            for found in self._drive(_hand_on(EventLogsClient(self._exchange, limit=self.settings.page_size).fetch_undated())):
+                newest += found
+        except ReadingStoppedError:
+            raise
+        except CapillaryError:
+            return  # everything was read; only a hint is lost
+        if why := name_is_unknown(event_name, newest):
+            self.log.warning("%s", why)
 
     def _drive(self, steps: Steps[Any], progress: Progress | None = None) -> Iterator[list[Record]]:
         """Carry out the steps of the core, with ``requests`` and ``time.sleep``; hand on what it finds."""
@@ -300,25 +345,6 @@ def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
             f"statuses={statuses!r} is not a collection of statuses", cure='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
         )
     return frozenset(wanted)
-
-
-def _looked_up(hook: CapillaryHook) -> Connection:
-    from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
-
-    try:
-        return hook.get_connection(hook.capillary_conn_id)
-    except AirflowNotFoundException as error:
-        conn_id = hook.capillary_conn_id
-        raise ConnectionSettingsError(
-            f"There is no Airflow connection {conn_id!r}",
-            cure=f"add it, of the type Capillary, in Admin > Connections or as the environment variable AIRFLOW_CONN_{conn_id.upper()}",
-        ) from error
-    except (AirflowException, ValueError, TypeError) as error:
-        # Of JSON or a URI that is none; such an exception holds the text, and so the password.
-        raise ConnectionSettingsError(
-            f"The Airflow connection {hook.capillary_conn_id!r} can't be read ({type(error).__name__})",
-            cure="write it anew; as an environment variable, as JSON or as a URI",
-        ) from None
 
 
 def _is_text(value: object) -> bool:

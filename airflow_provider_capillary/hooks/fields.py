@@ -17,6 +17,7 @@ __all__ = [
     "EXTRA_FIELDS",
     "HOOK_CLASS",
     "HOOK_NAME",
+    "PREFIX",
     "STANDARD_FIELDS",
     "ExtraField",
     "Kind",
@@ -26,6 +27,9 @@ __all__ = [
 CONNECTION_TYPE: Final = "capillary"
 HOOK_NAME: Final = "Capillary"
 HOOK_CLASS: Final = "airflow_provider_capillary.hooks.capillary.CapillaryHook"
+
+PREFIX: Final = f"extra__{CONNECTION_TYPE}__"
+"""What Airflow 2's form puts before the name of an extra."""
 
 DATE_FORMATS: Final = ("auto", "iso", "iso_z", "datetime", "date", "epoch_ms")
 """The words that ``date_format`` knows; anything else has to be a strftime string."""
@@ -54,7 +58,10 @@ class Kind(Enum):
 class ExtraField:
     """One extra of the connection.
 
-    :param name: the key in the connection's ``extra``.
+    :param name: the key in the connection's ``extra``, and the name of the setting.
+    :param form_name: the key that the form saves it under, where that is another one. Airflow takes any name with one of some forty
+        words in it for a secret's, hides its value in the form, and masks it in every log: a value such as ``plain``, which is an
+        ordinary word, would vanish from each line that holds it. Both keys are read.
     :param default: what a missing, ``None`` or empty value means.
     :param choices: the only values allowed.
     :param examples: values to propose where any text is allowed.
@@ -73,13 +80,31 @@ class ExtraField:
     minimum: float | None = None
     maximum: float | None = None
     secret: bool = False
+    form_name: str = ""
 
     @property
-    def form_default(self) -> str | int | float | None:
-        """The default as the form shows it: ``verify`` is a text field, since it also takes a path."""
-        if isinstance(self.default, bool):
-            return str(self.default).lower()
-        return self.default
+    def key(self) -> str:
+        """The key that the form saves it under, and that errors propose."""
+        return self.form_name or self.name
+
+    @property
+    def default_text(self) -> str:
+        """The default as somebody would type it into the form; empty where there is none."""
+        match self.default:
+            case None:
+                return ""
+            case bool():
+                return str(self.default).lower()
+            case float():
+                return f"{self.default:g}"
+            case _:
+                return str(self.default)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key under which it is read: Airflow before 3 also saves, or tests, each as ``extra__capillary__...``."""
+        own = (self.name, self.form_name) if self.form_name else (self.name,)
+        return (*own, *(f"{PREFIX}{key}" for key in own))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +137,7 @@ EXTRA_FIELDS: Final = (
     ),
     ExtraField(
         name="password_format",
+        form_name="basic_format",
         kind=Kind.CHOICE,
         default="md5",
         choices=("md5", "plain"),
@@ -121,6 +147,7 @@ EXTRA_FIELDS: Final = (
     ),
     ExtraField(
         name="oauth_header",
+        form_name="oauth_http_header",
         kind=Kind.HEADER,
         default="X-CAP-API-OAUTH-TOKEN",
         label="OAuth header",

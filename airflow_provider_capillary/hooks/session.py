@@ -19,10 +19,11 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.auth import AuthBase
+from requests.utils import should_bypass_proxies
 
-from airflow_provider_capillary.errors import ConnectionSettingsError
 from airflow_provider_capillary.hooks._line import Line, WatchedAdapter
 from airflow_provider_capillary.hooks._no_reply import no_reply
+from airflow_provider_capillary.reading.retries import printable
 from airflow_provider_capillary.reading.steps import NoReply, Reply, Request, Send
 
 if TYPE_CHECKING:
@@ -35,26 +36,21 @@ __all__ = ["ApiSession", "basic_secrets", "proxy_secrets"]
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes, decoded. A thousand records with 20 kB of ``inputRequest`` each are a third of it."""
 CHUNK = 64 * 1024
+OK = 200
+CODINGS = frozenset({"gzip", "x-gzip", "deflate", "identity", ""})
+"""What an answer may be packed in. Which others can be unpacked depends on what happens to be installed, and for some on the version too
+whether an answer of a few bytes can fill the memory before :data:`LARGEST_ANSWER` is noticed."""
 
 
 def basic_secrets(settings: Settings) -> tuple[str, str]:
     """What Basic sends for the password (its md5), and the whole header value behind ``Basic``.
 
     ``base64(till user name + ":" + md5 of the password)``, by Capillary's documentation of its authentication.
-
-    :raises ConnectionSettingsError: where login or password is no text that has bytes.
     """
     sent = settings.password
-    try:
-        if settings.password_format == "plain":  # noqa: S105  # the name of a form, not a password
-            sent = hashlib.md5(sent.encode(), usedforsecurity=False).hexdigest()
-        return sent, base64.b64encode(f"{settings.login}:{sent}".encode()).decode()
-    except UnicodeEncodeError:
-        # The exception holds the password, so it ends here.
-        raise ConnectionSettingsError(
-            f"Connection {settings.conn_id!r}: login or password holds half of a surrogate pair, which is no character",
-            cure="type login and password in again",
-        ) from None
+    if settings.password_format == "plain":  # noqa: S105  # the name of a form, not a password
+        sent = hashlib.md5(sent.encode(), usedforsecurity=False).hexdigest()
+    return sent, base64.b64encode(f"{settings.login}:{sent}".encode()).decode()
 
 
 def proxy_secrets(settings: Settings) -> list[str]:
@@ -107,6 +103,13 @@ class _Session(requests.Session):
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         return super().request(*args, **{**self._defaults, **kwargs})
 
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ANN401  # as in requests
+        """As in requests, but for ``no_proxy`` in the proxies: there, it counts for those of the environment alone."""
+        no_proxy = (proxies or {}).get("no_proxy")
+        if no_proxy and should_bypass_proxies(url, no_proxy=no_proxy):
+            proxies = {"no_proxy": no_proxy}
+        return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is returned, not followed. Nor is its body read beforehand, whatever its size, or its address parsed."""
         del resp
@@ -158,6 +161,7 @@ class ApiSession:
         with self._at_most(settings.connect_timeout + settings.read_timeout):
             response = self._open(request)
         with response, self._at_most(settings.read_timeout):
+            _check_coding(response)
             body = b"".join(self._read(response))
         if self._is_late:
             # A body that ends with its connection looks whole when it was cut.
@@ -204,6 +208,19 @@ class ApiSession:
         return NoReply(
             what=f"an answer that was not whole {self._settings.read_timeout:g} s after it began",
             cure="lower the extra `page_size`, or raise `read_timeout`",
+        )
+
+
+def _check_coding(response: requests.Response) -> None:
+    codings = {coding.strip().lower() for coding in response.headers.get("Content-Encoding", "").split(",")}
+    if response.status_code == OK and not codings <= CODINGS:
+        shown = printable(", ".join(sorted(codings - CODINGS)), 40)
+        raise _NotTakenError(
+            NoReply(
+                what=f"an answer in the encoding {shown}, though gzip alone was asked for",
+                cure="look for a proxy or a cache between here and the API that packs answers, or keeps those of others, and ignores "
+                "Accept-Encoding",
+            )
         )
 
 

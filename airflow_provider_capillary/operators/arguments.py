@@ -6,20 +6,24 @@ run, so every check is made again there.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError, IntervalError
+from airflow_provider_capillary.export.placeholders import check_placeholders, zone_named
+from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset, name_of, statuses_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
-__all__ = ["check_arguments", "left_out", "with_connection"]
+__all__ = ["check_arguments", "with_connection"]
 
 _ON_EMPTY: Final = ("write", "skip", "fail")
-_LOCAL_SCHEMES: Final = ("file", "local")
+_ON_VANISHED: Final = ("fail", "keep", "drop")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -30,25 +34,28 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
     :param rendered: whether templates have been rendered, so that every value is final.
     :raises ConfigurationError: names the argument, its value and the cure.
     """
-    if rendered or isinstance(operator.destination, str) or _is_known(operator.destination):
+    if rendered:
+        operator.raise_template_errors()
+    if rendered or isinstance(operator.destination, str | PurePath) or is_known(operator.destination):
         _check_destination(operator.destination, rendered=rendered)
-    if rendered or (_is_known(operator.destination) and _is_known(operator.object_storage_conn_id)):
+        check_placeholders(operator.destination, rendered=rendered)
+    if rendered or is_known(operator.path_timezone):
+        zone_named(operator.path_timezone)
+    if rendered or (is_known(operator.destination) and is_known(operator.object_storage_conn_id)):
         with_connection(operator.destination, operator.object_storage_conn_id)
     _check_interval(operator.start, operator.end, rendered=rendered)
     _check_duration("lookback", operator.lookback, least=_MILLISECOND, optional=True)
     _check_duration("partition_duration", operator.partition_duration, least=_MILLISECOND, optional=True)
     _check_duration("settle", operator.settle, least=timedelta(), optional=False)
-    if rendered or _is_known(operator.statuses):
-        _check_statuses(operator.statuses)
-    for name in ("event_name", "object_storage_conn_id", "capillary_conn_id"):
-        _check_text(name, getattr(operator, name), rendered=rendered, optional=name != "capillary_conn_id")
-    if operator.on_empty not in _ON_EMPTY:
-        raise ConfigurationError(f"on_empty={operator.on_empty!r} is not known", cure=f"use one of {', '.join(_ON_EMPTY)}")
-
-
-def left_out(value: object) -> bool:
-    """Whether an optional argument was left out: ``None``, or what a template makes of an empty value."""
-    return value is None or (isinstance(value, str) and not value.strip())
+    if rendered or is_known(operator.statuses):
+        statuses_of(operator.statuses, without="all")
+    if rendered or is_known(operator.event_name):
+        name_of(operator.event_name)
+    for name in ("object_storage_conn_id", "capillary_conn_id"):
+        if rendered or is_known(getattr(operator, name)):
+            check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
+    _check_choice("on_empty", operator.on_empty, _ON_EMPTY)
+    _check_choice("on_vanished", operator.on_vanished, _ON_VANISHED)
 
 
 def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -> ObjectStoragePath | str:
@@ -56,15 +63,20 @@ def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -
 
     By text alone: to make an ``ObjectStoragePath`` looks up its connection on Airflow 3.3.
 
-    :raises DestinationError: the URI names another connection.
+    :raises DestinationError: the URI names another connection, or the id can't stand in a URI.
 
     >>> with_connection("s3://bucket/events.jsonl", "my_aws_conn")
     's3://my_aws_conn@bucket/events.jsonl'
     """
-    if conn_id is None or left_out(conn_id):
-        return destination
+    if not isinstance(conn_id, str) or is_unset(conn_id):
+        return destination  # what is no text at all, another check names
+    if re.search(r"[/?#@:\s]", conn_id):
+        raise DestinationError(
+            f"object_storage_conn_id={conn_id!r} holds a character that ends the connection's id in a URI (one of / ? # @ : or a space)",
+            cure="give the connection another id; ObjectStoragePath knows it by the URI alone",
+        )
     scheme, separator, rest = str(destination).partition("://")
-    if not separator or scheme in _LOCAL_SCHEMES:
+    if not separator or scheme in ("file", "local"):
         return destination
     in_uri, separator, _ = rest.partition("/")[0].rpartition("@")
     if not separator:
@@ -77,22 +89,16 @@ def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -
     return destination
 
 
-def _is_known(value: object) -> bool:
-    """Whether a value is final while the DAG is parsed: neither a template nor a reference to what a task will return."""
-    if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
-    # An ObjectStoragePath has a resolve() too, of another kind.
-    return hasattr(value, "protocol") or not hasattr(value, "resolve")
-
-
 def _check_destination(value: object, *, rendered: bool) -> None:
-    if not isinstance(value, str) and not hasattr(value, "protocol"):
-        raise DestinationError(
-            f"destination={value!r} (of type {type(value).__name__}) is neither an ObjectStoragePath nor its URI",
-            cure="write it as in s3://my_conn@bucket/events/2025-09-18.jsonl.gz or file:///data/events/2025-09-18.jsonl.gz",
-        )
+    from airflow_provider_capillary.export.destination import EXTRAS, check_destination
     from airflow_provider_capillary.export.formats import format_of
 
+    scheme = check_destination(value)
+    if scheme is not None and scheme not in EXTRAS:
+        # Rare enough to ask Airflow for its providers already while the DAG is parsed; the well-known ones are asked for in the run.
+        from airflow_provider_capillary.export.filesystems import require_filesystem
+
+        require_filesystem(scheme, str(value))
     # What stands before a template is not looked at, what stands behind it is the ending.
     if rendered or not str(value).rstrip().endswith(("}}", "%}")):
         format_of(value)
@@ -102,8 +108,8 @@ def _check_interval(start: object, end: object, *, rendered: bool) -> None:
     from airflow_provider_capillary.export.interval import resolve_interval
     from airflow_provider_capillary.reading.instants import parse_instant
 
-    known = {name: value for name, value in (("start", start), ("end", end)) if rendered or _is_known(value)}
-    given = {name: value for name, value in known.items() if not left_out(value)}
+    known = {name: value for name, value in (("start", start), ("end", end)) if rendered or is_known(value)}
+    given = {name: value for name, value in known.items() if not is_unset(value)}
     if len(known) > len(given) or len(given) > 1:
         if given:
             resolve_interval({}, start=start, end=end)
@@ -120,26 +126,12 @@ def _check_duration(name: str, value: object, *, least: timedelta, optional: boo
             f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta", cure=f"write {name}=timedelta(minutes=5)"
         )
     if value < least:
+        from airflow_provider_capillary.reading.instants import show_duration
+
         what = "negative" if value < timedelta() else "less than a millisecond"
-        raise IntervalError(f"`{name}` is {value!r}, {what}", cure=f"write {name}=timedelta(minutes=5)")
+        raise IntervalError(f"`{name}` is {show_duration(value)}, {what}", cure=f"write {name}=timedelta(minutes=5)")
 
 
-def _check_statuses(value: object) -> None:
-    if value is None:
-        return
-    cure = 'write a list such as statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or leave it out for all'
-    if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(status, str) for status in value):
-        raise ConfigurationError(f"statuses={value!r} (of type {type(value).__name__}) is not a list of statuses", cure=cure)
-    if not value:
-        raise ConfigurationError(f"statuses={value!r} is empty, so that nothing would be kept", cure=cure)
-
-
-def _check_text(name: str, value: object, *, rendered: bool, optional: bool) -> None:
-    if not rendered and not _is_known(value):
-        return
-    if optional and value is None:
-        return
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", cure="write it as text in quotes")
-    if not optional and not value.strip():
-        raise ConfigurationError(f"{name}={value!r} is empty", cure="write the id of an Airflow connection, or leave it out")
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r} is not known", cure=f"use one of {', '.join(choices)}")

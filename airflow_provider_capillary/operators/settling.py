@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import CapillaryError, IntervalError, ReadingStoppedError
-from airflow_provider_capillary.reading.instants import parse_instant, show_instant
+from airflow_provider_capillary.reading.instants import parse_instant, show_duration, show_instant
 
 if TYPE_CHECKING:
     import logging
@@ -37,11 +38,12 @@ def settled_at(interval: Interval, settle: timedelta, *, log: logging.Logger) ->
     try:
         due = interval.end + settle
     except OverflowError:
-        problem = f"`settle` is {settle!r}, which goes from {show_instant(interval.end)} past the year 9999"
+        problem = f"`settle` is {show_duration(settle)}, which goes from {show_instant(interval.end)} past the year 9999"
         raise IntervalError(problem, cure="write a shorter one") from None
     if due <= now:
         return None
-    log.info("The interval has settled at %s, %s after its end; waiting for %s", show_instant(due), settle, due - now)
+    left = show_duration(timedelta(seconds=math.ceil((due - now).total_seconds())))
+    log.info("Waiting %s, until the interval has settled: %s, %s after its end", left, show_instant(due), show_duration(settle))
     return due
 
 

@@ -28,8 +28,8 @@ FORMATS = {
     "date": "%Y-%m-%d",
     "epoch_ms": "",
 }
-AUTO = ("epoch_ms", "iso_z", "iso", "datetime", "date")
-"""What ``auto`` tries: the finest first, and what carries its zone before what does not."""
+AUTO = ("epoch_ms", "iso", "iso_z", "datetime", "date")
+"""What ``auto`` tries: the finest first, then what a sibling of this endpoint is documented to read."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = 15 * MINUTE

@@ -39,11 +39,15 @@ LEAST_WAIT = 0.001
 class Credential:
     """What is needed to fetch a token; ``oauth`` false means Basic, which the session sends by itself.
 
-    :param described: the form of the credential in words, for errors.
+    :param described: what is sent, in words, for errors.
+    :param cure: what to do where the API does not accept it.
+    :param key_cure: what to do where the API gives no token for ``key`` and ``secret``.
     """
 
     oauth: bool
     described: str
+    cure: str = "check login and password of the connection"
+    key_cure: str = "check login (the key) and password (the secret) of the connection, or set `auth_type` to `basic`"
     key: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
 
@@ -98,7 +102,7 @@ class Exchange:
             token = (yield from self._valid_token()) if needs_token else None
             outcome = yield from self._send(Send(request=request, token=token))
             error = _refused_key_of(outcome, asked) if request.path == TOKEN_PATH else None
-            error = error or failure_of(outcome, asked, self._credential.described)
+            error = error or failure_of(outcome, asked)
             if error is None:
                 try:
                     return read(outcome)  # type: ignore[arg-type]  # no reply at all is a failure
@@ -110,6 +114,8 @@ class Exchange:
                 self.traffic.retries[type(error).__name__] += 1
                 continue
             is_new = False
+            if isinstance(error, AuthenticationError):
+                self._explain(error, is_key=request.path == TOKEN_PATH)
             if not error.retryable:
                 raise error
             delay = self._plan.delay(attempt, error, self._rng)
@@ -119,6 +125,13 @@ class Exchange:
             patience -= delay
             self.traffic.retries[type(error).__name__] += 1
             yield from self._wait(delay, f"{type(error).__name__} at try {attempt} of {self._plan.attempts}: {error.answered}")
+
+    def _explain(self, error: AuthenticationError, *, is_key: bool) -> None:
+        """Say of a refused credential what it was."""
+        if is_key:
+            error.cure = self._credential.key_cure
+        else:
+            error.problem, error.cure = f"{error.problem}, {self._credential.described}", self._credential.cure
 
     def _send(self, send: Send) -> Steps[Reply | NoReply]:
         now = yield Now()

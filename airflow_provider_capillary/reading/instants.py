@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from airflow_provider_capillary.errors import IntervalError
 
-__all__ = ["from_millis", "parse_instant", "show_instant", "to_millis"]
+__all__ = ["from_millis", "parse_instant", "show_duration", "show_instant", "to_millis"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
@@ -81,6 +81,22 @@ def from_millis(millis: int) -> datetime:
 def show_instant(instant: datetime) -> str:
     """``2025-09-18T00:00:00Z``, or with as many digits of the second as it has."""
     return _plain_utc(instant).isoformat().replace("+00:00", "Z")
+
+
+def show_duration(duration: timedelta) -> str:
+    """A length of time in words, exactly.
+
+    >>> show_duration(timedelta(days=1)), show_duration(timedelta(hours=1, seconds=1.5)), show_duration(-timedelta(minutes=5))
+    ('1 day', '1 hour 1.5 seconds', '-5 minutes')
+    """
+    if duration < timedelta():
+        return f"-{show_duration(-duration)}"
+    hours, rest = divmod(duration.seconds, 3_600)
+    minutes, seconds = divmod(rest, 60)
+    digits = f"{seconds}.{duration.microseconds:06}".rstrip("0").rstrip(".") if duration.microseconds else str(seconds)
+    parts = [(str(duration.days), "day"), (str(hours), "hour"), (str(minutes), "minute"), (digits, "second")]
+    words = [f"{number} {name}{'' if number == '1' else 's'}" for number, name in parts if number != "0"]
+    return " ".join(words) or "0 seconds"
 
 
 def _to_utc(instant: datetime, value: object, name: str) -> datetime:

@@ -1,10 +1,11 @@
 """What is new: what a look at the API shows that no look before it has shown.
 
 The API says what happened between two instants, not what has become visible since it was last asked, and records become visible some
-time after the instant that they bear. So each look goes back :data:`LOOKBACK` behind the *watermark*, the newest instant that was seen
-so far, and what was reported within that stretch is remembered by id.
+time after the instant that they bear. So each look goes back behind the *watermark*, the newest instant that was seen so far, by as much
+as a record may be late (:data:`LOOKBACK`, unless the user says otherwise), and what was reported within that stretch is remembered by id.
 
-An example, with the failures ``a`` of 12:00:00, ``b`` of 12:01:00 and ``c`` of 12:00:30, which becomes visible four minutes late:
+An example of five minutes, with the failures ``a`` of 12:00:00, ``b`` of 12:01:00 and ``c`` of 12:00:30, which becomes visible four minutes
+late:
 
 =========  =====================  ============  =========================  ========================
 look       asks                   is answered   new                        watermark
@@ -14,7 +15,7 @@ look       asks                   is answered   new                        water
 12:04:40   from 11:56:00.001 on   a, b, c       c, though before ``b``     12:01:00.001
 =========  =====================  ============  =========================  ========================
 
-**The guarantee.** A record that is visible no later than :data:`LOOKBACK` after the instant that it bears is reported once, at the
+**The guarantee.** A record that is visible no later than that after the instant that it bears is reported once, at the
 first look after it is visible: late, out of order, or at the very millisecond of the watermark. It rests on nothing but the API's own
 times: the watermark is the time of a record, never this machine's clock, unless that is earlier, so that a record from the far future
 does not end the search. A record that is later still may be missed, and an id that the API shows at two times may be reported twice.
@@ -39,7 +40,7 @@ from airflow_provider_capillary.reading.wanted import Sighting, Wanted
 __all__ = ["AHEAD", "LOOKBACK", "OTHERS", "Findings", "Hunt", "Look", "Memory"]
 
 LOOKBACK: Final = 5 * MINUTE
-"""How late a record may become visible; the same as the export's default ``settle``."""
+"""How late a record may become visible, by default; the same as the export's default ``settle``."""
 AHEAD: Final = 5 * MINUTE
 """How far past this machine's clock a look reaches: the API's clock may be ahead. What lies beyond is seen once it no longer does."""
 MOST_REMEMBERED: Final = 10_000
@@ -60,28 +61,41 @@ class Memory:
 
     :param floor: nothing before it is new.
     :param watermark: an instant after the newest one that was seen.
-    :param reported: the times of what was reported, by :attr:`.Sighting.mark`, from :data:`LOOKBACK` before the watermark on.
+    :param reported: the times of what was reported, by :attr:`.Sighting.mark`, from ``lateness`` before the watermark on.
+    :param lateness: how far behind the watermark the next look goes back, in milliseconds.
     """
 
     floor: int
     watermark: int
     reported: Mapping[str, int] = field(default_factory=dict, repr=False)
+    lateness: int = LOOKBACK
 
     @classmethod
-    def since(cls, instant: int) -> Memory:
+    def since(cls, instant: int, *, lateness: int = LOOKBACK) -> Memory:
         """Where nothing was reported before: everything from ``instant`` on is new."""
-        return cls(floor=max(0, instant), watermark=max(0, instant))
+        return cls(floor=max(0, instant), watermark=max(0, instant), lateness=lateness)
+
+    def keeping(self, lateness: int) -> Memory:
+        """The same, for looks that go back so far.
+
+        Where that is further than before, what was reported so far back is no longer remembered: nothing before that is new, and what a
+        longer time adds begins to count now.
+        """
+        return replace(self, floor=self.low, lateness=lateness)
 
     @property
     def low(self) -> int:
         """From where on the next look has to ask."""
-        return max(self.floor, self.watermark - LOOKBACK)
+        return max(self.floor, self.watermark - self.lateness)
 
     def joined(self, other: Memory | None) -> Memory:
         """What two that reported side by side have reported."""
         if other is None:
             return self
         first, last = sorted((self, other), key=lambda memory: memory.watermark)
+        if last.lateness > first.lateness:
+            # What the first has reported is remembered less far back than the last would look.
+            last = replace(last, floor=max(last.floor, first.low))
         reported = {**first.reported, **last.reported}
         return replace(last, reported={name: instant for name, instant in reported.items() if instant >= last.low})
 
@@ -99,7 +113,7 @@ class Memory:
 
     def to_data(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {"floor": self.floor, "watermark": self.watermark, "reported": dict(self.reported)}
+        return {"floor": self.floor, "watermark": self.watermark, "reported": dict(self.reported), "lateness": self.lateness}
 
     @classmethod
     def from_data(cls, data: object) -> Memory:
@@ -113,6 +127,7 @@ class Memory:
             floor=_whole(data.get("floor")),
             watermark=_whole(data.get("watermark")),
             reported={str(name): _whole(instant) for name, instant in reported.items()},
+            lateness=_whole(data.get("lateness", LOOKBACK)),  # which the first version did not say
         )
 
 
@@ -215,7 +230,7 @@ class Hunt:
 
     def is_shortened(self, before: Hunt) -> bool:
         """Whether the look that led here from ``before`` found more than is remembered, so that the next goes back less far."""
-        return self.memory.floor > max(before.memory.floor, self.memory.watermark - LOOKBACK)
+        return self.memory.floor > max(before.memory.floor, self.memory.watermark - self.memory.lateness)
 
     def result(self) -> dict[str, Any]:
         """What to tell of it. Times are ISO text with an offset.
@@ -312,11 +327,11 @@ class Look:
         """The search after this look."""
         memory = self._hunt.memory
         watermark = max(memory.watermark, min(self._newest + 1, self._now))
-        low = max(memory.floor, watermark - LOOKBACK)
+        low = max(memory.floor, watermark - memory.lateness)
         reported = {name: instant for name, instant in {**memory.reported, **self._new}.items() if instant >= low}
         reported, shortest = _newest_of(reported)
         floor = max(memory.floor, shortest, self._shortest)
-        return replace(self._hunt, memory=Memory(floor=floor, watermark=watermark, reported=reported), found=self._found)
+        return replace(self._hunt, memory=replace(memory, floor=floor, watermark=watermark, reported=reported), found=self._found)
 
 
 def _newest_of(reported: Mapping[str, int]) -> tuple[dict[str, int], int]:

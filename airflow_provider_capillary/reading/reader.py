@@ -12,7 +12,7 @@ The windows tile the interval from its end backwards. Each whole one extends wha
 smaller parts (:class:`.Sizer` guesses which). The obligations, each a line of :meth:`_Reading.run` or of what it calls:
 
 1. *a short answer is whole*: fewer records than :class:`.Capacity`, in a window that is no longer than the API is known to answer from end
-   to end (:class:`.Reach`); an answer without any record is asked for twice;
+   to end (:class:`.Reach`); an answer without any record comes twice, or beside one that has some;
 2. *the ledger covers*: from :data:`.bounds.MARGIN` before the interval to as much after it, span joining span;
 3. *the capacity still holds*: each span is followed by an answer longer than its own, or it is read again;
 4. *everything seen was handed on*: each record of the interval that any answer held is in a whole one;
@@ -200,10 +200,11 @@ class _Reading:
         return answer.records
 
     def _is_answered_to_its_ends(self, low: int, high: int, records: list[Record]) -> Steps[bool]:
-        """Whether a short answer is one to the whole window, and an empty one comes twice."""
+        """Whether a short answer is one to the whole window, and an empty one comes twice or beside one with records."""
         from_date, to_date = self.bounds.window(low, high)
         length, reach = to_date - from_date, self._client.reach
-        if length > reach.length:
+        was_shown = length <= reach.length
+        if not was_shown:
             yield from prove_reach(self._client, self.bounds, longest=self._ledger.high - self._ledger.low, length=length)
         if length > reach.length:
             if high - low < max(SHORTEST_REFUSED, 2 * self.bounds.step):
@@ -213,7 +214,7 @@ class _Reading:
                 )
             self._sizer.forbid(high - low)
             return False
-        if records:
+        if records or not was_shown:
             return True
         again = yield from self._ask(low, high)
         return again is not None and not again

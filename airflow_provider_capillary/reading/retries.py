@@ -52,8 +52,11 @@ class RetryPlan:
     def delay(self, attempt: int, error: RequestError, rng: random.Random) -> float:
         """Seconds before the try after ``attempt`` (counted from 1): doubling, with jitter, and no less than the API asked for.
 
-        An API that asks for a second, again and again, is thus asked over more than the minute for which its limit counts.
+        An API that asks for a second, again and again, is thus asked over more than the minute for which its limit counts. Infinite where
+        the error has been tried as often as it is worth.
         """
+        if error.most_tries is not None and attempt >= error.most_tries:
+            return math.inf
         longest = self.longest_throttled if isinstance(error, ThrottledError) else self.longest
         own = min(longest, self.first * 2.0 ** (attempt - 1)) * rng.uniform(0.5, 1.0)
         return own if error.retry_after is None else max(own, error.retry_after + rng.uniform(0.0, 0.25))
@@ -99,13 +102,12 @@ def _epoch(date: str) -> float:
     return (then if then.tzinfo is not None else then.replace(tzinfo=UTC)).timestamp()
 
 
-def failure_of(outcome: Reply | NoReply, asked: str, credential: str) -> RequestError | None:
+def failure_of(outcome: Reply | NoReply, asked: str) -> RequestError | None:
     """The error that an outcome is, or ``None`` for a 200 whose body is still to be read.
 
     ``error.retryable`` says whether another try may help.
 
     :param asked: the request in words, for the error.
-    :param credential: which form of credential was sent, in words, for a 401.
     """
     if isinstance(outcome, NoReply):
         error: RequestError = TransportError("The API gave no whole answer", asked=asked, answered=outcome.what, cure=outcome.cure)
@@ -113,7 +115,7 @@ def failure_of(outcome: Reply | NoReply, asked: str, credential: str) -> Request
         return error
     if outcome.status == 200:  # noqa: PLR2004  # the one status that carries data
         return None
-    build, problem, cure = _meaning_of(outcome.status, credential)
+    build, problem, cure = _meaning_of(outcome.status)
     return build(
         problem,
         asked=asked,
@@ -137,7 +139,11 @@ _KNOWN: Final[dict[int, _Meaning]] = {
         "The API knows no event logs at this address",
         "check the connection's host; it is the base URL of the cluster, such as https://eu.api.capillarytech.com",
     ),
-    407: (RequestRefusedError, "The proxy does not let this request through", "check user name and password in the extra `proxies`"),
+    407: (
+        RequestRefusedError,
+        "A proxy wants a user name and password, or other ones",
+        "put them into its address, http://user:password@proxy.example:3128, in the extra `proxies` or the environment's HTTP_PROXY",
+    ),
     408: (ServerError, "The API is busy", "try again later"),
     429: (
         ThrottledError,
@@ -146,9 +152,11 @@ _KNOWN: Final[dict[int, _Meaning]] = {
     ),
     461: (ServerError, "The API is busy", "try again later"),
 }
-_CREDENTIAL_CURE: Final = (
-    "check login and password of the connection; if the password field holds the plain password, set the extra `password_format` "
-    "to `plain`, if it holds its md5, to `md5`; Basic may be off for the org: then set `auth_type` to `oauth`"
+_CREDENTIAL: Final[_Meaning] = (
+    AuthenticationError,
+    # What was sent, and so what to change, only the one who sent it knows.
+    "The API does not accept the credential",
+    "check login and password of the connection",
 )
 _REDIRECT: Final[_Meaning] = (
     RequestRefusedError,
@@ -173,13 +181,9 @@ _NO_LOGS: Final[_Meaning] = (
 )
 
 
-def _meaning_of(status: int, credential: str) -> _Meaning:
+def _meaning_of(status: int) -> _Meaning:
     if status in (401, 498):
-        return (
-            AuthenticationError,
-            f"The API does not accept the credential, {credential}",
-            _CREDENTIAL_CURE,
-        )
+        return _CREDENTIAL
     if status in (400, 413, 414, 422):
         return _PARAMETERS
     by_class = {2: _NO_LOGS, 3: _REDIRECT, 4: _REFUSED}

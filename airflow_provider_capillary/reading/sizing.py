@@ -30,17 +30,17 @@ __all__ = ["Sizer"]
 # 1,000. Within a tenth of these values the cost hardly changes.
 CAUTION: Final = 1.3
 """Windows are aimed at the capacity less so many standard deviations of what is expected; more wastes room, less makes full answers."""
-NEXT_TO_NOTHING: Final = 0.2
+NEXT_TO_NOTHING: Final = 0.3
 """Of what was aimed at."""
 SURPRISE: Final = 2.5
 """Standard deviations from what was expected, at which the density is taken to have changed."""
-MEMORY: Final = 0.6
+MEMORY: Final = 0.4
 """What earlier windows count for in the density, beside the last one."""
 TREND: Final = 0.7
 """A change of the density is taken to go on by this power of it ..."""
-STEEPEST: Final = 2.0
+STEEPEST: Final = 3.0
 """... and by no more than this factor."""
-NEWEST_KEPT: Final = 0.97
+NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
 GROWTH: Final = 4.0
 NEARER: Final = 16

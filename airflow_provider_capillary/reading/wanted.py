@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64encode
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
+from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Sighting", "Wanted"]
+__all__ = ["Sighting", "Wanted", "lateness_of"]
+
+LONGEST_LATENESS: Final = timedelta(days=1)
+"""Each look reads that much again, and what was reported within it is remembered by id."""
 
 
 class Sighting(NamedTuple):
@@ -54,7 +60,8 @@ class Wanted:
 
         :raises ConfigurationError: names the argument, its value and the cure.
         """
-        return cls(statuses=_statuses_of(statuses), event_name=_name_of(event_name))
+        wanted = statuses_of(statuses, without="every failure")
+        return cls(statuses=None if wanted is None else frozenset(wanted), event_name=name_of(event_name))
 
     @property
     def statuses_text(self) -> str | None:
@@ -75,28 +82,18 @@ class Wanted:
         return which if self.event_name is None else f"{which} of {self.event_name}"
 
 
-def _statuses_of(written: object) -> frozenset[str] | None:
-    statuses = written
-    if isinstance(written, str):
-        try:
-            statuses = json.loads(written)
-        except ValueError:
-            statuses = written
-    if statuses is None:
-        return None
-    if not isinstance(statuses, list | tuple | set | frozenset) or not statuses or not all(isinstance(status, str) for status in statuses):
-        raise ConfigurationError(
-            f"statuses={written!r:.200} (of type {type(written).__name__}) is not a list of one status or more",
-            cure='write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or leave it out for every failure',
-        )
-    return frozenset(statuses)
+def lateness_of(written: object) -> int:
+    """``allowed_lateness`` as a user wrote it, in milliseconds.
 
-
-def _name_of(written: object) -> str | None:
-    if written is None:
-        return None
-    if not isinstance(written, str):
+    :param written: a timedelta, or seconds.
+    :raises ConfigurationError: it is neither, negative, or longer than a day.
+    """
+    late = written
+    if isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written):
+        late = timedelta(seconds=min(max(written, -1), 2 * LONGEST_LATENESS.total_seconds()))
+    if not isinstance(late, timedelta) or not timedelta() <= late <= LONGEST_LATENESS:
         raise ConfigurationError(
-            f"event_name={written!r:.200} (of type {type(written).__name__}) is not text", cure="write it as text in quotes"
+            f"allowed_lateness={written!r:.200} (of type {type(written).__name__}) is not a time from nothing to a day",
+            cure="write allowed_lateness=timedelta(minutes=5)",
         )
-    return written if written.strip() else None
+    return late // timedelta(milliseconds=1)

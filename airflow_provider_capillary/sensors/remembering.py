@@ -1,5 +1,7 @@
 """What a sensor's earlier runs have reported, kept in XCom, and what one run has seen so far, kept where Airflow has a place for it.
 
+On Airflow 3.3 and later, what was reported is kept a second time, where ``airflow db clean`` leaves it: :mod:`._report_store`.
+
 Runs with a logical date and runs without one (triggered by an asset, or by hand on Airflow 3) leave their notes under two keys. Airflow
 orders each kind by itself, and the two against one another as the database pleases.
 """
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_capillary.errors import CapillaryError, IntervalError
 from airflow_provider_capillary.reading.instants import parse_instant, to_millis
 from airflow_provider_capillary.reading.news import Hunt, Memory
+from airflow_provider_capillary.sensors._report_store import load_report, save_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +41,15 @@ def reported_before(context: Mapping[str, Any]) -> Memory | None:
         if note is not None:
             noted = Memory.from_json(note)
             memory = noted.joined(memory)
-    return memory
+    kept = load_report(context)
+    return memory if kept is None else kept.joined(memory)
 
 
 def note_reported(context: Mapping[str, Any], memory: Memory) -> None:
     """Leave a note for later runs."""
     key = UNDATED if context.get("logical_date") is None else DATED
     context["ti"].xcom_push(key=key, value=memory.to_json())
+    save_report(context, memory)
 
 
 def first_since(context: Mapping[str, Any]) -> int:
@@ -73,7 +78,11 @@ def progress_of(context: Mapping[str, Any], begun: Hunt) -> Hunt:
         noted = Hunt.from_json(note)
     except CapillaryError:
         return begun
-    return noted if (noted.wanted, noted.since) == (begun.wanted, begun.since) else begun
+
+    def asked(hunt: Hunt) -> tuple[object, ...]:
+        return hunt.wanted, hunt.since, hunt.memory.lateness
+
+    return noted if asked(noted) == asked(begun) else begun
 
 
 def note_progress(context: Mapping[str, Any], hunt: Hunt) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
@@ -11,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
 from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
 from airflow_provider_capillary.reading.news import Hunt, Memory
-from airflow_provider_capillary.reading.wanted import Wanted
+from airflow_provider_capillary.reading.wanted import Wanted, lateness_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Hashable
@@ -127,13 +128,17 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
 
     **Nothing is lost.** How far it has reported is kept in the state store of the asset, and only once Airflow has stored the event. A
     triggerer that is killed anywhere in between goes on from there; what was stored just before may come once more, with the same ids.
-    *New* is what it is for the sensor: a record that becomes visible within five minutes of the instant that it bears is reported once.
+    *New* is what it is for the sensor: a record that becomes visible within ``allowed_lateness`` of the instant that it bears is reported
+    once.
     While no DAG that uses the asset is active, nobody watches; it then goes on from where it ended.
 
     **It costs one poll a connection.** All watches, and all deferred sensors, that wait on one connection in one triggerer share their
     looks at the API, whatever they look for. A fault that passes is ridden out. What no waiting cures (a revoked credential, a wrong
     connection) is logged as an error of the triggerer, with the cure, and tried anew after a pause that grows up to ten minutes, with the
     connection as it is then: nothing is missed once it is mended, and no DAG has to be touched.
+
+    **Several watches over one asset** keep their notes apart, and neither passes over what is new to the other. Give each an asset of its
+    own all the same if their statuses are to be changed: a watch that is new to an asset goes on from the note that was written last.
 
     Its arguments are JSON scalars, equal at each parse of the DAG file. Where an asset's name changes, its notes do not move along.
 
@@ -144,6 +149,9 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
     :param poke_interval: seconds between two looks; at least one.
     :param since: an aware datetime or ISO text with an offset: where the first watch over the asset begins. ``None`` for the moment at
         which it is started. Without meaning once there is a note.
+    :param allowed_lateness: how long after the instant that it bears a record may become visible and is still reported; a timedelta, or
+        seconds, from nothing to a day. Each look reads that much again, and all that share it the longest of theirs. A longer one counts
+        from the look on that first has it.
     :param asset_name: the asset whose state store keeps the notes; by default, the one or those that are watched.
     :raises ConfigurationError: an argument is wrong, or this Airflow has no shared streams; as soon as the DAG is parsed.
     """
@@ -156,6 +164,7 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
         event_name: str | None = None,
         poke_interval: float = 60.0,
         since: datetime | str | None = None,
+        allowed_lateness: timedelta | float = timedelta(minutes=5),
         asset_name: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
@@ -177,6 +186,7 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
         self.event_name = wanted.event_name
         self.poke_interval = float(poke_interval)
         self.since = None if since is None else show_instant(parse_instant(since, "since"))
+        self.allowed_lateness = lateness_of(allowed_lateness) / 1000
         self.asset_name = asset_name
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -189,6 +199,7 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
                 "event_name": self.event_name,
                 "poke_interval": self.poke_interval,
                 "since": self.since,
+                "allowed_lateness": self.allowed_lateness,
                 "asset_name": self.asset_name,
             },
         )
@@ -216,7 +227,14 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
         if not notebook.is_durable:
             self.log.warning("This trigger watches no asset; where its process ends, it begins anew")
         since = None if self.since is None else to_millis(parse_instant(self.since, "since"))
-        feed = Feed(conn_id=self.capillary_conn_id, wanted=wanted, since=since, interval=self.poke_interval, notebook=notebook)
+        feed = Feed(
+            conn_id=self.capillary_conn_id,
+            wanted=wanted,
+            since=since,
+            interval=self.poke_interval,
+            notebook=notebook,
+            lateness=lateness_of(self.allowed_lateness),
+        )
         with feed.running():
             async for delivery in shared_stream:
                 if delivery.is_taken_by(feed):

@@ -23,7 +23,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.reading.news import Hunt, Memory
+from airflow_provider_capillary.reading.news import LOOKBACK, Hunt, Memory
 from airflow_provider_capillary.triggers.watch import Pace, watching
 
 if TYPE_CHECKING:
@@ -91,14 +91,18 @@ class Feed:
     :param wanted: what is reported.
     :param since: UTC epoch milliseconds, where it begins when there is no note; ``None`` for now.
     :param interval: seconds between two looks.
+    :param lateness: how late a record may become visible, in milliseconds.
     """
 
-    def __init__(self, *, conn_id: str, wanted: Wanted, since: int | None, interval: float, notebook: Notebook) -> None:
+    def __init__(
+        self, *, conn_id: str, wanted: Wanted, since: int | None, interval: float, notebook: Notebook, lateness: int = LOOKBACK
+    ) -> None:
         self._conn_id = conn_id
         self._wanted = wanted
         self._since = since
         self._interval = interval
         self._notebook = notebook
+        self._lateness = lateness
         self._outbox = outbox_of(conn_id)
         self._pauses = 0
         self._noted_at = 0.0
@@ -139,8 +143,8 @@ class Feed:
     async def _begin(self) -> Memory:
         memory = await self._notebook.read()
         if memory is not None:
-            return memory
-        memory = Memory.since(int(time.time() * 1000) if self._since is None else self._since)
+            return memory.keeping(self._lateness)
+        memory = Memory.since(int(time.time() * 1000) if self._since is None else self._since, lateness=self._lateness)
         # Written down before the first look: a triggerer that dies now must not begin later than this.
         await self._notebook.write(memory)
         return memory

@@ -3,6 +3,9 @@
 Each watch has a note of its own there, named by its connection, statuses and event name, so that several watches over one asset keep
 theirs apart. Beside them stands the note of whichever wrote last: a watch that is new to the asset, because somebody has changed its
 statuses, goes on from that one, and what happened between the last look of the old watch and the first of the new is not missed.
+
+Of several watches over one asset, that may be the note of another one than was changed. What the changed one had found and Airflow had not
+yet stored is then found again only as far as ``allowed_lateness`` goes back; watches that have an asset each have no such limit.
 """
 
 from __future__ import annotations

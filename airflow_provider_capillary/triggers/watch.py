@@ -5,6 +5,7 @@ connection on one event loop therefore shares its looks: one session, one budget
 to each waiter, which picks its own statuses and names and remembers its own past. A thousand waiters ask no more than one.
 
 - The watch looks as often as the most impatient of its waiters; all who ask take part, since it costs nothing.
+- What is read goes back as far as the one that has to go back furthest; each takes of it what is its own.
 - Who comes later joins the rhythm. Where it has far more to catch up on than the others, it is read to after them, once.
 - A fault that may pass is waited out. One that will not (a refused credential, a wrong connection) ends the watch, and each waiter is told;
   who waits anew then looks up the connection anew.

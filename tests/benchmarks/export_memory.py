@@ -54,8 +54,10 @@ def run_one(destination, count):
         destination,
         start=START,
         end=START + timedelta(days=1),
+        events_read=lambda: 0,
         requests=lambda: 0,
-        wire=dict,
+        bounds=dict,
+        proof=dict,
         stop=lambda: False,
         log=logging.getLogger("benchmark"),
     )

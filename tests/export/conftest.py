@@ -6,6 +6,13 @@ import logging
 import os
 
 import pytest
+from export.support import Place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_has_set_up_logging():
+    """What is imported first sets up logging anew, and with it takes away what records a test's logs; so not within a test."""
+    from airflow.providers.common.compat.sdk import ObjectStoragePath  # noqa: F401
 
 
 class Bucket:
@@ -79,6 +86,16 @@ def new_bucket(s3_server):
 @pytest.fixture
 def bucket(new_bucket):
     return new_bucket()
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request, tmp_path):
+    """A folder, and a bucket, addressed alike."""
+    if request.param == "s3":
+        return Place(bucket=request.getfixturevalue("bucket"))
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return Place(folder=folder)
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@ connection or says nothing. Rules are kept by bucket, so that tests with a bucke
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import socket
 import struct
 import threading
-from collections import defaultdict
+import zlib
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +25,7 @@ FAULTS = {
     "reset": "the connection is cut, and the store has seen nothing",
     "hang": "nothing is answered, and the store has seen nothing",
     "lost": "the store does what it is asked, and the connection is cut before the answer",
+    "checksum of the whole": "nothing fails; a range of an object comes with the checksum of all of it, as rclone's server answers",
     "200 error": "the status says 200 and the body that it failed, as S3 may answer the completion of an upload",
 }
 CALLS = ("put", "create", "part", "complete", "manifest", "abort", "uploads", "head", "get", "other")
@@ -59,7 +62,7 @@ def name_of_call(method, path):
     query = parse_qs(parts.query, keep_blank_values=True)
     match method, "uploadId" in query, bool(key):
         case "PUT", upload, True:
-            call = "part" if upload else "manifest" if key.endswith(".manifest.json") else "put"
+            call = "part" if upload else "manifest" if "_manifests/" in key else "put"
         case "POST", upload, True:
             call = "complete" if upload else "create"
         case "DELETE", True, _:
@@ -74,13 +77,14 @@ def name_of_call(method, path):
 
 
 class FaultyProxy:
-    """Listens as long as the ``with`` block lasts; :attr:`calls` holds what was asked, by bucket."""
+    """Listens as long as the ``with`` block lasts; :attr:`calls` holds what was asked, by bucket, :attr:`ranges` how often for a range."""
 
     def __init__(self, upstream):
         self._upstream = urlsplit(upstream).netloc
         self._lock = threading.Lock()
         self._rules = defaultdict(list)
         self.calls = defaultdict(list)
+        self.ranges = Counter()
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -130,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self):
         body = self._body()
+        if self.command == "GET" and "Range" in self.headers:
+            self.proxy.ranges[name_of_call(self.command, self.path)[1]] += 1
         fault = self.proxy.fault_for(self.command, self.path)
         if fault == "hang":
             # Until the client gives up and closes; it sends nothing more on this connection.
@@ -141,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "lost":
             self._pass_on(body)
             self._reset()
+        elif fault == "checksum of the whole":
+            self._answer(*self._with_checksum_of_the_whole(*self._pass_on(body)))
         elif fault is None:
             self._answer(*self._pass_on(body))
         else:
@@ -155,6 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self, body):
         kept = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "expect")}
         return self.proxy.pass_on(self.command, self.path, kept, body)
+
+    def _with_checksum_of_the_whole(self, status, headers, body):
+        del self.headers["Range"]
+        checksum = base64.b64encode(zlib.crc32(self._pass_on(b"")[2]).to_bytes(4)).decode()
+        return status, [(name, value) for name, value in headers if "checksum" not in name] + [("x-amz-checksum-crc32", checksum)], body
 
     def _answer(self, status, headers, body):
         self.send_response_only(status)

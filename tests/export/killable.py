@@ -19,10 +19,14 @@ from pathlib import Path
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import formats, location, run
+from airflow_provider_capillary.export import _store_upload, filesystems, formats, location, run, spool
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
+
+
+RUN_BYTES = 100_000
+"""So little that even a small export writes to its spool."""
 
 
 def die():
@@ -64,8 +68,8 @@ def die_after_replacing(source, target):
 def die_at_the_second_part():
     import s3fs
 
-    location._PART = 5 * 1024 * 1024  # the smallest that S3 takes, so that a small object has several
-    location._PARTS_AT_ONCE = 1
+    _store_upload._PART = 5 * 1024 * 1024  # the smallest that S3 takes, so that a small object has several
+    _store_upload._PARTS_AT_ONCE = 1
     send = s3fs.S3FileSystem._call_s3
     count_part = after(1, lambda: None)
 
@@ -100,7 +104,8 @@ def work(job):
     os.environ["TMPDIR"] = job["tmpdir"]
     tempfile.tempdir = None
     AIMS[job.get("die")]()
-    location._PART = job.get("part", location._PART)
+    _store_upload._PART = job.get("part", _store_upload._PART)
+    spool._RUN_BYTES = RUN_BYTES
     records = make_records(job["count"], seed=job["seed"], size=job.get("size", 40))
     if job.get("die") == "half read":
         records = die_while_reading(records)
@@ -108,7 +113,7 @@ def work(job):
     log = logging.getLogger("tests.export.killable")
     log.addHandler(handler := logging.Handler())
     handler.emit = lambda record: said.append(record.getMessage())
-    receipt = export(records, job["destination"], log=log)
+    receipt = export(records, job["destination"], log=log, on_vanished="drop")
     Path(job["receipt"]).write_text(json.dumps({"receipt": receipt, "said": said}))
 
 
@@ -142,7 +147,7 @@ def main():
     loader_of_all = loaders.JSONFileLoader()
     loaders.JSONFileLoader.__new__ = lambda *_: loader_of_all
     boto3.client("s3", region_name="us-east-1")
-    assert location._has_fs("s3")
+    assert filesystems._has_fs("s3")
     BaseHook.get_connection("capillary_tests_s3")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import logging
@@ -15,6 +16,45 @@ END = START + timedelta(days=1)
 START_MS = 1_758_153_600_000
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 STATUSES = ("EVENT_SUCCESS", "EVENT_SUCCESS", "INVALID_EVENT_NAME", None)
+
+
+def manifest_name(name):
+    """Where the manifest of an object lies, from the object's own folder."""
+    stem = name.removesuffix(next(ending for ending in ENDINGS if name.endswith(ending)))
+    return f"_manifests/manifest-of-{stem.replace('.', '_')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def files_in(folder):
+    """The files below a folder, their paths from there, hidden ones included."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+class Place:
+    """A folder or a bucket, addressed alike."""
+
+    def __init__(self, bucket=None, folder=None):
+        self._bucket, self._folder = bucket, folder
+
+    def uri(self, name):
+        return self._bucket.uri(name) if self._bucket else f"file://{self._folder}/{name}"
+
+    def read(self, name):
+        return self._bucket.read(name) if self._bucket else (self._folder / name).read_bytes()
+
+    def write(self, name, content):
+        if self._bucket:
+            self._bucket.write(name, content)
+        else:
+            (self._folder / name).write_bytes(content)
+
+    def remove(self, name):
+        if self._bucket:
+            self._bucket.client.delete_object(Bucket=self._bucket.name, Key=name)
+        else:
+            (self._folder / name).unlink()
+
+    def names(self):
+        return self._bucket.keys() if self._bucket else files_in(self._folder)
 
 
 def make_records(count, *, seed=0, size=40):
@@ -49,8 +89,10 @@ def export(records, destination, **options):
     defaults = {
         "start": START,
         "end": END,
+        "events_read": lambda: 9,
         "requests": lambda: 7,
-        "wire": lambda: {"date_format": "iso", "page_size": 1000},
+        "bounds": lambda: {"date_format": "iso", "page_size": 1000},
+        "proof": lambda: {"spans": 1, "longest_answer": 9, "capacity": 10},
         "stop": lambda: False,
         "log": logging.getLogger("tests.export"),
     }
@@ -59,15 +101,20 @@ def export(records, destination, **options):
 
 def unpack(content, ending):
     """The records in the bytes of an object, read by the format's own library."""
+    if ending == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(io.BytesIO(content)).to_pylist()
+    return [json.loads(line) for line in lines_of(content, ending)]
+
+
+def lines_of(content, ending):
+    """The lines in the bytes of an object of JSON lines."""
     if ending == ".jsonl.gz":
         content = gzip.decompress(content)
     elif ending == ".jsonl.zst":
         import zstandard
 
         content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)).read()
-    elif ending == ".parquet":
-        import pyarrow.parquet as pq
-
-        return pq.read_table(io.BytesIO(content)).to_pylist()
     assert content == b"" or content.endswith(b"\n")
-    return [json.loads(line) for line in content.decode("utf-8").splitlines()]
+    return content.decode("utf-8").splitlines()

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,19 +20,20 @@ import traceback
 from pathlib import Path
 
 import pytest
-from export.support import export, make_records
+from export.support import export, files_in, make_records, manifest_name
 
 from airflow_provider_capillary.errors import DestinationError, PublishError
 
 HERE = Path(__file__).resolve()
-NAME, MANIFEST = "x.jsonl", "_x.jsonl.manifest.json"
+NAME = "x.jsonl"
+MANIFEST = manifest_name(NAME)
 OLD = {"seed": 1, "count": 40}
 NEW = {"seed": 2, "count": 4_000}
 SIZE_OF_DISK = 512 * 1024  # NEW takes three times as much
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {name: (folder / name).read_bytes() for name in files_in(folder)}
 
 
 def refuse_to_write(folder):
@@ -141,15 +143,16 @@ def play(do, undo, moment, folder):
         do(folder)
     expected = DestinationError if moment == "before reading" else PublishError
     with pytest.raises(expected) as caught:
-        export(records(), uri)
+        export(records(), uri, on_vanished="drop")
     undo(folder)
     # Where files may not be large, the temporary directory is what fails first.
     assert (tempfile.gettempdir() if do is limit_size else uri) in str(caught.value)
-    assert caught.value.cure
+    assert re.search("folder|disk|directory", caught.value.cure)
+    assert not re.search("bucket|container|connection", caught.value.cure)
     assert bool(read) == (moment == "while reading"), "what can be known before reading was found out after it, or never"
     assert contents(folder) == before
     assert os.listdir(tempfile.gettempdir()) == []  # noqa: PTH208  # only the names
-    receipt = export(make_records(60, seed=3), uri)
+    receipt = export(make_records(60, seed=3), uri, on_vanished="drop")
     assert sorted(contents(folder)) == [MANIFEST, NAME]
     assert json.loads((folder / MANIFEST).read_bytes())["receipt"] == receipt
     assert receipt["late_events"] == 60

@@ -8,10 +8,12 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from export.support import ENDINGS, START_MS, export, in_order, make_records, unpack
+from export.support import ENDINGS, START_MS, export, in_order, lines_of, make_records, unpack
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
+from airflow_provider_capillary.reading.answers import read_answer
+from airflow_provider_capillary.reading.steps import Reply
 
 GOOD_NAMES = {
     "s3://b/{{ ds }}.jsonl.gz": ".jsonl.gz",
@@ -123,6 +125,45 @@ def test_large_records_close_a_row_group_early(tmp_path):
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 4, 4]
 
 
+# What stands in an answer for one record, and what of it stands in ``_extra`` of parquet: the number's own text.
+OWN_TEXT = {
+    "more digits than a float holds": ('"x":1234567890.123456789', '"x":1234567890.123456789'),
+    "a fraction of zero": ('"x":1.0', '"x":1.0'),
+    "a trailing zero": ('"x":1.10', '"x":1.10'),
+    "an exponent": ('"x":1E5', '"x":1E5'),
+    "beyond any float": ('"x":-1e400', '"x":-1e400'),
+    "nearer to zero than any float": ('"x":1e-400', '"x":1e-400'),
+    "a negative zero": ('"x":-0', '"x":-0'),
+    "a large integer": ('"x":123456789012345678901234567890', '"x":123456789012345678901234567890'),
+    "more digits than Python converts": (f'"x":{"9" * 5_000}', f'"x":{"9" * 5_000}'),
+    "deep inside": ('"x":{"y":[1.10,{"z":2.50}]}', '"x":{"y":[1.10,{"z":2.50}]}'),
+    "in a documented field": ('"responseTime":0.30000000000000000001', '"responseTime":0.30000000000000000001'),
+    "an escape": (r'"x":"\u00e9\/é"', '"x":"é/é"'),
+    "blanks and line breaks": ('"x" : [ 1.10 ,\r\n\t2 ]', '"x":[1.10,2]'),
+    "a line separator": ('"x":"a\u2028b"', r'"x":"a\u2028b"'),
+}
+OWN_LINE = {"blanks and line breaks": '"x" : [ 1.10 ,2 ]', "a line separator": r'"x":"a\u2028b"'}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_format_has_what_the_api_wrote_number_for_number(tmp_path, ending):
+    bodies = [f'{{"startTime":{START_MS + n},"id":"a",{sent}}}' for n, (sent, _) in enumerate(OWN_TEXT.values())]
+    answer = read_answer(Reply(status=200, headers={}, body=f'{{"data":[{",".join(bodies)}]}}'.encode()), "asked")
+    target = tmp_path / f"x{ending}"
+    receipt = export(answer.records, str(target))
+    assert receipt["events"] == len(OWN_TEXT)
+    if ending == ".parquet":
+        assert [row["_extra"] for row in unpack(target.read_bytes(), ending)] == [f"{{{extra}}}" for _, extra in OWN_TEXT.values()]
+    else:
+        expected = [
+            f'{{"startTime":{START_MS + n},"id":"a",{OWN_LINE.get(name, sent)}}}' for n, (name, (sent, _)) in enumerate(OWN_TEXT.items())
+        ]
+        assert lines_of(target.read_bytes(), ending) == expected
+    # A rerun reads it back.
+    assert export(answer.records[1:], str(target), on_vanished="drop")["vanished_events"] == 1
+    assert len(list(read_pairs(target, ending=ending))) == len(OWN_TEXT) - 1
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_same_records_in_any_order_give_the_same_bytes(tmp_path, ending):
     records = list(make_records(2_000))
@@ -213,7 +254,7 @@ def test_a_record_without_identity_ends_the_export_and_shows_no_value(tmp_path, 
     target = tmp_path / "x.jsonl"
     target.write_bytes(b"old\n")
     with pytest.raises(MalformedAnswerError) as caught:
-        export([*make_records(2), record | {"message": "private"}], str(target))
+        export([*make_records(2), record | {"message": "private"}], str(target), on_vanished="drop")
     assert isinstance(caught.value, CapillaryError)
     assert "private" not in str(caught.value)
     assert target.read_bytes() == b"old\n"
@@ -223,3 +264,11 @@ def test_gzip_is_what_it_says(tmp_path):
     target = tmp_path / "x.jsonl.gz"
     export(make_records(10), str(target))
     assert gzip.decompress(target.read_bytes()).count(b"\n") == 10
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_stands_in_a_store_is_read_back_in_each_format(bucket, temporary_directory, ending):
+    records = list(make_records(200))
+    export(records[:150], bucket.uri(f"x{ending}"))
+    assert export(records, bucket.uri(f"x{ending}"))["late_events"] == 50
+    assert list(temporary_directory.iterdir()) == []

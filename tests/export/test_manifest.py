@@ -6,53 +6,29 @@ import json
 import logging
 
 import pytest
-from export.support import ENDINGS, export, make_records
+from export.support import ENDINGS, export, make_records, manifest_name
 
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.export import manifest as manifest_module
+from airflow_provider_capillary.export import _earlier
 
 RECORDS = list(make_records(200))
-
-
-class Place:
-    """A folder or a bucket, addressed alike."""
-
-    def __init__(self, bucket=None, folder=None):
-        self._bucket, self._folder = bucket, folder
-
-    def uri(self, name):
-        return self._bucket.uri(name) if self._bucket else f"file://{self._folder}/{name}"
-
-    def read(self, name):
-        return self._bucket.read(name) if self._bucket else (self._folder / name).read_bytes()
-
-    def write(self, name, content):
-        if self._bucket:
-            self._bucket.write(name, content)
-        else:
-            (self._folder / name).write_bytes(content)
-
-    def remove(self, name):
-        if self._bucket:
-            self._bucket.client.delete_object(Bucket=self._bucket.name, Key=name)
-        else:
-            (self._folder / name).unlink()
-
-    def names(self):
-        return self._bucket.keys() if self._bucket else sorted(path.name for path in self._folder.iterdir())
-
-
-@pytest.fixture(params=["file", "s3"])
-def place(request, tmp_path):
-    return Place(bucket=request.getfixturevalue("bucket")) if request.param == "s3" else Place(folder=tmp_path)
+MANIFEST = manifest_name("x.jsonl")
 
 
 def test_the_manifest_says_what_stands_beside_it(place):
     receipt = export(RECORDS, place.uri("x.jsonl"))
-    manifest = json.loads(place.read("_x.jsonl.manifest.json"))
+    manifest = json.loads(place.read(MANIFEST))
     assert manifest["receipt"] == receipt
-    assert manifest["wire"] == {"date_format": "iso", "page_size": 1000}
+    assert manifest["stands_for"] == {
+        "start": "2025-09-18T00:00:00.000Z",
+        "end": "2025-09-19T00:00:00.000Z",
+        "event_name": None,
+        "statuses": None,
+        "redact": None,
+        "capillary_conn_id": None,
+    }
+    assert manifest["bounds"] == {"date_format": "iso", "page_size": 1000}
     assert manifest["provider_version"] == __version__
     assert {name: manifest["object"][name] for name in ("name", "bytes", "sha256")} == {
         "name": "x.jsonl",
@@ -67,13 +43,13 @@ def test_late_events_are_what_the_earlier_object_lacked(tmp_path, caplog, ending
     first, second, late = counts
     uri = str(tmp_path / f"x{ending}")
     assert export(RECORDS[:first], uri)["late_events"] is None
-    assert export(RECORDS[:second], uri)["late_events"] == late
-    assert (f"{first - second} records of the earlier" in caplog.text) == (second < first)
+    assert export(RECORDS[:second], uri, on_vanished="drop")["late_events"] == late
+    assert (f"{late} of {second} records are late: the object of the earlier run lacks them ({uri})" in caplog.text) == (late > 0)
 
 
 def test_equal_digests_are_believed_without_reading_the_object(place, monkeypatch):
     export(RECORDS, place.uri("x.jsonl"))
-    monkeypatch.setattr(manifest_module, "read_pairs", None)
+    monkeypatch.setattr(_earlier, "read_pairs", None)
     assert export(RECORDS, place.uri("x.jsonl"))["late_events"] == 0
 
 
@@ -94,8 +70,8 @@ def same_size(place):
 
 def break_manifest(**changes):
     def change(place):
-        manifest = json.loads(place.read("_x.jsonl.manifest.json"))
-        place.write("_x.jsonl.manifest.json", json.dumps(manifest | changes).encode())
+        manifest = json.loads(place.read(MANIFEST))
+        place.write(MANIFEST, json.dumps(manifest | changes).encode())
 
     return change
 
@@ -106,11 +82,11 @@ STATES = {
     "as many bytes of other records": (same_size, 51, "does not describe the object"),
     "a foreign object": (lambda place: place.write("x.jsonl", b"a,b\n1,2\n"), None, "cannot be read as an object"),
     "half an object": (lambda place: place.write("x.jsonl", place.read("x.jsonl")[:-10]), None, "cannot be read as an object"),
-    "no manifest": (lambda place: place.remove("_x.jsonl.manifest.json"), 50, "without a manifest"),
+    "no manifest": (lambda place: place.remove(MANIFEST), 50, "without a manifest"),
     "no object": (lambda place: place.remove("x.jsonl"), None, "not there"),
-    "a manifest cut off": (lambda place: place.write("_x.jsonl.manifest.json", b'{"receipt":'), 50, "cannot be read as a manifest"),
-    "a manifest that is a list": (lambda place: place.write("_x.jsonl.manifest.json", b"[]"), 50, "cannot be read as a manifest"),
-    "a huge manifest": (lambda place: place.write("_x.jsonl.manifest.json", b" " * 2**21), 50, "cannot be read as a manifest"),
+    "a manifest cut off": (lambda place: place.write(MANIFEST, b'{"receipt":'), 50, "cannot be read as a manifest"),
+    "a manifest that is a list": (lambda place: place.write(MANIFEST, b"[]"), 50, "cannot be read as a manifest"),
+    "a huge manifest": (lambda place: place.write(MANIFEST, b" " * 2**21), 50, "cannot be read as a manifest"),
     "a later version": (break_manifest(manifest_version=9), 50, "cannot be read as a manifest"),
     "a digest of another type": (break_manifest(ids_sha256=5), 50, "cannot be read as a manifest"),
 }
@@ -122,7 +98,7 @@ def test_what_an_earlier_run_left_is_noticed_and_put_right(place, caplog, state)
     export(RECORDS[:150], place.uri("x.jsonl"))
     spoil(place)
     with caplog.at_level(logging.WARNING):
-        receipt = export(RECORDS, place.uri("x.jsonl"))
+        receipt = export(RECORDS, place.uri("x.jsonl"), on_vanished="drop")
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert any(said in warning and "x.jsonl" in warning for warning in warnings), warnings
     assert receipt["late_events"] == late
@@ -134,7 +110,7 @@ def test_what_an_earlier_run_left_is_noticed_and_put_right(place, caplog, state)
 def test_without_a_manifest_none_is_written_and_a_stale_one_goes(place):
     export(RECORDS[:150], place.uri("x.jsonl"))
     receipt = export(RECORDS, place.uri("x.jsonl"), manifest=False)
-    assert (receipt["manifest"], receipt["late_events"]) == (None, None)
+    assert (receipt["manifest"], receipt["late_events"]) == (None, 50)
     assert place.names() == ["x.jsonl"]
 
 
@@ -153,9 +129,10 @@ def test_skip_leaves_no_object_and_nothing_that_speaks_of_one(place, caplog, ear
     if earlier:
         export(RECORDS, place.uri("x.jsonl"))
     with caplog.at_level(logging.INFO):
-        receipt = export([], place.uri("x.jsonl"), on_empty="skip")
+        receipt = export([], place.uri("x.jsonl"), on_empty="skip", on_vanished="drop")
     assert place.names() == []
-    assert (receipt["events"], receipt["bytes"], receipt["sha256"], receipt["manifest"]) == (0, None, None, None)
+    assert {receipt[name] for name in ("path", "uri", "bytes", "sha256", "manifest")} == {None}
+    assert receipt["events"] == 0
     assert ("removed" in caplog.text) == earlier
 
 
@@ -169,6 +146,6 @@ def test_fail_says_the_interval_and_leaves_everything(place):
 
 def test_write_replaces_by_an_object_without_records(place):
     export(RECORDS, place.uri("x.jsonl"))
-    assert export([], place.uri("x.jsonl"), on_empty="write")["bytes"] == 0
+    assert export([], place.uri("x.jsonl"), on_empty="write", on_vanished="drop")["bytes"] == 0
     assert place.read("x.jsonl") == b""
-    assert json.loads(place.read("_x.jsonl.manifest.json"))["receipt"]["events"] == 0
+    assert json.loads(place.read(MANIFEST))["receipt"]["events"] == 0

@@ -11,23 +11,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from export.support import ENDINGS, export, in_order, make_records, unpack
+from export.support import ENDINGS, export, files_in, in_order, make_records, manifest_name, unpack
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, DestinationError, PublishError, ReadingStoppedError
-from airflow_provider_capillary.export import location as location_module
+from airflow_provider_capillary.export import _store_upload as upload_module
 from airflow_provider_capillary.export import run as run_module
 from airflow_provider_capillary.export.location import locate
 
 SECRETS = ("testing-secret",)
 
 
-def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(location_module, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(upload_module, "_PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -46,8 +42,8 @@ def test_s3_holds_what_local_disk_holds(bucket, tmp_path, ending):
     assert [row["id"] for row in unpack(content, ending)] == [record["id"] for record in in_order(records)]
     assert remote["sha256"] == local["sha256"] == hashlib.sha256(content).hexdigest()
     assert remote["bytes"] == len(content)
-    assert bucket.keys() == [f"deep/er/_x{ending}.manifest.json", f"deep/er/x{ending}"]
-    assert names_in(tmp_path / "deep" / "er") == [f"_x{ending}.manifest.json", f"x{ending}"]
+    assert bucket.keys() == [f"deep/er/{manifest_name(f'x{ending}')}", f"deep/er/x{ending}"]
+    assert files_in(tmp_path / "deep" / "er") == [manifest_name(f"x{ending}"), f"x{ending}"]
 
 
 def test_the_receipt_is_whole_and_its_path_works_downstream(bucket):
@@ -63,6 +59,7 @@ def test_the_receipt_is_whole_and_its_path_works_downstream(bucket):
     content = bucket.read("x.jsonl")
     assert receipt == {
         "path": bucket.uri("x.jsonl"),
+        "uri": f"s3://{bucket.name}/x.jsonl",
         "start": "2025-09-18T00:00:00.000Z",
         "end": "2025-09-19T00:00:00.000Z",
         "events": 4,
@@ -72,9 +69,12 @@ def test_the_receipt_is_whole_and_its_path_works_downstream(bucket):
         "last_start_time": "2025-09-18T05:03:50.947Z",
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "events_read": 9,
+        "proof": {"spans": 1, "longest_answer": 9, "capacity": 10},
         "requests": 7,
         "late_events": None,
-        "manifest": bucket.uri("_x.jsonl.manifest.json"),
+        "vanished_events": None,
+        "manifest": bucket.uri(manifest_name("x.jsonl")),
     }
     assert json.loads(json.dumps(receipt)) == receipt
     path = ObjectStoragePath(receipt["path"])
@@ -116,14 +116,14 @@ def test_stopping_closes_the_reading_and_publishes_nothing(tmp_path):
     with pytest.raises(ReadingStoppedError):
         export(records(), str(tmp_path / "x.jsonl"), stop=stop.is_set)
     assert closed == [50]
-    assert names_in(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_stopping_after_reading_still_publishes_nothing(tmp_path):
     stop = threading.Event()
     with pytest.raises(ReadingStoppedError):
         export(make_records(10), str(tmp_path / "x.jsonl"), stop=stop.is_set, requests=lambda: stop.set() or 1)
-    assert names_in(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_stopping_when_the_object_is_built_still_publishes_nothing(tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def test_stopping_when_the_object_is_built_still_publishes_nothing(tmp_path, mon
     monkeypatch.setattr(run_module, "write_object", build_and_stop)
     with pytest.raises(ReadingStoppedError):
         export(make_records(10), str(tmp_path / "x.jsonl"), stop=stop.is_set)
-    assert names_in(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_wire_and_requests_are_asked_after_reading(tmp_path):
@@ -148,11 +148,14 @@ def test_wire_and_requests_are_asked_after_reading(tmp_path):
         seen.append("read")
 
     export(
-        records(), str(tmp_path / "x.jsonl"), requests=lambda: seen.append("requests") or 3, wire=lambda: seen.append("wire") or {"a": 1}
+        records(),
+        str(tmp_path / "x.jsonl"),
+        requests=lambda: seen.append("requests") or 3,
+        bounds=lambda: seen.append("bounds") or {"a": 1},
     )
-    assert seen == ["read", "requests", "wire"]
-    manifest = json.loads((tmp_path / "_x.jsonl.manifest.json").read_text())
-    assert (manifest["wire"], manifest["receipt"]["requests"]) == ({"a": 1}, 3)
+    assert seen == ["read", "requests", "bounds"]
+    manifest = json.loads((tmp_path / manifest_name("x.jsonl")).read_text())
+    assert (manifest["bounds"], manifest["receipt"]["requests"]) == ({"a": 1}, 3)
 
 
 def fails(error, *, times=99):
@@ -186,7 +189,7 @@ def test_a_put_that_fails_leaves_the_old_object_and_its_manifest(bucket, filesys
     wrap, calls = fails(error)
     monkeypatch.setattr(filesystem, "put_file", wrap(filesystem.put_file))
     with pytest.raises(PublishError) as caught:
-        export(make_records(5, seed=2), bucket.uri("x.jsonl"))
+        export(make_records(5, seed=2), bucket.uri("x.jsonl"), on_vanished="drop")
     assert len(calls) == tries
     assert bucket.contents() == before
     assert bucket.uri("x.jsonl") in str(caught.value)
@@ -205,7 +208,7 @@ def test_a_put_that_fails_once_is_tried_again(bucket, filesystem, monkeypatch):
 def test_an_upload_that_breaks_half_way_leaves_the_old_object_and_no_parts(bucket, filesystem, monkeypatch):
     export([{"id": "old", "startTime": 1}], bucket.uri("x.jsonl"))
     before = bucket.contents()
-    monkeypatch.setattr(location_module, "_PART", 5 * 1024 * 1024)
+    monkeypatch.setattr(upload_module, "_PART", 5 * 1024 * 1024)
     sent = []
     send = filesystem._call_s3
 
@@ -218,16 +221,21 @@ def test_an_upload_that_breaks_half_way_leaves_the_old_object_and_no_parts(bucke
     monkeypatch.setattr(filesystem, "_call_s3", call)
     big = ({"id": f"{n:03}", "startTime": 1, "message": "m" * 2**20} for n in range(12))
     with pytest.raises(PublishError):
-        export(big, bucket.uri("x.jsonl"))
+        export(big, bucket.uri("x.jsonl"), on_vanished="drop")
     assert "upload_part" in sent
     assert bucket.contents() == before
     assert bucket.unfinished_uploads() == []
 
 
+def options_of(filesystem, size):
+    upload = upload_module.StoreUpload(filesystem, key="b/x", uri="s3://b/x", within_limit=None, holds=None, log=None)
+    return upload._options(size, create=False)
+
+
 def test_large_objects_travel_in_small_parts(bucket, filesystem):
-    options = location_module._upload_options(filesystem, 100)
+    options = options_of(filesystem, 100)
     assert options == {"chunksize": 5 * 2**20, "max_concurrency": 2}
-    huge = location_module._upload_options(filesystem, 2**40)["chunksize"]
+    huge = options_of(filesystem, 2**40)["chunksize"]
     assert huge % 2**20 == 0
     assert 2**40 / huge < 10_000
 
@@ -250,7 +258,7 @@ def test_a_manifest_that_cannot_be_written_says_that_the_object_was(bucket, file
     put = filesystem.put_file
 
     def refusing(source, target, **options):
-        if target.endswith(".manifest.json"):
+        if "/_manifests/" in target:
             raise PermissionError("Access Denied")
         put(source, target, **options)
 
@@ -283,7 +291,7 @@ def test_a_local_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, mon
     import shutil
 
     export(make_records(5, seed=1), str(tmp_path / "x.jsonl"))
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
 
     def full(source, target, *_):
         target.write(source.read(100))
@@ -291,8 +299,8 @@ def test_a_local_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, mon
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises(PublishError, match="No space left"):
-        export(make_records(5, seed=2), str(tmp_path / "x.jsonl"))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        export(make_records(5, seed=2), str(tmp_path / "x.jsonl"), on_vanished="drop")
+    assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
 
 
 def test_leftovers_of_the_same_object_go_and_those_of_the_living_and_of_others_stay(tmp_path):
@@ -318,7 +326,7 @@ def test_two_runs_at_once_leave_one_whole_object(bucket, tmp_path, where):
     def run(records):
         # Who finds the other's object in the place of its own is told so, and tries again later.
         with contextlib.suppress(PublishError):
-            return export(records, uri)
+            return export(records, uri, on_vanished="drop")
         return None
 
     with ThreadPoolExecutor(6) as pool:
@@ -326,10 +334,10 @@ def test_two_runs_at_once_leave_one_whole_object(bucket, tmp_path, where):
     content = bucket.read("x.jsonl.gz") if where == "s3" else (tmp_path / "out" / "x.jsonl.gz").read_bytes()
     assert unpack(content, ".jsonl.gz") in [in_order(records) for records in versions]
     assert receipts
-    last = export(versions[0], uri)
+    last = export(versions[0], uri, on_vanished="drop")
     assert last["late_events"] is not None
-    names = bucket.keys() if where == "s3" else names_in(tmp_path / "out")
-    assert names == ["_x.jsonl.gz.manifest.json", "x.jsonl.gz"]
+    names = bucket.keys() if where == "s3" else files_in(tmp_path / "out")
+    assert names == [manifest_name("x.jsonl.gz"), "x.jsonl.gz"]
 
 
 def test_a_missing_connection_is_an_error_and_never_the_workers_own_credentials(airflow_db):

@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import pytest
 from export.faulty_proxy import FaultyProxy, Rule
-from export.support import export, make_records
+from export.support import export, make_records, manifest_name
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import location as location_module
+from airflow_provider_capillary.export import _store_upload as upload_module
 
-NAME, MANIFEST = "x.jsonl", "_x.jsonl.manifest.json"
+NAME = "x.jsonl"
+MANIFEST = manifest_name(NAME)
 SECRET = "testing-secret"
 PART = 64 * 1024
 SIZES = {"small": 60, "parts": 600}  # records; in parts, four of them
@@ -91,8 +92,8 @@ def proxy(s3_server):
         connection["extra"]["endpoint_url"] = running.endpoint
         patch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_FAULTY", json.dumps(connection))
         patch.setattr(s3fs.S3FileSystem, "retries", 2)
-        patch.setattr(location_module, "_PAUSES", (0.0,))
-        patch.setattr(location_module, "_PART", PART)
+        patch.setattr(upload_module, "_PAUSES", (0.0,))
+        patch.setattr(upload_module, "_PART", PART)
         patch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
         yield running
 
@@ -116,9 +117,9 @@ class Place:
     def calls(self):
         return self._proxy.calls[self.bucket.name]
 
-    def export(self, **records):
+    def export(self, *, on_vanished="drop", **records):
         self.said.clear()
-        return export(make_records(records.pop("count"), **records), self.uri, log=self._log)
+        return export(make_records(records.pop("count"), **records), self.uri, log=self._log, on_vanished=on_vanished)
 
     def prepare(self, before):
         if before == "an earlier run's":
@@ -230,8 +231,8 @@ def test_a_credential_that_may_not_clean_up_still_exports(place, call):
 
 
 def test_an_object_that_cannot_be_looked_at_afterwards_is_said_to_be_there(place, new):
-    # Looked at before reading; with its manifest before publishing; and the fourth time, after.
-    place.break_calls(Rule("500", "head", first=4))
+    # Looked at with both places of its manifest before reading; right before publishing; and the fifth time, after.
+    place.break_calls(Rule("500", "head", first=5))
     with pytest.raises(PublishError, match="was written whole") as caught:
         place.export(seed=2, count=SIZES["small"])
     assert_useful(caught.value, place)
@@ -252,9 +253,24 @@ def test_what_cannot_be_read_of_an_earlier_run_is_unknown_and_never_guessed(plac
         assert place.bucket.contents() == before
         assert_next_run_is_right(place, records, late_events=records["count"])
     else:
+        for on_vanished in ("fail", "keep"):
+            with pytest.raises(PublishError, match="could not be read") as caught:
+                place.export(**records, on_vanished=on_vanished)
+            assert_useful(caught.value, place)
+            assert place.bucket.contents() == before
         assert place.export(**records)["late_events"] is None
         assert any("late_events is unknown" in message for message in place.said)
         assert_next_run_is_right(place, records, late_events=0)
+
+
+def test_a_server_that_sends_the_checksum_of_the_whole_with_a_range_is_read_all_the_same(place, proxy):
+    place.export(seed=2, count=5_000)
+    assert len(place.bucket.read(NAME)) > 2**20
+    place.break_calls(Rule("checksum of the whole", "get"))
+    before = proxy.ranges[place.bucket.name]  # the first run asked for one byte, to see what the store refuses
+    assert place.export(seed=2, count=5_010, on_vanished="drop")["late_events"] is not None
+    assert "get" in place.calls
+    assert proxy.ranges[place.bucket.name] == before
 
 
 @pytest.fixture(scope="module")

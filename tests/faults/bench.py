@@ -181,7 +181,13 @@ class Bench:
 
     def _export(self):
         hook = CapillaryHook()
-        export(hook.iter_event_logs(START, END), self._folder, requests=lambda: hook.requests_made, wire=lambda: hook.wire_settings)
+        export(
+            hook.iter_event_logs(START, END),
+            self._folder,
+            requests=lambda: hook.requests_made,
+            bounds=lambda: hook.bounds,
+            proof=lambda: hook.proof,
+        )
         written = (self._folder / "events.jsonl").read_text().splitlines()
         self._seen.ids = [json.loads(line)["id"] for line in written]
 
@@ -265,15 +271,18 @@ def place_of(step, plain):
     }[step]
 
 
-def export(records, folder, *, requests=int, wire=dict):
+def export(records, folder, *, requests=int, bounds=dict, proof=dict):
     """Publish records as the operator does."""
     export_records(
         records,
         f"file://{folder}/events.jsonl",
         start=START,
         end=END,
+        events_read=int,
         requests=requests,
-        wire=wire,
+        bounds=bounds,
+        proof=proof,
+        on_vanished="drop",
         stop=lambda: False,
         log=logging.getLogger("tests.faults"),
     )
@@ -281,4 +290,4 @@ def export(records, folder, *, requests=int, wire=dict):
 
 def listing(folder):
     """Every file, its content and when it was written."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from export.support import manifest_name
 from hooks.support import SECRETS
 
 BODIES = ("Cloudflare", "Attention", "Too many requests", "One of the requests", "username/password", "Access is denied", "Search engine")
@@ -21,9 +22,9 @@ def check(seen, *, row, look, longer, writes):
     """
     tries = _tries(row, longer)
     survives = row.verdict == "harmless" or (row.verdict == "passing" and (not longer or look))
-    _check_asked(seen, tries, survives=survives)
-    _check_arrived(seen, row, tries)
-    _check_pauses(seen, row, tries, look=look)
+    _check_asked(seen, tries, survives=survives, again=survives and bool(longer) and row.verdict == "passing")
+    _check_arrived(seen, row, tries, longer)
+    _check_pauses(seen, row, longer, look=look)
     if not survives:
         _check_error(seen, row)
     check_end(seen, survives=survives, writes=writes)
@@ -50,20 +51,20 @@ def _tries(row, longer):
     return 1
 
 
-def _check_asked(seen, tries, *, survives):
+def _check_asked(seen, tries, *, survives, again):
     """The same requests as without the fault, the one that it befell so often, and nothing after it where that was the end."""
-    plain, place, again = seen.plain, seen.place, survives and tries > 2
+    plain, place = seen.plain, seen.place
     expected = [*plain[:place], *[plain[place]] * (tries + again), *(plain[place + 1 :] if survives else [])]
     assert seen.asked == expected
 
 
-def _check_arrived(seen, row, tries):
+def _check_arrived(seen, row, tries, longer):
     """What the server saw is what the driver sent: nothing sends a request again behind its back."""
     place = seen.place
     arrived = [(each.path, tuple(each.params.items())) for each in seen.arrived]
     asked = [(asked.path, asked.params) for asked in seen.asked]
     befallen = [each.fault for each in seen.arrived if each.fault]
-    faults = (tries - (tries == 2)) if row.verdict == "passing" else 1
+    faults = (tries if longer else 1) if row.verdict == "passing" else 1
     if row.name is None:
         assert arrived == asked[:place] + asked[place + faults :]
         return
@@ -75,12 +76,13 @@ def _check_arrived(seen, row, tries):
     assert [each.fault for each in seen.arrived[place : place + faults]] == befallen
 
 
-def _check_pauses(seen, row, tries, *, look):
+def _check_pauses(seen, row, longer, *, look):
     waited = sum(seen.pauses)
     if row.verdict != "passing":
         assert waited == 0
-    elif tries == 2:
-        assert row.pause[0] <= waited <= row.pause[1]
+    elif not longer or row.tries == 2:
+        pauses = longer or 1
+        assert row.pause[0] * pauses <= waited <= row.pause[1] * pauses
     else:
         assert 20 < waited <= MOST_WAITED * (2 if look else 1)
 
@@ -91,6 +93,7 @@ def _check_error(seen, row):
     assert error.asked == str(seen.plain[seen.place])
     assert row.answered in error.answered
     assert row.cure in error.cure
+    assert row.problem in error.problem
     assert error.retryable == (row.verdict == "passing")
     assert error.retry_after == row.retry_after
     assert error.request_id == (seen.arrived[-1].request_id if row.has_id else None)
@@ -98,8 +101,9 @@ def _check_error(seen, row):
 
 
 def _check_written(seen):
-    assert set(seen.after) == {"events.jsonl", "_events.jsonl.manifest.json"}
-    manifest = json.loads(seen.after["_events.jsonl.manifest.json"][0])
+    manifest_path = manifest_name("events.jsonl")
+    assert set(seen.after) == {"events.jsonl", manifest_path}
+    manifest = json.loads(seen.after[manifest_path][0])
     assert manifest["receipt"]["events"] == len(seen.expected)
     assert manifest["receipt"]["requests"] == len(seen.asked)
 

@@ -38,6 +38,7 @@ class Row:
     :param error: the class of the error, where it comes to that.
     :param answered: is in the error: what came back, in words.
     :param cure: is in the error: what to do about it.
+    :param problem: is in the error: what is wrong.
     :param tries: how often the request is sent until the error.
     :param pause: seconds between the first try and the second, at least and at most.
     :param retry_after: of the error.
@@ -51,6 +52,7 @@ class Row:
     error: type | None = None
     answered: str = ""
     cure: str = ""
+    problem: str = ""
     tries: int = 1
     pause: tuple[float, float] = (0.25, 0.5)
     retry_after: float | None = None
@@ -80,6 +82,12 @@ def malformed(answered, **more):
     """An answer that is none. A request for a token has an envelope of its own, so other words for the same fault."""
     row = passing(MalformedAnswerError, answered, PORTAL, **more)
     return row if row.at_token else replace(row, at_token=replace(row, **TOKEN))
+
+
+def bad_record(wrong, **more):
+    """A whole answer with one record that can't be taken. A request for a token has no records."""
+    at_token = passing(MalformedAnswerError, wrong, TOKEN["cure"])
+    return passing(MalformedAnswerError, "1 such records among", SUPPORT, **{"tries": 2, "problem": wrong, "at_token": at_token} | more)
 
 
 REFUSED_KEY = final(AuthenticationError, "", KEY)
@@ -138,12 +146,12 @@ TABLE = {
     "errors_blank_item": HARMLESS,  # how other endpoints of this API say that there are none
     "errors_null": HARMLESS,  # as above
     "created_201_errors": passing(MalformedAnswerError, "HTTP 201", LATER),
-    "invalid_utf8": malformed("not UTF-8"),
+    "invalid_utf8": bad_record("not UTF-8"),
     "duplicate_keys": malformed("the same key twice"),
-    "huge_start_time": malformed("`startTime` is not epoch milliseconds", at_token=HARMLESS),  # a token's life, taken for an hour
-    "huge_digits": malformed("not JSON"),
+    "huge_start_time": bad_record("`startTime` is not epoch milliseconds", at_token=HARMLESS),  # a token's life, taken for an hour
+    "huge_digits": bad_record("`startTime` is not epoch milliseconds", at_token=passing(MalformedAnswerError, "not JSON", TOKEN["cure"])),
     "cut_json": malformed("cut off"),
-    "nan": malformed("NaN in the JSON"),
+    "nan": bad_record("NaN in the JSON"),
 }
 
 

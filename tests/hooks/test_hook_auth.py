@@ -6,12 +6,10 @@ import copy
 import json
 import logging
 import pickle
-from dataclasses import replace
 
 import pytest
 from hooks.support import (
     BASIC,
-    CONN,
     EMPTY,
     END,
     MD5,
@@ -34,7 +32,6 @@ from airflow_provider_capillary.errors import (
     AuthenticationError,
     CapillaryError,
     ConfigurationError,
-    ConnectionSettingsError,
     MalformedAnswerError,
     RequestRefusedError,
 )
@@ -56,14 +53,50 @@ def test_basic_sends_the_documented_vector(monkeypatch, clock, form, password):
     assert f"Authorization: Basic {BASIC}\r\n" in header(server)
 
 
-@pytest.mark.parametrize(("form", "named"), [("md5", "as it stands"), ("plain", "the md5 of")])
-def test_a_401_says_which_form_was_sent(monkeypatch, clock, form, named):
-    with Emulator(**SMALL, password="another") as api:
-        made = json.loads(api.connection_json(password_format=form)) | {"password": PASSWORD}
+REFUSED = [
+    # password, extras, words of the problem, words of the cure: what was sent, and what to change
+    (PASSWORD, {}, "as it stands, which is not an md5", "set the extra `basic_format` (or `password_format`) to `plain`"),
+    (MD5, {}, "Basic with the password field as it stands", "`plain`"),
+    (MD5.upper(), {}, "an md5 in upper case", "write the md5 in lower case"),
+    (f"{PASSWORD} ", {}, "as it stands", "blank or line break before or after password"),
+    (PASSWORD, {"password_format": "plain"}, "the md5 of the password field", "`basic_format` (or `password_format`) to `md5`"),
+    (MD5, {"basic_format": "plain"}, "the md5 of the password field, which looks like an md5 itself", "to `md5`"),
+    (f"{PASSWORD}\n", {"basic_format": "plain"}, "the md5 of", "blank or line break before or after password"),
+]
+
+
+@pytest.mark.parametrize("fault", ["http_401", "http_498"])
+@pytest.mark.parametrize(("password", "extras", "problem", "cure"), REFUSED)
+def test_a_401_says_which_form_was_sent_and_what_to_change(monkeypatch, clock, fault, password, extras, problem, cure):  # noqa: PLR0917
+    with Emulator(**SMALL, password="another", faults=[fault]) as api:
+        made = json.loads(api.connection_json(**extras)) | {"password": password}
         end = read(hook_of(monkeypatch, json.dumps(made)))
-    check_error(end.error, AuthenticationError, answered="HTTP 401")
-    assert named in end.error.problem
+    check_error(end.error, AuthenticationError, answered=f"HTTP {fault[-3:]}")
+    assert problem in end.error.problem
+    assert cure in end.error.cure
+    assert MD5.upper() not in str(end.error)
     assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["http_401", "http_498", "body_401"])
+def test_a_refused_token_speaks_of_oauth_and_of_no_md5(monkeypatch, clock, fault):
+    options = {"token_requests": 0, "token_end": fault} if fault == "body_401" else {"faults": [fault]}
+    with Emulator(**SMALL, auth_type="oauth", oauth_header="X-Own", **options) as api:
+        end = read(hook_of(monkeypatch, api))
+    check_error(end.error, AuthenticationError)
+    text = str(end.error)
+    assert "in the header X-Own" in end.error.problem
+    for word in ("OAuth token", "key and secret", "`oauth_http_header`"):
+        assert word in text, word
+    for word in ("md5", "plain", "Basic", "password"):
+        assert word not in text, word
+
+
+def test_a_token_in_another_header_than_is_read_is_refused_and_the_header_is_named(monkeypatch, clock):
+    with Emulator(**SMALL, auth_type="oauth") as api:
+        end = read(hook_of(monkeypatch, api, oauth_http_header="X-Wrong"))
+        assert read(hook_of(monkeypatch, api, oauth_http_header="X-CAP-API-OAUTH-TOKEN")).error is None
+    assert "in the header X-Wrong" in end.error.problem
 
 
 @pytest.mark.parametrize("auth_type", ["basic", "oauth"])
@@ -176,6 +209,7 @@ def test_a_refused_key_names_key_and_secret(monkeypatch, clock, status):
     check_error(end.error, AuthenticationError, answered=f"HTTP {status}")
     assert "key" in end.error.cure
     assert "secret" in end.error.cure
+    assert "password_format" not in str(end.error)
     assert len(api.requests) == 1
 
 
@@ -278,38 +312,6 @@ def test_every_error_survives_pickling(name):
     assert str(back) == str(error)
 
 
-CONNECTIONS = {
-    "no such connection": (None, ConnectionSettingsError),
-    "JSON that is none": ('{"conn_type": "capillary", "password": "server123"', ConnectionSettingsError),
-    "JSON of another kind": ('{"conn_type": "capillary", "port": "server123"}', ConnectionSettingsError),
-    "unknown field": ('{"conn_type": "capillary", "hots": "server123"}', ConnectionSettingsError),
-    "surrogate in the password": (json.dumps({"host": "x", "login": "y", "password": "server123\ud800"}), ConnectionSettingsError),
-    "nothing in it": ('{"conn_type": "capillary"}', ConnectionSettingsError),
-}
-
-
-@pytest.mark.parametrize("case", CONNECTIONS)
-def test_a_connection_that_cannot_be_read_is_an_error_of_this_package(monkeypatch, clock, case):
-    text, kind = CONNECTIONS[case]
-    monkeypatch.delenv(CONN, raising=False)
-    if text is not None:
-        monkeypatch.setenv(CONN, text)
-    else:
-        from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-        def lookup(_conn_id):
-            raise AirflowNotFoundException("The conn_id isn't defined")
-
-        monkeypatch.setattr(CapillaryHook, "get_connection", staticmethod(lookup))
-    end = read(CapillaryHook())
-    assert type(end.error) is kind
-    assert end.error.cure
-    assert PASSWORD not in str(end.error)
-    good, said = CapillaryHook().test_connection()
-    assert not good
-    assert PASSWORD not in said
-
-
 ARGUMENTS = [
     ({"event_name": 5}, ConfigurationError),
     ({"event_name": b"x"}, ConfigurationError),
@@ -358,12 +360,3 @@ def test_verify_is_not_overridden_by_the_environment(monkeypatch, clock):
     with pytest.raises(OSError, match="x"):
         hook.get_conn().get("https://127.0.0.1:1/")
     assert set(seen) == {False}
-
-
-def test_a_surrogate_in_the_password_is_a_setting_to_correct(monkeypatch):
-    settings = replace(hook_of(monkeypatch, connection("https://x.example")).settings, password="p\ud800")
-    from airflow_provider_capillary.hooks.session import basic_secrets
-
-    with pytest.raises(ConnectionSettingsError) as caught:
-        basic_secrets(settings)
-    assert caught.value.__suppress_context__

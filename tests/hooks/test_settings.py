@@ -21,6 +21,7 @@ class Conn:
     """The attributes that every Airflow's Connection has."""
 
     conn_id: str = "cap"
+    conn_type: Any = "capillary"
     host: Any = "https://eu.api.example.com"
     port: Any = None
     schema: Any = None
@@ -137,6 +138,62 @@ def test_an_extra_is_read(name, value, becomes):
 @pytest.mark.parametrize("name", [extra.name for extra in EXTRA_FIELDS])
 def test_nothing_means_the_default(name, nothing):
     assert typed(Settings.from_connection(Conn(extra=json.dumps({name: nothing})))) == typed(DEFAULTS)
+
+
+SPELLINGS = [
+    # extra, what it becomes: every key of a setting, and the same setting twice, as Airflow 2's Test button sends it
+    ({"basic_format": "plain"}, {"password_format": "plain"}),
+    ({"password_format": "plain"}, {"password_format": "plain"}),
+    ({"basic_format": "plain", "password_format": "plain"}, {"password_format": "plain"}),
+    ({"basic_format": None, "password_format": "plain"}, {"password_format": "plain"}),
+    ({"basic_format": "plain", "password_format": "***"}, {"password_format": "plain"}),
+    ({"oauth_http_header": "X-T"}, {"oauth_header": "X-T"}),
+    ({"oauth_header": "X-T", "oauth_http_header": ""}, {"oauth_header": "X-T"}),
+    ({"extra__capillary__page_size": "50"}, {"page_size": 50}),
+    ({"extra__capillary__page_size": "50", "page_size": 50}, {"page_size": 50}),
+    ({"extra__capillary__page_size": "", "page_size": 50}, {"page_size": 50}),
+    ({"extra__capillary__basic_format": "plain", "basic_format": "plain", "password_format": "plain"}, {"password_format": "plain"}),
+    ({"extra__capillary__verify": "true", "verify": True}, {}),
+    ({"extra__capillary__proxies": '{"https": "http://p:1"}', "proxies": {"https": "http://p:1"}}, {"proxies": {"https": "http://p:1"}}),
+]
+
+
+@pytest.mark.parametrize(("extra", "becomes"), SPELLINGS, ids=str)
+def test_a_setting_is_read_under_each_of_its_keys(extra, becomes):
+    assert typed(Settings.from_connection(Conn(extra=json.dumps(extra)))) == typed(replace(DEFAULTS, **becomes))
+
+
+DISAGREEING = [
+    # extra: one setting under two keys, with two meanings
+    {"extra__capillary__page_size": "51", "page_size": 50},
+    {"basic_format": "plain", "password_format": "md5"},
+    {"oauth_header": "X-A", "oauth_http_header": "X-B"},
+    {"extra__capillary__proxies": '{"https": "http://u:hunter2@p:1"}', "proxies": {"https": "http://u:hunter3@p:1"}},
+]
+
+
+@pytest.mark.parametrize("extra", DISAGREEING, ids=str)
+def test_a_setting_that_is_there_twice_with_two_meanings_is_an_error_that_names_both_keys(extra):
+    with pytest.raises(ConnectionSettingsError, match="different values") as caught:
+        Settings.from_connection(Conn(extra=json.dumps(extra)))
+    for key in extra:
+        assert repr(key) in str(caught.value)
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [key for extra in EXTRA_FIELDS for key in extra.keys])
+def test_an_extra_that_was_saved_masked_counts_as_not_set_with_a_warning_that_names_it(key, caplog):
+    assert typed(Settings.from_connection(Conn(extra=json.dumps({key: "***"})))) == typed(DEFAULTS)
+    (warning,) = caplog.records
+    assert warning.levelname == "WARNING"
+    assert f"Connection 'cap': the extra `{key}` was saved as ***" in warning.getMessage()
+
+
+def test_an_object_of_masked_values_counts_as_not_set_too(caplog):
+    assert typed(Settings.from_connection(Conn(extra='{"proxies": {"http": "***", "https": "***"}}'))) == typed(DEFAULTS)
+    assert "`proxies` was saved as ***" in caplog.text
+    with pytest.raises(ConnectionSettingsError):  # an unknown one says nothing less for being masked
+        Settings.from_connection(Conn(extra='{"api_key": "***"}'))
 
 
 REFUSED_EXTRAS = [
@@ -263,6 +320,15 @@ REFUSED_FIELDS = [
     ({"password": None}, "password is missing"),
     ({"password": "  "}, "password is missing"),
     ({"password": 12345}, "password is of type int"),
+    ({"password": "***"}, "password was saved as ***"),
+    ({"login": "***"}, "login was saved as ***"),
+    ({"password": "hunter2\ud800"}, "password holds half of a surrogate pair"),
+    ({"login": "hunter2\udfff"}, "login holds half of a surrogate pair"),
+    ({"password": f"{PASSWORD} "}, "with a blank or a line break before or after it"),
+    ({"password": f"\t{PASSWORD.upper()}"}, "with a blank or a line break before or after it"),
+    ({"password": f"{PASSWORD}\n"}, "with a blank or a line break before or after it"),
+    ({"conn_type": "aws"}, "is of the type 'aws', not 'capillary'"),
+    ({"conn_type": "http"}, "is of the type 'http', not 'capillary'"),
 ]
 
 
@@ -271,11 +337,25 @@ def test_a_field_that_cannot_be_used_is_one_error_that_names_it(given, words):
     with pytest.raises(ConnectionSettingsError) as caught:
         Settings.from_connection(Conn(**given))
     text = str(caught.value)
-    assert text.startswith("Connection 'cap': "), text
+    assert text.startswith("Connection 'cap'"), text
     assert words in text
     assert "Cure: " in text
-    assert "hunter2" not in text
-    assert "12345" not in text
+    assert not [secret for secret in ("hunter2", "12345", PASSWORD, PASSWORD.upper()) if secret in text]
+
+
+@pytest.mark.parametrize(
+    "given", [{"password": "p "}, {"password": f"{PASSWORD} ", "extra": '{"basic_format": "plain"}'}, {"conn_type": None}]
+)
+def test_what_may_be_meant_is_not_refused(given):
+    assert Settings.from_connection(Conn(**given)).password == given.get("password", PASSWORD)
+
+
+def test_a_label_takes_the_place_of_the_id_in_every_error():
+    for given, words in REFUSED_FIELDS:
+        with pytest.raises(ConnectionSettingsError) as caught:
+            Settings.from_connection(Conn(**given), label="This connection")
+        assert str(caught.value).startswith("This connection"), words
+        assert "'cap'" not in str(caught.value)
 
 
 def test_an_oauth_key_may_contain_a_colon():

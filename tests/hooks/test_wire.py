@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import resource
 import time
+import zlib
 
 import pytest
-from hooks.support import DRIPS, EMPTY, RawServer, answer, check_error, check_whole, connection, dripping, ends, hook_of, read
+from hooks.support import DRIPS, EMPTY, RawServer, always, answer, check_error, check_whole, connection, dripping, ends, hook_of, read
 
 from airflow_provider_capillary.emulator import Emulator
-from airflow_provider_capillary.errors import MalformedAnswerError, TransportError
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, TransportError
 
 
 @pytest.mark.parametrize("what", DRIPS)
@@ -93,6 +95,32 @@ def test_headers_that_are_broken_raise_nothing_foreign(monkeypatch, clock, case)
     if error is not None:
         check_error(error, type(error), request_id=bool(error.request_id))
         assert isinstance(error, (TransportError, MalformedAnswerError))
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "aws-chunked\x01"])
+def test_an_encoding_that_was_not_asked_for_is_named_whatever_is_installed(monkeypatch, clock, coding):
+    import zstandard
+
+    body = zstandard.compress(json.dumps(EMPTY).encode())  # what an installation with zstandard could unpack
+    with RawServer(always(answer(body, headers=[f"Content-Encoding: {coding}"]))) as server:
+        error = ends(monkeypatch, server.url)
+        assert b"Accept-Encoding: gzip\r\n" in server.heads[0]
+        assert len(server.heads) == 9
+    named = coding.replace("gzip, ", "").replace("\x01", "?")
+    check_error(error, TransportError, answered=f"an answer in the encoding {named}, though gzip alone was asked for", request_id=False)
+    assert "Accept-Encoding" in error.cure
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "deflate", "identity", ""])
+def test_what_every_installation_can_unpack_is_taken(monkeypatch, clock, coding):
+    pack = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}.get(coding.lower(), bytes)
+    with RawServer(always(answer(pack(json.dumps(EMPTY).encode()), headers=[f"Content-Encoding: {coding}"]))) as server:
+        assert ends(monkeypatch, server.url) is None
+
+
+def test_a_refusal_is_one_in_any_encoding(monkeypatch, clock):
+    with RawServer(always(answer(b"canary-of-a-body", status="401 No", headers=["Content-Encoding: br"]))) as server:
+        check_error(ends(monkeypatch, server.url), AuthenticationError, answered="HTTP 401")
 
 
 @pytest.mark.parametrize("per_minute", [1, 3, 10])

@@ -136,6 +136,20 @@ class Airflow:
         """The processes that ended by themselves."""
         return [name for name, process in self._running.items() if process.poll() is not None]
 
+    def command(self, *arguments: str) -> str:
+        """Run one command of Airflow's, and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database; it can't be changed that way."""
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as database:

@@ -7,25 +7,112 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 EXPORT = ("tests/export",)
+SPOOL = ("tests/export/test_spool.py",)
+FORMATS = ("tests/export/test_formats.py",)
+REPLACING = ("tests/export/test_replacing.py",)
 
 MUTATIONS = (
     Mutation(
         breaks="the order of the steps: the manifest is written last",
         file="export/run.py",
-        text="        found = location.publish(built, log=self._log)\n",
+        text="        try:\n            found = location.publish(",
         becomes=(
             "        if self._manifest is not None:\n"
-            "            self._publish_manifest(receipt, found=None, ids_sha256=ids_sha256, wire=wire)\n"
-            "        found = location.publish(built, log=self._log)\n"
+            "            self._publish_manifest(receipt, found=None, ids_sha256=ids_sha256, bounds=told.bounds)\n"
+            "        try:\n            found = location.publish("
         ),
         caught_by=EXPORT,
     ),
     Mutation(
         breaks="the order of the steps: where nothing is left, the manifest goes first",
         file="export/run.py",
-        text="        beside.remove()\n        try:\n            stood",
-        becomes="        self._location.remove()\n        beside.remove()\n        try:\n            stood",
+        text="        for place in self._earlier.manifest_places:\n            place.remove()\n",
+        becomes="        self._location.remove()\n        for place in self._earlier.manifest_places:\n            place.remove()\n",
         caught_by=EXPORT,
+    ),
+    Mutation(
+        breaks="a reading that is left half way is closed",
+        file="export/run.py",
+        text="            close()\n",
+        becomes="            pass\n",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="what the object stands for",
+        file="export/_earlier.py",
+        text="            if self._subject.differs_from(manifest.claims):\n",
+        becomes="            if False:\n",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="what an object without a manifest stands for, by its records' times",
+        file="export/_earlier.py",
+        text="        if self._found is not None and self._described_by is None:\n",
+        becomes="        if False:\n",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="what another run puts there while this one reads",
+        file="export/_earlier.py",
+        text="        if found != self._found:\n",
+        becomes="        if False:\n",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="what another run puts there at the last moment",
+        file="export/_earlier.py",
+        text='return "if possible" if self._found is None else "no"',
+        becomes='return "no"',
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="what an object that may not be looked at may hold",
+        file="export/_earlier.py",
+        text='return "no" if self._on_vanished == "drop" else "surely"',
+        becomes='return "no"',
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="records that vanished, by default",
+        file="export/_earlier.py",
+        text="        if not vanished:\n",
+        becomes="        if True:\n",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="the text of records that are kept",
+        file="export/spool.py",
+        text="        self._keep(fields_of(line), line)\n",
+        becomes="        self.add(json.loads(line))\n",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="the name of a manifest, which no pattern for data finds",
+        file="export/manifest.py",
+        text="_manifests/manifest-of-{readable.decode(errors='ignore')}-{digest}",
+        becomes="_{name}.manifest.json",
+        caught_by=("tests/export/test_engines.py",),
+    ),
+    Mutation(
+        breaks="objects that are read in one request, not by ranges",
+        file="export/location.py",
+        text='            if hasattr(fs, "call_s3"):\n',
+        becomes="        if False:\n",
+        caught_by=("tests/export/test_store_faults.py", "-k", "checksum"),
+    ),
+    Mutation(
+        breaks="the file that is flushed before it is named",
+        file="export/_local_file.py",
+        text="        os.fsync(descriptor)\n        move(",
+        becomes="        move(",
+        caught_by=REPLACING,
+    ),
+    Mutation(
+        breaks="the folder that is flushed once the file has its name",
+        file="export/_local_file.py",
+        text="    _flush_folder(target.parent)\n",
+        becomes="",
+        caught_by=REPLACING,
     ),
     Mutation(
         breaks="a stop before the object is put there",
@@ -36,9 +123,9 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="a file that is replaced in one step",
-        file="export/location.py",
-        text="        temporary.replace(target)\n",
-        becomes="        shutil.copyfile(temporary, target)\n        temporary.unlink()\n",
+        file="export/_local_file.py",
+        text="    _put(source, target, Path.replace, log=log)\n",
+        becomes="    shutil.copyfile(source, target)\n",
         caught_by=EXPORT,
     ),
     Mutation(
@@ -51,15 +138,71 @@ MUTATIONS = (
     Mutation(
         breaks="the dedupe: of two records with one time and id one is kept",
         file="export/spool.py",
-        text="PRIMARY KEY (start_time, id)) WITHOUT ROWID",
-        becomes="n INTEGER PRIMARY KEY)",
-        caught_by=EXPORT,
+        text="            if entry[0] != previous:\n",
+        becomes="            if True:\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="the dedupe: of two records the first is kept, in one run",
+        file="export/spool.py",
+        text="            self._latest.sort(key=_by_key)",
+        becomes="            self._latest.sort(key=_by_key, reverse=True)\n            self._latest.reverse()",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="the dedupe: of two records the first is kept, in two runs",
+        file="export/spool.py",
+        text="        runs.append(self._sorted_latest())\n",
+        becomes="        runs.insert(0, self._sorted_latest())\n",
+        caught_by=SPOOL,
     ),
     Mutation(
         breaks="the order of the object",
         file="export/spool.py",
-        text='"SELECT body FROM spool ORDER BY start_time, id"',
-        becomes='"SELECT body FROM spool ORDER BY start_time DESC, id"',
-        caught_by=EXPORT,
+        text="            self._latest.sort(key=_by_key)",
+        becomes="            pass",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="a record that reaches from one block of a run into the next",
+        file="export/spool.py",
+        text="            content, at = content[at:] + more, 0\n",
+        becomes="            content, at = more, 0\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="what is counted after a record was added",
+        file="export/spool.py",
+        text="        self._check_stop()\n        self._totals = None\n",
+        becomes="        self._check_stop()\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="a record's own text in the object",
+        file="export/json_lines.py",
+        text="    if not isinstance(record, EventLog):\n",
+        becomes="    if True:\n",
+        caught_by=FORMATS,
+    ),
+    Mutation(
+        breaks="a record's own text in a column of parquet",
+        file="export/parquet.py",
+        text="        exact = exact_fields_of(line)\n",
+        becomes="        exact = record\n",
+        caught_by=FORMATS,
+    ),
+    Mutation(
+        breaks="a temporary file without a name",
+        file="export/workspace.py",
+        text="            if _opens_anew(path, descriptor):\n",
+        becomes="            if False:\n",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="a path to an open file is taken only where it leads to its beginning",
+        file="export/workspace.py",
+        text='        return path.read_bytes() == b"?"\n',
+        becomes="        return path.exists()\n",
+        caught_by=SPOOL,
     ),
 )

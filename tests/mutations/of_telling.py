@@ -7,27 +7,31 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 NEWS = ("tests/reading/test_news.py",)
+REPORTS = ("tests/sensors/test_report_store.py",)
+SENSOR = "tests/sensors/test_sensor.py"
+STATUS = "tests/triggers/test_status_trigger.py"
+WATCH = "tests/triggers/test_watch_trigger.py"
 
 MUTATIONS = (
     Mutation(
         breaks="the look-back: what becomes visible late",
         file="reading/news.py",
-        text="        return max(self.floor, self.watermark - LOOKBACK)\n",
+        text="        return max(self.floor, self.watermark - self.lateness)\n",
         becomes="        return max(self.floor, self.watermark)\n",
         caught_by=NEWS,
     ),
     Mutation(
         breaks="the look-back: to its last millisecond",
         file="reading/news.py",
-        text="        return max(self.floor, self.watermark - LOOKBACK)\n",
-        becomes="        return max(self.floor, self.watermark - LOOKBACK + 1)\n",
+        text="        return max(self.floor, self.watermark - self.lateness)\n",
+        becomes="        return max(self.floor, self.watermark - self.lateness + 1)\n",
         caught_by=NEWS,
     ),
     Mutation(
         breaks="the floor: what lies before is not asked for",
         file="reading/news.py",
-        text="        return max(self.floor, self.watermark - LOOKBACK)\n",
-        becomes="        return self.watermark - LOOKBACK\n",
+        text="        return max(self.floor, self.watermark - self.lateness)\n",
+        becomes="        return self.watermark - self.lateness\n",
         caught_by=NEWS,
     ),
     Mutation(
@@ -164,6 +168,48 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
+        breaks="who goes back further: nothing before what is remembered is new",
+        file="reading/news.py",
+        text="        return replace(self, floor=self.low, lateness=lateness)\n",
+        becomes="        return replace(self, lateness=lateness)\n",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="who goes back further: two that reported side by side",
+        file="reading/news.py",
+        text="        if last.lateness > first.lateness:\n",
+        becomes="        if False:\n",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="how late a record may be goes through JSON",
+        file="reading/news.py",
+        text=', "lateness": self.lateness}',
+        becomes="}",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="how late a record may be: what is remembered",
+        file="reading/news.py",
+        text="        low = max(memory.floor, watermark - memory.lateness)\n",
+        becomes="        low = max(memory.floor, watermark - LOOKBACK)\n",
+        caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="how late a record may be: of a watch with a note",
+        file="triggers/feed.py",
+        text="            return memory.keeping(self._lateness)\n",
+        becomes="            return memory\n",
+        caught_by=(f"{WATCH}::test_a_watch_goes_back_as_far_as_it_is_told_now",),
+    ),
+    Mutation(
+        breaks="how late a record may be: of a run after a report",
+        file="sensors/capillary.py",
+        text="            memory = reported.keeping(lateness)\n",
+        becomes="            memory = reported\n",
+        caught_by=(f"{SENSOR}::test_a_run_goes_back_as_far_as_it_is_told_now",),
+    ),
+    Mutation(
         breaks="the search begins where the memory ends",
         file="reading/news.py",
         text="        return cls(wanted=wanted, memory=memory, since=memory.low)\n",
@@ -190,5 +236,61 @@ MUTATIONS = (
         text='"since": self.since, "found": self.found.to_data()}',
         becomes='"since": self.memory.low, "found": self.found.to_data()}',
         caught_by=NEWS,
+    ),
+    Mutation(
+        breaks="two watches over one asset: each goes on from its own note",
+        file="triggers/notebook.py",
+        text="        for key in (self._own, self._latest):\n            notes",
+        becomes="        for key in (self._latest, self._own):\n            notes",
+        caught_by=(f"{WATCH}::test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note",),
+    ),
+    Mutation(
+        breaks="Retry-After is waited for between looks",
+        file="triggers/watch.py",
+        text="        pause = max(pause, error.retry_after or 0.0)\n",
+        becomes="",
+        caught_by=(f"{STATUS}::test_the_next_look_waits_as_long_as_the_api_says",),
+    ),
+    Mutation(
+        breaks="who leaves last leaves nothing running",
+        file="triggers/watch.py",
+        text="            await asyncio.wait({self._runner})\n",
+        becomes="",
+        caught_by=(f"{STATUS}::test_who_leaves_last_leaves_nothing_running",),
+    ),
+    Mutation(
+        breaks="reports of runs with a date and of runs without one are joined",
+        file="sensors/remembering.py",
+        text="            memory = noted.joined(memory)\n",
+        becomes="            memory = noted\n",
+        caught_by=REPORTS,
+    ),
+    Mutation(
+        breaks="an empty interval is none",
+        file="sensors/remembering.py",
+        text=" and start < end:\n",
+        becomes=" and start <= end:\n",
+        caught_by=REPORTS,
+    ),
+    Mutation(
+        breaks="reports are kept where a clean-up leaves them",
+        file="sensors/remembering.py",
+        text="    return memory if kept is None else kept.joined(memory)\n",
+        becomes="    return memory\n",
+        caught_by=REPORTS,
+    ),
+    Mutation(
+        breaks="a run that is cleared does not know its own report, nor a later one",
+        file="sensors/_report_store.py",
+        text='        if report["run_id"] != own["run_id"] and report["moment"] <= own["moment"]:\n',
+        becomes='        if report["run_id"] != own["run_id"]:\n',
+        caught_by=REPORTS,
+    ),
+    Mutation(
+        breaks="soft_fail hides no error that it did not cause",
+        file="sensors/capillary.py",
+        text="        if self.never_fail or (self.soft_fail and is_timeout):\n",
+        becomes="        if self.never_fail or self.soft_fail:\n",
+        caught_by=(f"{SENSOR}::test_soft_fail_leaves_what_another_try_may_cure_to_the_retries",),
     ),
 )

@@ -39,20 +39,23 @@ def export_task(destination, **options):
     )
 
 
-def daily():
+def daily(timezone="UTC"):
     """The timetable whose runs have an interval, on either line."""
     try:
         from airflow.sdk import CronDataIntervalTimetable
     except ImportError:
         from airflow.timetables.interval import CronDataIntervalTimetable
-    return CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
+    return CronDataIntervalTimetable("0 0 * * *", timezone=timezone)
 
 
-def run(dag, *, logical_date=None, conf=None):
-    """One run by ``dag.test()``, each task with its retries, each trigger inline."""
+def run(dag, *, logical_date=None, undated=False, conf=None):
+    """One run by ``dag.test()``, each task with its retries, each trigger inline.
+
+    :param undated: without a logical date, as ``airflow dags trigger`` makes one on Airflow 3.
+    """
     _register(dag)
     date_name = "logical_date" if "logical_date" in inspect.signature(dag.test).parameters else "execution_date"
-    return dag.test(**({date_name: logical_date} if logical_date else {}), run_conf=conf)
+    return dag.test(**({date_name: logical_date} if logical_date or undated else {}), run_conf=conf)
 
 
 def _register(dag):
@@ -127,5 +130,26 @@ def receipt_of(dag_run, task_id="export"):
     return xcoms(dag_run)[task_id, -1, "return_value"]
 
 
+def rendered_fields(dag_run, task_id="export", map_index=-1):
+    """What Airflow shows of the task's templated arguments."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        row = session.query(RenderedTaskInstanceFields).filter_by(
+            dag_id=dag_run.dag_id, run_id=dag_run.run_id, task_id=task_id, map_index=map_index
+        )
+        return row.one().rendered_fields
+
+
+def fails(dag_run, logged, *, tries, saying):
+    """The task failed on this try, and its log says all of this."""
+    assert dag_run.state == "failed"
+    assert instance(dag_run).try_number == tries
+    out = logged()
+    for each in saying:
+        assert each in out
+
+
 def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())

@@ -19,6 +19,10 @@ REFUSED = [
     ({"destination": "file:///out/events.csv"}, "destination='file:///out/events.csv'", ".jsonl.gz"),
     ({"destination": "s3://b/{{ ds }}/events.json"}, "s3://b/{{ ds }}/events.json", ".jsonl"),
     ({"destination": "file:///out/.jsonl"}, "file:///out/.jsonl", ".parquet"),
+    ({"destination": "s3://b/{interval_start}/x.jsonl"}, "'{interval_start}' with no format", "{interval_start:%Y-%m-%d}"),
+    ({"destination": "s3://b/{{ ds }}/{day}/x.jsonl"}, "'{day}', which is no placeholder", "{interval_start:%Y-%m-%d}"),
+    ({"path_timezone": "Europe/Lodnon"}, "path_timezone='Europe/Lodnon'", "path_timezone='Europe/London'"),
+    ({"path_timezone": None}, "path_timezone=None", "IANA"),
     ({"destination": None}, "destination=None", "NoneType"),
     ({"destination": 7}, "destination=7", "neither an ObjectStoragePath nor its URI"),
     ({"destination": "s3://a@b/x.jsonl", "object_storage_conn_id": "c"}, "'a'", "object_storage_conn_id='c'"),
@@ -27,6 +31,7 @@ REFUSED = [
     ({"statuses": {"A": 1}}, "statuses={'A': 1}", "dict"),
     ({"statuses": []}, "statuses=[]", "leave it out"),
     ({"on_empty": "ignore"}, "on_empty='ignore'", "write, skip, fail"),
+    ({"on_vanished": None}, "on_vanished=None", "fail, keep, drop"),
     ({"settle": timedelta(seconds=-1)}, "`settle`", "negative"),
     ({"settle": 300}, "`settle` is 300", "timedelta"),
     ({"settle": None}, "`settle` is None", "timedelta"),
@@ -48,7 +53,7 @@ REFUSED = [
 @pytest.mark.parametrize(("options", "value", "cure"), REFUSED)
 def test_what_is_wrong_as_written_is_refused_while_the_dag_is_parsed(options, value, cure):
     with pytest.raises(ConfigurationError) as caught:
-        export_task(**({"destination": "x.jsonl"} | options))
+        export_task(**({"destination": "/out/x.jsonl"} | options))
     assert value in str(caught.value)
     assert cure in str(caught.value)
     assert caught.value.cure
@@ -58,6 +63,7 @@ ALLOWED = [
     {"destination": "{{ params.path }}"},
     {"destination": "s3://b/{{ ds }}.jsonl.gz"},
     {"destination": "s3://b/x{{ '.jsonl' }}"},
+    {"destination": "s3://b/{{ params.team }}/dt={interval_start:%Y-%m-%d}/x.jsonl", "path_timezone": "Asia/Kolkata"},
     {"destination": "s3://a@b/x.jsonl", "object_storage_conn_id": "a"},
     {"destination": "s3://a@b/x.jsonl", "object_storage_conn_id": "{{ var.value.conn }}"},
     {"start": "{{ x }}", "end": "2025-09-18T00:00:00Z"},
@@ -72,7 +78,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize("options", ALLOWED)
 def test_what_may_be_right_is_left_as_it_was_given(options):
-    task = export_task(**({"destination": "x.jsonl"} | options))
+    task = export_task(**({"destination": "/out/x.jsonl"} | options))
     for name, value in options.items():
         assert getattr(task, name) is value
 
@@ -87,7 +93,7 @@ def test_what_another_task_returns_is_not_looked_at_while_the_dag_is_parsed():
             return "x.jsonl"
 
         chosen = choose()
-        export = export_task("x.jsonl")
+        export = export_task("/out/x.jsonl")
         every = dict.fromkeys(("destination", "start", "end", "event_name", "statuses", "capillary_conn_id"), chosen)
         from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
@@ -233,7 +239,7 @@ def killed_while_executing(task, *, once):
 def test_a_kill_ends_the_reading_at_once_and_nothing_is_published(api_of, tmp_path, fault):
     api = api_of(faults=fault, hang_seconds=30, drip_seconds=30, throttle_seconds=30)
     (tmp_path / "x.jsonl").write_bytes(b"of yesterday\n")
-    task = export_task(tmp_path / "x.jsonl", **ALL)
+    task = export_task(tmp_path / "x.jsonl", on_vanished="drop", **ALL)
     assert killed_while_executing(task, once=lambda: any(seen.fault for seen in api.requests)) < 2
     assert names_in(tmp_path) == ["x.jsonl"]
     assert (tmp_path / "x.jsonl").read_bytes() == b"of yesterday\n"
@@ -293,10 +299,10 @@ def test_a_retry_policy_of_the_user_s_wins():
     from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
 
     own = definitions.ExceptionRetryPolicy(rules=[])
-    assert export_task("x.jsonl", retry_policy=own).retry_policy is own
+    assert export_task("/out/x.jsonl", retry_policy=own).retry_policy is own
     with make_dag(default_args={"retry_policy": own}):
-        assert export_task("x.jsonl").retry_policy is own
-    assert isinstance(export_task("x.jsonl").retry_policy, CapillaryRetryPolicy)
+        assert export_task("/out/x.jsonl").retry_policy is own
+    assert isinstance(export_task("/out/x.jsonl").retry_policy, CapillaryRetryPolicy)
 
 
 def test_without_retry_policies_an_error_keeps_its_text_and_is_the_cause(tmp_path):

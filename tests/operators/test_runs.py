@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from export.support import unpack
-from operators.support import ALL, DAY, daily, export_task, instance, instances, make_dag, names_in, receipt_of, run, xcoms
+from export.support import manifest_name, unpack
+from operators.support import ALL, DAY, daily, export_task, fails, instance, instances, make_dag, names_in, receipt_of, run, xcoms
 
 from airflow_provider_capillary.emulator import documented_records
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("airflow_db")
 
 RECEIPT = {
     "path",
+    "uri",
     "start",
     "end",
     "events",
@@ -26,8 +27,11 @@ RECEIPT = {
     "last_start_time",
     "bytes",
     "sha256",
+    "events_read",
     "requests",
     "late_events",
+    "vanished_events",
+    "proof",
     "manifest",
 }
 IDS = {record["id"] for record in documented_records()}
@@ -42,7 +46,7 @@ def test_a_run_leaves_the_interval_in_one_object_and_its_receipt_alone_in_xcom(a
     assert dag_run.state == "success"
     content = (tmp_path / "out" / f"events{ending}").read_bytes()
     assert {record["id"] for record in unpack(content, ending)} == IDS
-    assert names_in(tmp_path / "out") == [f"_events{ending}.manifest.json", f"events{ending}"]
+    assert names_in(tmp_path / "out") == [manifest_name(f"events{ending}"), f"events{ending}"]
     ((key, receipt),) = xcoms(dag_run).items()
     assert key == ("export", -1, "return_value")
     assert set(receipt) == RECEIPT
@@ -87,7 +91,7 @@ def test_a_destination_may_be_an_object_storage_path_with_a_template_in_it(api_o
         task = export_task("file:///x.jsonl", **ALL)
         task.destination = ObjectStoragePath(f"file://{tmp_path}") / "{{ params.name }}.jsonl"
     assert run(dag).state == "success"
-    assert names_in(tmp_path) == ["_rendered.jsonl.manifest.json", "rendered.jsonl"]
+    assert names_in(tmp_path) == [manifest_name("rendered.jsonl"), "rendered.jsonl"]
 
 
 def test_statuses_and_event_names_are_kept_as_asked(api_of, tmp_path):
@@ -99,15 +103,6 @@ def test_statuses_and_event_names_are_kept_as_asked(api_of, tmp_path):
     assert receipt_of(dag_run)["statuses"] == {"EVENT_SUCCESS": 1, "NO_STATUS": 1}
     expected = sum(record.get("eventName") == "Group_User_Event" for record in documented_records())
     assert 0 < receipt_of(dag_run, "by_name")["events"] == expected < 10
-
-
-def fails(dag_run, logged, *, tries, saying):
-    """The task failed on this try, and its log says all of this."""
-    assert dag_run.state == "failed"
-    assert instance(dag_run).try_number == tries
-    out = logged()
-    for each in saying:
-        assert each in out
 
 
 def test_an_empty_interval_fails_at_once_and_says_which_line_to_change(api_of, tmp_path, logged):
@@ -169,12 +164,12 @@ def test_a_passing_fault_is_tried_again_and_then_all_is_there(api_of, tmp_path, 
     receipt = receipt_of(dag_run)
     assert receipt["events"] == 10
     assert receipt["requests"] == len(api.requests) - 3  # those of the try that counts
-    assert names_in(tmp_path) == ["_out.jsonl.manifest.json", "out.jsonl"]
+    assert names_in(tmp_path) == [manifest_name("out.jsonl"), "out.jsonl"]
 
 
 def test_a_task_that_is_run_twice_in_one_process_reads_anew(api_of, tmp_path):
     with make_dag():
-        task = export_task(tmp_path / "out.jsonl", **ALL)
+        task = export_task(tmp_path / "out.jsonl", on_vanished="drop", **ALL)
     for late_events, documented in ((None, True), (0, False)):
         api = api_of(documented=documented)
         receipt = task.execute({})
@@ -226,7 +221,8 @@ def test_reading_begins_when_the_interval_has_settled(api_of, tmp_path, logged, 
     assert len(asked_at) == len(api.requests) > 0
     assert asked_at[0] >= end + settle
     out = logged()
-    assert "waiting for" in out
+    assert "Waiting " in out
+    assert "5 seconds after its end" in out
     assert ("Trigger completed" in out or "running trigger in line" in out) is deferrable
 
 
@@ -264,7 +260,7 @@ def test_neither_log_holds_a_secret_or_anything_of_the_records(api_of, tmp_path,
     forbidden = {each for each in forbidden if each != "Group_User_Event" and each.strip()}
     assert len(forbidden) > 3
     for faults, state, known in (
-        ((), "success", "Published"),
+        ((), "success", "Wrote"),
         ("html_200@4..", "failed", "Traceback"),
         ("http_401@3..", "failed", "HTTP 401"),
     ):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_capillary.errors import IntervalError
-from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
+from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_duration, show_instant, to_millis
 
 MIDNIGHT = datetime(2025, 9, 18, tzinfo=UTC)
 
@@ -128,3 +128,21 @@ def test_milliseconds_come_back_exactly(millis):
 @given(AWARE)
 def test_what_is_shown_is_read_back(instant):
     assert parse_instant(show_instant(instant), "start") == instant.astimezone(UTC)
+
+
+DURATIONS = {
+    timedelta(): "0 seconds",
+    timedelta(days=1): "1 day",
+    timedelta(days=2, minutes=1): "2 days 1 minute",
+    timedelta(hours=25): "1 day 1 hour",
+    timedelta(minutes=5, seconds=30): "5 minutes 30 seconds",
+    timedelta(milliseconds=1500): "1.5 seconds",
+    timedelta(microseconds=1): "0.000001 seconds",
+    timedelta(seconds=1): "1 second",
+    timedelta(days=-1): "-1 day",
+}
+
+
+@pytest.mark.parametrize("duration", DURATIONS, ids=str)
+def test_a_duration_is_said_in_words(duration):
+    assert show_duration(duration) == DURATIONS[duration]

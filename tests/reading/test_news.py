@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
 from airflow_provider_capillary.reading import news
 from airflow_provider_capillary.reading.news import AHEAD, LOOKBACK, OTHERS, Hunt, Memory
-from airflow_provider_capillary.reading.wanted import Sighting, Wanted
+from airflow_provider_capillary.reading.wanted import Sighting, Wanted, lateness_of
 
 T0 = 1_758_171_830_945
 S, M = 1000, 60_000
@@ -36,8 +37,8 @@ def again(hunt):
     return Hunt.begin(hunt.wanted, Memory.from_data(json.loads(json.dumps(hunt.memory.to_data()))))
 
 
-def begun(since=T0, **wanted):
-    return Hunt.begin(Wanted(**wanted), Memory.since(since))
+def begun(since=T0, lateness=LOOKBACK, **wanted):
+    return Hunt.begin(Wanted(**wanted), Memory.since(since, lateness=lateness))
 
 
 STEPS = {
@@ -155,7 +156,7 @@ def test_it_goes_through_json():
 events = st.lists(
     st.tuples(
         st.integers(0, 40 * M),  # when it happened
-        st.one_of(st.just(0), st.integers(0, LOOKBACK), st.just(LOOKBACK)),  # how late it is visible
+        st.one_of(st.just(0), st.integers(0, 1000), st.just(1000)),  # how late it is visible, in thousandths of what is allowed
         st.booleans(),  # a failure
     ),
     max_size=25,
@@ -167,12 +168,14 @@ events = st.lists(
     events=events,
     looks=st.lists(st.tuples(st.integers(1, 8 * M), st.booleans()), min_size=1, max_size=25),
     skew=st.integers(-20 * M, 20 * M),
+    lateness=st.sampled_from([0, 1, LOOKBACK, 30 * M]),
 )
-def test_everything_that_is_visible_in_time_is_reported_once(events, looks, skew):
+def test_everything_that_is_visible_in_time_is_reported_once(events, looks, skew, lateness):
     records = [
-        (T0 + at + late, failure(f"e{n}", T0 + at, "FAILED" if bad else "EVENT_SUCCESS")) for n, (at, late, bad) in enumerate(events)
+        (T0 + at + late * lateness // 1000, failure(f"e{n}", T0 + at, "FAILED" if bad else "EVENT_SUCCESS"))
+        for n, (at, late, bad) in enumerate(events)
     ]
-    hunt, reported, now = begun(), [], T0
+    hunt, reported, now = begun(lateness=lateness), [], T0
     # The API's clock is the truth; this machine's is off by the skew. The last look comes after everything, even by a slow clock.
     for step, next_run in [*looks, (2 * 60 * M, True)]:
         now += step
@@ -182,6 +185,71 @@ def test_everything_that_is_visible_in_time_is_reported_once(events, looks, skew
             reported += hunt.result()["ids"] if next_run else []
             hunt = again(hunt) if next_run else Hunt.from_json(hunt.to_json())
     assert sorted(reported) == sorted(record["id"] for _, record in records if record["status"] == "FAILED")
+
+
+# Each row: how far back each of three runs goes, in minutes; then of the failures that become visible before the third, all at minutes
+# behind the watermark of the first two, those that it reports. The two behind which "old" stands were reported by the first run.
+FURTHER = {
+    "as before": ((5, 5, 5), ["new1"]),
+    "further from now on": ((5, 5, 60), ["new1"]),
+    "further since the second": ((5, 60, 60), ["new1"]),
+    "further from the start": ((60, 60, 60), ["new1", "new30"]),
+    "less far": ((60, 60, 5), ["new1"]),
+    "not at all": ((60, 60, 0), []),
+}
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_who_goes_back_further_than_before_reports_nothing_twice(name):
+    (first, second, third), expected = FURTHER[name]
+    at = {"old30": -30 * M, "old1": -M, "newest": 0}
+    late = {"new1": -M, "new30": -30 * M}
+    known = [failure(each, T0 + instant) for each, instant in at.items()]
+    hunt = again(look(begun(T0 - 120 * M, first * M), T0 + M, known))
+    hunt = again(look(Hunt.begin(hunt.wanted, hunt.memory.keeping(second * M)), T0 + 2 * M, known))
+    assert hunt.found.count == 0
+    hunt = Hunt.begin(hunt.wanted, hunt.memory.keeping(third * M))
+    hunt = look(hunt, T0 + 3 * M, [*known, *[failure(each, T0 + instant) for each, instant in late.items()]])
+    assert sorted(hunt.result()["ids"]) == expected
+
+
+def test_a_longer_time_counts_in_full_once_it_has_gone_by():
+    hunt = again(look(begun(T0 - 120 * M), T0 + M, [failure("a", T0)]))
+    hunt = Hunt.begin(hunt.wanted, hunt.memory.keeping(60 * M))
+    hunt = again(look(hunt, T0 + 59 * M, [failure("b", T0 + 58 * M)]))
+    assert look(hunt, T0 + 60 * M, [failure("late", T0 + M), failure("b", T0 + 58 * M)]).result()["ids"] == ["late"]
+
+
+def test_two_that_go_back_differently_forget_nothing_that_either_reported():
+    records = [failure("old", T0 - 30 * M), failure("a", T0)]
+    short = look(begun(T0 - 120 * M), T0 + M, records)
+    long = look(begun(T0 - 120 * M, 60 * M), T0 + 2 * M, [failure("b", T0 + M)])
+    for joined in (short.memory.joined(long.memory), long.memory.joined(short.memory)):
+        assert joined.lateness == 60 * M
+        found = look(Hunt.begin(Wanted(), joined), T0 + 3 * M, [*records, failure("b", T0 + M), failure("late", T0 - 4 * M)])
+        assert found.result()["ids"] == ["late"]
+
+
+def test_a_note_of_the_first_version_goes_back_five_minutes():
+    noted = Memory.from_json(json.dumps({"floor": 1, "watermark": T0, "reported": {}}))
+    assert (noted.lateness, noted.low) == (5 * M, T0 - 5 * M)
+
+
+@pytest.mark.parametrize(
+    ("written", "millis"),
+    [(timedelta(minutes=5), 300_000), (timedelta(), 0), (300, 300_000), (0.5, 500), (300.0, 300_000), (timedelta(days=1), 86_400_000)],
+)
+def test_how_late_a_record_may_be_is_a_timedelta_or_seconds(written, millis):
+    assert lateness_of(written) == millis
+
+
+@pytest.mark.parametrize(
+    "written",
+    [None, "5", True, -1, timedelta(seconds=-1), timedelta(days=1, milliseconds=1), 86_401, 1e300, float("nan"), float("inf"), [5]],
+)
+def test_what_is_no_time_from_nothing_to_a_day_is_named(written):
+    with pytest.raises(ConfigurationError, match=r"allowed_lateness=.* is not a time from nothing to a day"):
+        lateness_of(written)
 
 
 def test_a_record_that_an_answer_holds_twice_is_reported_once():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -12,6 +16,7 @@ from triggers.support import SECRETS, failure, iso, now
 
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, ConfigurationError, ServerError
+from airflow_provider_capillary.reading.news import Memory
 from airflow_provider_capillary.sensors import remembering
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers import events
@@ -25,7 +30,7 @@ def sensor(**options):
 
 
 def dag_with(**options):
-    dag_options = {"schedule": options.pop("schedule", None)}
+    dag_options = {name: options.pop(name) for name in ("schedule", "dag_id") if name in options}
     with make_dag(**dag_options) as dag:
         sensor(**options)
     return dag
@@ -60,13 +65,14 @@ def test_what_a_run_reported_no_later_run_reports(api_of, mode):
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     base = now() - 30_000
-    dag = dag_with(schedule=daily(), timeout=0.1, soft_fail=True, **MODES[mode])
+    # dag.test() knows no timeout of a deferral, and a slow machine takes longer than that to begin one.
+    dag = dag_with(schedule=daily(), timeout=30 if mode == "deferrable" else 0.1, soft_fail=True, **MODES[mode])
 
     def ids(days):
         dag_run = run(dag, logical_date=day + timedelta(days=days))
         return sorted(result_of(dag_run)["ids"]) if instance(dag_run, "wait").state == "success" else None
 
-    if mode != "deferrable":  # dag.test() knows no timeout of a deferral
+    if mode != "deferrable":
         assert ids(-3) is None
     api.add(failure("a", base))
     api.add(failure("good", base + 5, status="EVENT_SUCCESS"))
@@ -76,6 +82,78 @@ def test_what_a_run_reported_no_later_run_reports(api_of, mode):
     assert ids(-1) == ["b", "c"]
     api.add(failure("d", base + 6))
     assert ids(0) == ["d"]
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, None), ({"allowed_lateness": timedelta(hours=1)}, ["late"])])
+def test_how_late_a_failure_may_become_visible_is_the_users(api_of, options, expected):
+    api = api_of()
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    base = now()
+    dag = dag_with(schedule=daily(), timeout=0.1, soft_fail=True, **options)
+    api.add(failure("a", base))
+    assert result_of(run(dag, logical_date=day - timedelta(days=1)))["ids"] == ["a"]
+    api.add(failure("late", base - 1_800_000))
+    dag_run = run(dag, logical_date=day)
+    assert (result_of(dag_run)["ids"] if dag_run.get_task_instance("wait").state == "success" else None) == expected
+
+
+def clean_database(*, tables=None):
+    """``airflow db clean``, as an operator runs it, of everything up to now."""
+    command = ["airflow", "db", "clean", "--yes", "--skip-archive", "--clean-before-timestamp", datetime.now(UTC).isoformat()]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, *(["--tables", tables] if tables else [])],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def documented_tables():
+    return re.search(r"airflow db clean .* --tables (\S+)", CapillaryEventStatusSensor.__doc__)[1]
+
+
+AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
+KEEPS_STATE = hasattr(CapillaryEventStatusSensor(task_id="any"), "retry_policy")  # Airflow 3.3
+
+
+# Each row: what is cleaned between two runs, and whether the second one knows what the first has reported.
+CLEANED = {"everything": (None, KEEPS_STATE), "as documented": ("documented", True)}
+
+
+@pytest.mark.parametrize("case", CLEANED)
+def test_a_clean_database_between_two_runs_hides_no_failure(api_of, case):
+    tables, is_known = CLEANED[case]
+    api = api_of()
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    # The runs of a cron schedule on Airflow 3: no interval, so that one without a report begins when it is created.
+    options = {"timeout": 0.1, "soft_fail": True, "retries": 1}
+    dag = dag_with(**options)
+    with dag:
+        CapillaryEventStatusSensor.partial(task_id="mapped", poke_interval=1, **options).expand(event_name=["order", "refund"])
+
+    def ids(days):
+        dag_run = run(dag, logical_date=day + timedelta(days=days))
+        found = [dag_run.get_task_instance("wait"), *instances(dag_run, "mapped")]
+        return [sorted(xcoms(dag_run)[ti.task_id, ti.map_index, "return_value"]["ids"]) if ti.state == "success" else None for ti in found]
+
+    since = now() - 600_000
+    first = dag_with(dag_id=dag.dag_id, since=iso(since), **options)
+    with first:
+        CapillaryEventStatusSensor.partial(task_id="mapped", poke_interval=1, since=iso(since), **options).expand(
+            event_name=["order", "refund"]
+        )
+    dag, second = first, dag
+    api.add(failure("a", now() - 60_000))
+    api.add(failure("a-refund", now() - 60_000, event="refund"))
+    assert ids(-2) == [["a", "a-refund"], ["a"], ["a-refund"]]
+    api.add(failure("b", now() - 30_000))
+    clean_database(tables=documented_tables() if tables else None)
+    dag = second
+    # A run that knows of no report begins when it was created, which in dag.test() of Airflow 2 is its logical date.
+    forgotten = [["a", "a-refund", "b"], ["a", "b"], ["a-refund"]] if AIRFLOW_2 else [None, None, None]
+    assert ids(-1) == ([["b"], ["b"], None] if is_known else forgotten)
 
 
 def test_a_run_without_an_earlier_report_begins_with_its_interval(api_of):
@@ -127,10 +205,51 @@ def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged
     assert not [secret for secret in SECRETS if secret in text]
 
 
+# Each row: what is wrong, what the task was told of failing, how it then ends after how many tries, and what its log says.
+WRONG = {
+    "refused, soft": ("http_401", {"soft_fail": True}, "failed", 1, "check login and password"),
+    "forbidden, soft": ("http_403", {"soft_fail": True}, "failed", 1, "Cure: "),
+    "an empty connection, soft": ("connection", {"soft_fail": True}, "failed", 1, "login is missing"),
+    "an argument, soft": ("argument", {"soft_fail": True}, "failed", 1, "`since`"),
+    "refused, never": ("http_401", {"never_fail": True}, "skipped", 1, "check login and password"),
+    "an empty connection, never": ("connection", {"never_fail": True}, "skipped", 1, "login is missing"),
+}
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_soft_fail_skips_where_it_fails(api_of, mode):
-    api_of(faults=("http_403",))
-    assert instance(run(dag_with(soft_fail=True, **MODES[mode])), "wait").state == "skipped"
+@pytest.mark.parametrize("case", WRONG)
+def test_what_no_waiting_cures_is_never_silent(api_of, logged, monkeypatch, mode, case):
+    wrong, options, state, tries, says = WRONG[case]
+    api_of(faults=(wrong,) if wrong.startswith("http_") else ())
+    if wrong == "connection":
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", '{"conn_type": "capillary"}')
+    since = "{{ 'yesterday' }}" if wrong == "argument" else None
+    ti = instance(run(dag_with(retries=2, since=since, **options, **MODES[mode])), "wait")
+    assert (ti.state, ti.try_number) == (state, tries)
+    text = logged()
+    # What fails is in the log by itself; a skip is one line at INFO.
+    assert says in text if state == "failed" else re.search(rf"(?i)\berror\b.* because of an error: .*{re.escape(says)}", text)
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_soft_fail_leaves_what_another_try_may_cure_to_the_retries(api_of, mode):
+    """A trigger's error that passes is retried; in the other modes, the next poke comes anyway."""
+    api_of()
+    made = sensor(soft_fail=True, **MODES[mode])
+    event = events.failed(ServerError("down", cure="wait"))
+    with pytest.raises(Exception, match="down") as caught:
+        made.resume_execution("execute_complete", {"event": event}, context_of())
+    assert type(caught.value).__name__ == "AirflowException"
+    with pytest.raises(Exception, match="died") as caught:
+        made.resume_execution("__fail__", {"error": "died"}, context_of())
+    assert type(caught.value).__name__ == "TaskDeferralError"
+    # What writes an error down follows it from cause to context, to an end.
+    seen, error = [], caught.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -210,10 +329,18 @@ def test_what_it_defers_with(api_of):
     assert path.endswith("CapillaryEventStatusTrigger")
     assert all(value is None or isinstance(value, str | int | float | bool) for value in kwargs.values())
     assert (kwargs["poke_interval"], kwargs["exponential_backoff"], kwargs["max_wait"], kwargs["min_count"]) == (1.0, True, 120.0, 2)
-    assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}}
+    assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}, "lateness": 300_000}
     assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
     # Hundreds that are deferred share what the triggerer asks; none of them asks on its own.
     assert not api.requests
+
+
+def test_a_run_goes_back_as_far_as_it_is_told_now():
+    context = context_of()
+    context["ti"].xcom_pull = lambda *, key, **_: Memory.since(5).to_json() if key == remembering.DATED else None
+    assert sensor(allowed_lateness=60)._begin(context).memory.lateness == 60_000
+    assert sensor(allowed_lateness=60)._begin(context_of()).memory.lateness == 60_000
+    assert sensor(allowed_lateness=60, since=iso(now()))._begin(context).memory.lateness == 60_000
 
 
 def test_a_reschedule_goes_on_from_the_poke_before(api_of):
@@ -270,6 +397,8 @@ def test_a_timeout_in_the_triggerer_is_one_of_the_sensor():
         ({"since": datetime(2025, 9, 18)}, "`since`"),  # noqa: DTZ001  # the naive one that is refused
         ({"min_count": 0}, "min_count=0"),
         ({"min_count": True}, "min_count=True"),
+        ({"allowed_lateness": "5 minutes"}, "allowed_lateness='5 minutes'"),
+        ({"allowed_lateness": timedelta(days=2)}, "allowed_lateness="),
         ({"capillary_conn_id": None}, "capillary_conn_id"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from triggers.support import SECRETS, failure, fire, found_by, iso, left_over, now, trigger, until, waiting
 
 from airflow_provider_capillary.emulator import Late
-from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError
+from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError, ThrottledError
 from airflow_provider_capillary.reading.news import Hunt
 from airflow_provider_capillary.triggers import events, watch
 from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, CapillaryEventWatchTrigger
@@ -293,6 +293,36 @@ def test_each_look_slows_down_one_that_backs_off(api_of):
     interval, left = asyncio.run(run())
     assert interval == 2
     assert 1 < left <= 2
+
+
+def test_the_next_look_waits_as_long_as_the_api_says():
+    async def run(retry_after):
+        hunt = trigger()._hunt()
+        watched = watch._Watch("capillary_default", {})
+        waiter = watch.Waiter(watched, hunt, pace=watch.Pace(interval=1), tell=print)
+        watched.join(waiter)
+        waiter.is_asking = True
+        watched._failures = 1
+        watched._postpone(ThrottledError("throttled", retry_after=retry_after))
+        return waiter.due - asyncio.get_running_loop().time()
+
+    assert 499 < asyncio.run(run(500.0)) <= 500
+    assert asyncio.run(run(None)) <= 1
+
+
+def test_who_leaves_last_leaves_nothing_running(api_of):
+    """A look that is under way is ended, and its session closed, before the triggerer goes on."""
+    api = api_of()
+
+    async def run():
+        hunt = trigger()._hunt()
+        async with watch.watching("capillary_default", hunt, pace=watch.Pace(interval=1), tell=print) as waiter:
+            looking = asyncio.create_task(waiter.look())
+            await until(lambda: api.requests)
+            looking.cancel()
+        return [task.get_name() for task in left_over() if task is not looking]
+
+    assert asyncio.run(run()) == []
 
 
 @pytest.mark.skipif(AIRFLOW >= (3, 3), reason="Airflow 3.3 has what the watch needs")

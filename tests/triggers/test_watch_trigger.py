@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 from triggers.streams import Store, Triggerer, ids_of, until_stored
@@ -72,6 +73,39 @@ def test_a_failure_that_shows_late_or_at_the_very_same_millisecond_is_reported(a
 
     asyncio.run(run())
     assert sorted(ids_of(stored["w"])) == ["a", "late", "same"]
+
+
+def test_watches_that_share_a_poll_go_back_as_far_as_each_is_told(api_of):
+    api, stored = api_of(), {}
+    base = now()
+
+    async def run():
+        async with Triggerer(stored) as triggerer:
+            for name, options in (("short", {}), ("long", {"allowed_lateness": 3600})):
+                triggerer.start(name, watcher(since=iso(base - 7_200_000), **options), Store())
+            api.add(failure("a", base))
+            for name in ("short", "long"):
+                await until_stored(stored, name, "a")
+            api.add(failure("late", base - 1_800_000))
+            await until_stored(stored, "long", "late")
+            api.add(failure("b", base + 1))
+            await until_stored(stored, "short", "b")
+
+    asyncio.run(run())
+    assert sorted(ids_of(stored["long"])) in (["a", "b", "late"], ["a", "late"])
+    assert sorted(ids_of(stored["short"])) == ["a", "b"]
+
+
+def test_a_watch_that_an_older_version_stored_goes_back_five_minutes():
+    kwargs = {
+        "capillary_conn_id": "capillary_default",
+        "statuses": None,
+        "event_name": None,
+        "poke_interval": 45.0,
+        "since": None,
+        "asset_name": None,
+    }
+    assert CapillaryEventWatchTrigger(**kwargs).serialize()[1] == kwargs | {"allowed_lateness": 300.0}
 
 
 DEATHS = {
@@ -181,10 +215,19 @@ def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of
     asyncio.run(run())
 
 
-def feed_of(store):
+def feed_of(store, **options):
     wanted = Wanted()
     notebook = Notebook(store, conn_id="capillary_default", wanted=wanted, asset_name=None)
-    return feed.Feed(conn_id="capillary_default", wanted=wanted, since=now() - 60_000, interval=1, notebook=notebook)
+    return feed.Feed(conn_id="capillary_default", wanted=wanted, since=now() - 60_000, interval=1, notebook=notebook, **options)
+
+
+def test_a_watch_goes_back_as_far_as_it_is_told_now():
+    async def run():
+        store = Store()
+        await feed_of(store).note(Memory.since(5))
+        return (await feed_of(store, lateness=1)._begin()).lateness, (await feed_of(Store(), lateness=2)._begin()).lateness
+
+    assert asyncio.run(run()) == (1, 2)
 
 
 def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_passed_it():
@@ -240,6 +283,50 @@ def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_o
 
     asyncio.run(run())
     assert sorted(ids_of(stored["new"])) == ["a2", "b"]
+
+
+def notebook_of(store, *statuses):
+    return Notebook(store, conn_id="capillary_default", wanted=Wanted(statuses=frozenset(statuses)), asset_name=None)
+
+
+def test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note():
+    async def run():
+        store = Store()
+        await notebook_of(store, "A").write(Memory.since(1000))
+        await notebook_of(store, "B").write(Memory.since(2000))
+        return (await notebook_of(store, "A").read()).watermark, (await notebook_of(store, "B").read()).watermark
+
+    assert asyncio.run(run()) == (1000, 2000)
+
+
+def test_of_two_watches_over_one_asset_neither_loses_what_the_other_has_passed(api_of):
+    """One dies with its event on the way, while the other reports something later; nothing is found by looking back."""
+    api, stored, store = api_of(), {}, Store()
+
+    began = iso(now() - 60_000)
+
+    def watch_of(status):
+        return watcher(statuses=[status], since=began, allowed_lateness=0)
+
+    async def run():
+        async with Triggerer(stored, stores_events=False) as first:
+            first.start("a", watch_of("A"), store)
+            api.add(failure("a1", now() - 30_000, status="A"))
+            await until(lambda: first.seen, 30)
+            await first.stop("a")
+            first.stores_events = True
+            first.start("b", watch_of("B"), store)
+            later = now() - 10_000
+            api.add(failure("b1", later, status="B"))
+            await until_stored(stored, "b", "b1")
+            await until(lambda: any(json.loads(json.loads(note))["watermark"] > later for note in store.notes.values()))
+        async with Triggerer(stored) as second:
+            second.start("b", watch_of("B"), store)
+            second.start("a", watch_of("A"), store)
+            await until_stored(stored, "a", "a1")
+
+    asyncio.run(run())
+    assert (ids_of(stored["a"]), ids_of(stored["b"])) == (["a1"], ["b1"])
 
 
 def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
@@ -340,7 +427,8 @@ def test_its_event_is_bounded_and_says_where_the_rest_is(api_of):
 def test_its_arguments_are_scalars_equal_at_each_parse():
     from airflow.triggers.base import BaseEventTrigger
 
-    options = {"statuses": {"B", "A", "C"}, "event_name": "e", "poke_interval": 5, "since": "2025-09-18T00:00:00+02:00", "asset_name": "f"}
+    options = {"statuses": {"B", "A", "C"}, "event_name": "e", "poke_interval": 5, "since": "2025-09-18T00:00:00+02:00"}
+    options |= {"asset_name": "f", "allowed_lateness": timedelta(minutes=10)}
     path, kwargs = watcher(**options).serialize()
     assert all(value is None or isinstance(value, str | int | float | bool) for value in kwargs.values())
     again = CapillaryEventWatchTrigger(**json.loads(json.dumps(kwargs)))
@@ -359,6 +447,7 @@ def test_its_arguments_are_scalars_equal_at_each_parse():
         ({"since": "2025-09-18"}, "`since`"),
         ({"poke_interval": 0}, "poke_interval=0"),
         ({"poke_interval": "60"}, "poke_interval='60'"),
+        ({"allowed_lateness": -1}, "allowed_lateness=-1"),
         ({"capillary_conn_id": None}, "capillary_conn_id=None"),
         ({"asset_name": ""}, "asset_name=''"),
     ],

@@ -1,0 +1,123 @@
+"""Records as lines of JSON: the API's own text where there is one, and numbers that keep theirs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_capillary.errors import MalformedAnswerError
+from airflow_provider_capillary.reading.answers import EventLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["exact_fields_of", "fields_of", "line_of", "pair_line", "to_json"]
+
+# What JSON allows raw inside a string and text tools take for the end of a line, and lone surrogates, which UTF-8 cannot carry.
+_TO_ESCAPE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+# Never inside a string, where JSON wants them escaped.
+_LINE_BREAKS = re.compile(r"[\r\n][ \t\r\n]*")
+
+_quoted = json.encoder.encode_basestring_ascii
+
+
+class _Number(float):
+    """A number as it was written."""
+
+    __slots__ = ("text",)
+
+    text: str
+
+
+def _number(text: str) -> _Number:
+    number = _Number(text)
+    number.text = text
+    return number
+
+
+def _integer(text: str) -> int | _Number:
+    try:
+        value = int(text)
+    except ValueError:  # more digits than Python converts
+        return _number(text)
+    return value if value or text == "0" else _number(text)  # -0
+
+
+_exact = json.JSONDecoder(parse_float=_number, parse_int=_integer)
+
+
+def fields_of(line: bytes) -> dict[str, Any]:
+    """The fields of a record, numbers as ``json`` decodes them.
+
+    :raises ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(line)  # type: ignore[no-any-return]
+    except ValueError:  # it may be an integer of more digits than Python converts
+        return exact_fields_of(line)
+
+
+def exact_fields_of(line: bytes) -> dict[str, Any]:
+    """The fields of a record; every number that Python would round or write otherwise is kept as :func:`to_json` writes it again.
+
+    :raises ValueError: it is not JSON.
+    """
+    return _exact.decode(line.decode())  # type: ignore[no-any-return]
+
+
+def line_of(record: Mapping[str, Any]) -> bytes:
+    """One record as a line without its end, in UTF-8: the text that the API sent, or :func:`to_json` of a record that has none.
+
+    Of the API's text, line breaks between its fields are left out, and line separators inside of strings escaped.
+
+    :raises MalformedAnswerError: something that did not come from JSON.
+    """
+    if not isinstance(record, EventLog):
+        return to_json(record).encode()
+    text = record.text
+    if "\n" in text or "\r" in text:
+        text = _LINE_BREAKS.sub("", text)
+    return _carried(text).encode()
+
+
+def to_json(value: object) -> str:
+    """One line of JSON that UTF-8 can carry: fields in their own order, text readable, no line break of any kind.
+
+    Numbers keep their value (integers of any size), those of :func:`exact_fields_of` their text; lone surrogates and the line separators of
+    Unicode are escaped.
+
+    :raises MalformedAnswerError: something that did not come from JSON.
+    """
+    try:
+        text = _written(value) if _has_number(value) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MalformedAnswerError(f"A record cannot be written as JSON ({type(error).__name__})") from error
+    return _carried(text)
+
+
+def _has_number(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_number, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_number, value))
+    return isinstance(value, _Number)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, _Number):
+        return value.text
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{_written(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _carried(text: str) -> str:
+    return text if text.isascii() else _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def pair_line(start_time: int, record_id: str) -> bytes:
+    """What one record adds to the digest of the ids: ``[startTime,"id"]`` and a line feed, in ASCII."""
+    return f"[{start_time},{_quoted(record_id)}]\n".encode("ascii")

@@ -1,0 +1,111 @@
+"""What a reading has shown of the fields that records are filtered by, and what to say where nothing was kept."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from airflow_provider_capillary.reading.statuses import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from airflow_provider_capillary.reading.steps import Record
+
+__all__ = ["NO_NAME", "Tally", "name_is_unknown"]
+
+NO_NAME = "(no eventName)"
+
+_MOST_COUNTED = 200
+_MOST_SHOWN = 10
+_LONGEST = 60
+"""Characters. Whatever a server writes into a field must not fill the log."""
+_ALIKE = 0.75
+"""How alike two names have to be, from 0 to 1, for one to be taken for a misspelling of the other."""
+
+
+class Tally:
+    """Counts the records of one reading by status and by event name, and those that the filters keep.
+
+    :param event_name: ``None`` for all.
+    :param statuses: ``None`` for all.
+    """
+
+    def __init__(self, event_name: str | None, statuses: Collection[str] | None) -> None:
+        self._event_name = event_name
+        self._wanted = statuses
+        self._statuses: dict[str, int] = {}
+        self._names: dict[str, int] = {}
+        self.read = 0
+        self.kept = 0
+
+    def keeps(self, record: Record) -> bool:
+        """Count a record, and say whether the filters keep it."""
+        self.read += 1
+        if self._event_name is None and self._wanted is None:
+            self.kept += 1
+            return True
+        status, name = status_of(record), record.get("eventName")
+        _count(self._statuses, status)
+        _count(self._names, name if isinstance(name, str) and name else NO_NAME)
+        keeps = self._event_name in (None, name) and (self._wanted is None or status in self._wanted)
+        self.kept += keeps
+        return keeps
+
+    def why_nothing_was_kept(self) -> str | None:
+        """One sentence for each filter, with what there was in its place; ``None`` where something was kept, or nothing was read."""
+        if self.kept or not self.read:
+            return None
+        asked = []
+        if self._event_name is not None:
+            asked.append(
+                f"event_name={_short(self._event_name)}; the names were {_shown(self._names)}{_closest([self._event_name], self._names)}"
+            )
+        if self._wanted is not None:
+            wanted = sorted(self._wanted)
+            asked.append(f"statuses={_list(wanted)}; the statuses were {_shown(self._statuses)}{_closest(wanted, self._statuses)}")
+        return f"None of {self.read} event logs was kept. Asked for {'. And for '.join(asked)}."
+
+
+def name_is_unknown(event_name: str, newest: list[Record]) -> str | None:
+    """What to say where none of the API's newest records has this name; ``None`` where one has, or where there are none."""
+    names: dict[str, int] = {}
+    for record in newest:
+        name = record.get("eventName")
+        _count(names, name if isinstance(name, str) and name else NO_NAME)
+    if not names or event_name in names:
+        return None
+    return (
+        f"The API shows no event log of the interval with event_name={_short(event_name)}, and none of its newest {len(newest)} has that "
+        f"name: theirs are {_shown(names)}{_closest([event_name], names)}."
+    )
+
+
+def _closest(asked: Iterable[str], known: Collection[str]) -> str:
+    """`` (did you mean ...?)`` for those of the names that are not known and look like one that is; else nothing."""
+    folded = {name.casefold(): name for name in known}
+    found: dict[str, None] = {}
+    for name in [name for name in asked if name not in known][:_MOST_SHOWN]:
+        for alike in difflib.get_close_matches(name.casefold().strip(), folded, n=1, cutoff=_ALIKE):
+            found[_short(folded[alike])] = None
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    if name in counts or len(counts) < _MOST_COUNTED:
+        counts[name] = counts.get(name, 0) + 1
+
+
+def _shown(counts: dict[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    more = len(ordered) - _MOST_SHOWN
+    return ", ".join(f"{_short(name)} ({count})" for name, count in ordered[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _list(names: list[str]) -> str:
+    return f"[{', '.join(map(_short, names[:_MOST_SHOWN]))}{', ...' if len(names) > _MOST_SHOWN else ''}]"
+
+
+def _short(name: str) -> str:
+    shown = ascii(name)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."

@@ -1,0 +1,101 @@
+"""The lines that say how far a reading is, and the one that says what it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_capillary.hooks import progress as progress_module
+from airflow_provider_capillary.hooks.progress import Progress
+from airflow_provider_capillary.reading.exchange import Traffic
+
+HOUR = 3_600_000
+START = 1_758_153_600_000  # 2025-09-18T00:00:00Z
+NOON = datetime(2025, 9, 18, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The progress of a reading of ten hours, its clock, its traffic, and its lines."""
+    clock, traffic, lines = Clock(), Traffic(requests=5, waited=60.0), []
+    monkeypatch.setattr(progress_module, "time", clock)
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, _zone):
+            return NOON
+
+    monkeypatch.setattr(progress_module, "datetime", Now)
+    made = Progress(lambda text, *args: lines.append(text % args), traffic, start=START, end=START + 10 * HOUR)
+    return made, clock, traffic, lines
+
+
+def at(*hours):
+    return [{"startTime": START + int(hour * HOUR)} for hour in hours]
+
+
+# The hours of the records of each answer, 40 s apart; what the last line says of how far it is.
+WAYS = {
+    "newest first": (
+        [[9.5, 9], [8, 7.5]],
+        "25 % of the interval, read backwards to 2025-09-18T07:30:00Z, about 4 minutes to go (until 12:04",
+    ),
+    "newest first, nothing in the last hours": ([[5], [4]], "60 % of the interval, read backwards to 2025-09-18T04:00:00Z, about 53 sec"),
+    "oldest first": (
+        [[0.5, 1], [2.5]],
+        "25 % of the interval, read up to 2025-09-18T02:30:00Z, about 4 minutes to go (until 12:04:00 UTC)",
+    ),
+    "from the middle on to both ends": ([[5], [4], [6]], "20 % of the interval, about 8 minutes to go (until 12:08:00 UTC), 5 requests"),
+    "one answer": ([[9.5, 9]], "5 % of the interval, about 13 minutes to go"),
+    "hardly begun": ([[9.5, 9.49]], "0 % of the interval, 5 requests"),
+    "nothing": ([[]], "0 event logs so far, 5 requests"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_line_says_how_much_is_done_in_which_direction_and_when_it_ends(said, way):
+    made, clock, traffic, lines = said
+    answers, expected = WAYS[way]
+    traffic.requests += 5
+    for answer in answers:
+        clock.now += 40
+        made.found(at(*answer))
+    assert len(lines) == len(answers)
+    assert expected in lines[-1]
+    assert lines[-1].startswith(f"{sum(map(len, answers))} event logs so far, ")
+    assert "timedelta" not in lines[-1]
+
+
+def test_lines_are_some_seconds_apart(said):
+    made, clock, _, lines = said
+    for _ in range(30):
+        clock.now += 1
+        made.found(at(5))
+    assert len(lines) == 3
+
+
+def test_the_last_line_begins_with_the_count_and_names_what_it_cost(said):
+    made, clock, traffic, lines = said
+    made.found(at(1, 2, 3))
+    clock.now += 75.24
+    traffic.requests += 4
+    made.say_last(3)
+    traffic.waited += 12.34
+    traffic.retries = Counter(ServerError=2)
+    made.say_last(1)
+    interval = "[2025-09-18T00:00:00Z, 2025-09-18T10:00:00Z)"
+    cost = "4 requests, waited 12.3 s for the API, retries after ServerError 2"
+    assert lines == [
+        f"Read 3 event logs of {interval}: 4 requests, 1 minute 15.2 seconds",
+        f"Read 3 event logs of {interval}: kept 1, {cost}, 1 minute 15.2 seconds",
+    ]

@@ -1,0 +1,339 @@
+"""Every block of the README runs as it is printed, on the Airflow that it is for.
+
+A test gives a block what stands outside of it: a stand-in for the API and an S3 server behind the connections that it names, an Airflow
+home. Nothing in its text is changed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import tomllib
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from operators.support import receipt_of, run
+from readme.blocks import README, block, blocks
+from readme.week import WEEK
+
+from airflow_provider_capillary.emulator import Emulator
+
+# What shows that each block works: a function of this file, or where else it is run.
+SHOWN_BY = {
+    ("Quick start", "sh", 1): "the script of checks, literally, from a fresh clone",
+    ("Quick start", "sh", 2): "the script of checks, literally, from a fresh clone",
+    ("Install", "bash", 1): "test_what_is_installed_exists",
+    ("Connection", "bash", 1): "test_the_connection_of_the_environment_is_read",
+    ("Connection", "bash", 2): "test_the_connection_of_the_command_line_is_stored",
+    ("Connection", "bash", 3): "test_a_connection_is_tried",
+    ("The daily export", "python", 1): "test_the_daily_export_writes_its_day",
+    ("Waiting for failures", "python", 1): "test_the_sensor_alerts",
+    (
+        "Waiting for failures",
+        "python",
+        2,
+    ): "test_the_watch_is_a_dag_of_its_asset, and started by a real event in example_dags/test_together.py",
+    ("Reading the objects", "python", 1): "test_reading.py",
+    ("Reading the objects", "python", 2): "test_reading.py",
+    ("Reading the objects", "python", 3): "test_reading.py",
+    ("Reading the objects", "python", 4): "test_reading.py",
+    ("Reading the objects", "sql", 1): "nothing: no such engine here; its columns by test_tables.py",
+    ("Reading the objects", "sql", 2): "nothing: no such engine here; its columns by test_tables.py",
+    ("Reading the objects", "sql", 3): "nothing: no such engine here; its columns by test_tables.py",
+    ("Late records", "python", 1): "test_days_are_read_again",
+    ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
+    ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
+    ("Permissions at the store", "json", 1): "test_permissions.py",
+    ("On Airflow 2.11, 3.0 and 3.1", "python", 1): "test_the_daily_export_writes_its_day",
+    ("On Airflow 2.11, 3.0 and 3.1", "bash", 1): "test_missed_days_are_exported_by_airflow_2",
+    ("In your own code and tests", "python", 1): "test_the_hook_yields_all_records",
+}
+DAILY = [block("The daily export", "python"), block("On Airflow 2.11, 3.0 and 3.1", "python")]
+
+
+def only(*keys):
+    """The tests of these blocks are for the Airflow that they are for."""
+    fitting = any(block(*key).is_for_this_airflow for key in keys)
+    return pytest.mark.skipif(not fitting, reason=f"the README has {keys[0][0]!r} for another Airflow")
+
+
+def test_every_block_is_shown_to_work_and_none_else():
+    assert [each.key for each in blocks()] == list(SHOWN_BY)
+    for shown_by in SHOWN_BY.values():
+        for name in re.findall(r"test_\w+$|test_\w+(?=,)", shown_by):
+            assert name in globals(), name
+
+
+# Lead paragraph, and whether the block is for this Airflow; the last column is of the versions that it names.
+@pytest.mark.parametrize(
+    ("lead", "fits"),
+    [
+        ("Anything:", lambda _: True),
+        ("On Airflow 3.2 and later, x:", lambda version: version >= (3, 2)),
+        ("On Airflow 3.2 and later ([before that](#x), y):", lambda version: version >= (3, 2)),
+        ("z, on Airflow 3:", lambda version: version[0] == 3),
+        ("Days on Airflow 2.11:", lambda version: version == (2, 11)),
+        ("x. On Airflow 2.11, 3.0 and 3.1:", lambda version: version in {(2, 11), (3, 0), (3, 1)}),
+    ],
+)
+def test_the_lead_says_for_which_airflow(lead, fits, monkeypatch):
+    for version in [(2, 11), (3, 0), (3, 1), (3, 2), (3, 3), (3, 10)]:
+        monkeypatch.setattr("readme.blocks.AIRFLOW", version)
+        assert type(DAILY[0])(section="", language="", number=1, text="", lead=lead).is_for_this_airflow == fits(version), version
+
+
+def test_there_is_one_daily_export_for_each_airflow():
+    assert [each.is_for_this_airflow for each in DAILY].count(True) == 1
+    # The same DAG but for the two imports.
+    first, second = ([line for line in each.text.splitlines() if "import" not in line] for each in DAILY)
+    assert first == second
+
+
+def test_the_links_lead_somewhere():
+    text = README.read_text()
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif "://" not in link:
+            assert (README.parent / link).exists(), link
+
+
+# ---- shell
+
+
+@pytest.fixture
+def shell(empty_airflow_db, tmp_path):
+    """Run shell commands in an Airflow home of their own; returns what they printed."""
+    home = tmp_path / "airflow"
+    (home / "dags").mkdir(parents=True)
+    shutil.copy(empty_airflow_db, home / "airflow.db")
+
+    def execute(script, **environment):
+        names = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }
+        done = subprocess.run(
+            ["/bin/bash", "-euo", "pipefail", "-c", script],
+            env={**os.environ, **names, **environment},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    execute.home = home
+    return execute
+
+
+def rows(shell, query):
+    with closing(sqlite3.connect(shell.home / "airflow.db")) as database:
+        return database.execute(query).fetchall()
+
+
+READ_SETTINGS = """python -c '
+import json
+from airflow_provider_capillary.hooks.capillary import CapillaryHook
+settings = CapillaryHook().settings
+print(json.dumps([settings.base_url, settings.login, settings.password, settings.page_size, settings.date_format]))
+'"""
+
+
+def test_what_is_installed_exists():
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]
+    name, extras = re.fullmatch(r'pip install "([\w-]+)\[([\w,]+)\]"\n', block("Install", "bash").text).groups()
+    assert name == project["name"]
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+def test_the_connection_of_the_environment_is_read(shell):
+    printed = shell(block("Connection", "bash", 1).text + READ_SETTINGS)
+    assert json.loads(printed.splitlines()[-1])[:4] == [
+        "https://eu.api.capillarytech.com",
+        "till.user",
+        "5f4dcc3b5aa765d61d8327deb882cf99",
+        1000,
+    ]
+
+
+def test_the_connection_of_the_command_line_is_stored(shell):
+    shell(block("Connection", "bash", 2).text, TILL_PASSWORD_MD5="5f4dcc3b5aa765d61d8327deb882cf99")
+    assert rows(shell, "SELECT conn_type, host, login FROM connection WHERE conn_id = 'capillary_default'") == [
+        ("capillary", "https://eu.api.capillarytech.com", "till.user")
+    ]
+
+
+def test_a_connection_is_tried(shell, api):
+    """What it says of a wrong credential: ``tests/hooks/test_button.py``."""
+    assert "Connection success!" in shell(block("Connection", "bash", 3).text)
+
+
+# ---- DAGs
+
+
+@pytest.fixture
+def load(tmp_path, airflow_db):
+    """The DAG of a block, read by Airflow from a file that holds nothing else."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag
+
+    def read(found):
+        folder = tmp_path / "dags"
+        folder.mkdir(exist_ok=True)
+        (folder / "block.py").write_text(found.text)
+        bag = DagBag(folder)
+        assert not bag.import_errors
+        (dag,) = bag.dags.values()
+        return dag
+
+    return read
+
+
+def stored(bucket, prefix):
+    """The ids in each object below a prefix, manifests apart."""
+    found = {}
+    for item in bucket.list_objects_v2(Bucket="my-bucket", Prefix=prefix).get("Contents", []):
+        if not item["Key"].rpartition("/")[2].startswith("_") and "/_" not in item["Key"]:
+            content = bucket.get_object(Bucket="my-bucket", Key=item["Key"])["Body"].read()
+            found[item["Key"]] = {json.loads(line)["id"] for line in gzip.decompress(content).splitlines()}
+    return found
+
+
+def happened(api, start, end):
+    """The ids of what happened in an interval."""
+    return {each["id"] for each in api.records if start.timestamp() * 1000 <= each["startTime"] < end.timestamp() * 1000}
+
+
+def test_the_daily_export_writes_its_day(load, api, bucket):
+    (found,) = [each for each in DAILY if each.is_for_this_airflow]
+    dag = load(found)
+    day = WEEK[2]
+    assert run(dag, logical_date=day + timedelta(days=1)).state == "success"
+    ids = happened(api, day, day + timedelta(days=1))
+    assert ids
+    assert stored(bucket, "event_logs/") == {f"event_logs/dt={day:%Y-%m-%d}/events.jsonl.gz": ids}
+
+
+def test_the_sensor_alerts(load, monkeypatch, capfd):
+    with Emulator() as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000))
+        ended = threading.Event()
+
+        def fail_again_and_again():
+            number = 0
+            while not ended.wait(0.2):
+                number += 1
+                now = datetime.now(UTC).timestamp() * 1000
+                api.add({"id": f"failure {number}", "startTime": int(now), "status": "EMF_PROCESSOR_FAILED", "eventName": "E"})
+
+        failing = threading.Thread(target=fail_again_and_again)
+        failing.start()
+        try:
+            dag_run = run(load(block("Waiting for failures", "python", 1)))
+        finally:
+            ended.set()
+            failing.join()
+    assert dag_run.state == "success"
+    assert re.search(r"\d+ \{'EMF_PROCESSOR_FAILED': \d+\} \['failure \d+'", capfd.readouterr().out)
+
+
+@only(("Waiting for failures", "python", 2))
+def test_the_watch_is_a_dag_of_its_asset(load):
+    """An event of the real watch starts it in a real Airflow: ``example_dags/test_together.py``."""
+    dag = load(block("Waiting for failures", "python", 2))
+    assert "capillary_new_failures" in str(dag.timetable.asset_condition)
+    assert dag.task_ids == ["alert"]
+
+
+@only(("Late records", "python", 1))
+def test_days_are_read_again(load, api, bucket):
+    daily, again = load(block("The daily export", "python")), load(block("Late records", "python"))
+    ends = WEEK[-1] + timedelta(days=1)
+    day = ends - timedelta(days=2)
+    run(daily, logical_date=day + timedelta(days=1))
+    late = {"id": "late", "startTime": int(day.timestamp() * 1000) + 5, "status": "EVENT_SUCCESS", "eventName": "E"}
+    api.add(late)
+    dag_run = run(again, logical_date=ends)
+    assert dag_run.state == "success"
+    receipt = receipt_of(dag_run, "after_1_days")
+    assert receipt["late_events"] == 1
+    assert "late" in stored(bucket, "event_logs/")[f"event_logs/dt={day:%Y-%m-%d}/events.jsonl.gz"]
+    assert receipt_of(dag_run, "after_7_days")["start"] == f"{ends - timedelta(days=8):%Y-%m-%d}T00:00:00.000Z"
+
+
+@only(("Days of local time", "python", 1))
+def test_local_days_meet_neither_in_time_nor_in_place(load, monkeypatch, bucket):
+    dag = load(block("Days of local time", "python"))
+    # Run by run over both changes of the clock: the date at whose local midnight it starts, and its hours.
+    days = {"2025-03-29": 24, "2025-03-30": 23, "2025-03-31": 24, "2025-10-25": 24, "2025-10-26": 25, "2025-10-27": 24}
+    with Emulator(documented=False, events=900, start=datetime(2025, 3, 28, tzinfo=UTC), end=datetime(2025, 10, 29, tzinfo=UTC)) as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
+        ends = None
+        for day, hours in days.items():
+            dag_run = run(dag, logical_date=midnight_after(day))
+            receipt = receipt_of(dag_run)
+            start, end = (datetime.fromisoformat(receipt[name]) for name in ("start", "end"))
+            assert (end - start) == timedelta(hours=hours), day
+            assert receipt["path"].endswith(f"/london/dt={day}/events.jsonl.gz")
+            if ends is not None and (start - ends) < timedelta(days=2):
+                assert start == ends, day
+            ends = end
+            assert stored(bucket, f"london/dt={day}/")[f"london/dt={day}/events.jsonl.gz"] == happened(api, start, end)
+    assert len(stored(bucket, "london/")) == len(days)
+
+
+def midnight_after(day):
+    from zoneinfo import ZoneInfo
+
+    return (datetime.fromisoformat(day) + timedelta(days=1)).replace(tzinfo=ZoneInfo("Europe/London")).astimezone(UTC)
+
+
+@only(("Late records", "bash", 1))
+def test_missed_days_get_runs_with_their_intervals(shell):
+    (found,) = [each for each in DAILY if each.is_for_this_airflow]
+    (shell.home / "dags" / "event_logs.py").write_text(found.text)
+    shell("airflow dags reserialize")
+    shell(block("Late records", "bash").text)
+    runs = rows(shell, "SELECT run_type, data_interval_start, data_interval_end FROM dag_run WHERE dag_id = 'event_logs' ORDER BY 1, 2")
+    assert [(kind, start[:16], end[:16]) for kind, start, end in runs] == [
+        ("backfill", f"2025-09-{day} 00:00", f"2025-09-{day + 1} 00:00") for day in (15, 16, 17)
+    ]
+
+
+@only(("On Airflow 2.11, 3.0 and 3.1", "bash", 1))
+def test_missed_days_are_exported_by_airflow_2(shell, api, bucket):
+    (found,) = [each for each in DAILY if each.is_for_this_airflow]
+    (shell.home / "dags" / "event_logs.py").write_text(found.text)
+    shell(block("On Airflow 2.11, 3.0 and 3.1", "bash").text)
+    days = [datetime(2025, 9, day, tzinfo=UTC) for day in (15, 16, 17)]
+    assert stored(bucket, "event_logs/") == {
+        f"event_logs/dt={day:%Y-%m-%d}/events.jsonl.gz": happened(api, day, day + timedelta(days=1)) for day in days
+    }
+
+
+# ---- the hook
+
+
+def test_the_hook_yields_all_records(tmp_path):
+    (tmp_path / "block.py").write_text(block("In your own code and tests", "python").text)
+    done = subprocess.run([sys.executable, "block.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) == 510

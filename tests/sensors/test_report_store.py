@@ -1,0 +1,173 @@
+"""The second place of a sensor's reports: which of them a run takes for earlier, how many are kept, and what happens where it fails."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.reading.news import Memory
+from airflow_provider_capillary.sensors import _report_store as store_module
+from airflow_provider_capillary.sensors import remembering
+from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
+
+T0 = 1_758_171_600_000
+
+
+class State(dict):
+    """The state of one asset."""
+
+    is_down = False
+
+    def get(self, key, default=None):
+        return json.loads(super().get(key)) if key in self else default
+
+    def set(self, key, value):
+        if self.is_down:
+            raise RuntimeError("server123")
+        self[key] = json.dumps(value)
+
+
+@pytest.fixture
+def context(monkeypatch):
+    """Of a run at an hour, by its logical date or, without one, by when it was to run; of one asset's state."""
+    monkeypatch.setattr(store_module, "_asset", lambda: "the asset")
+    state = State()
+
+    def make(hour, *, dated=True, map_index=-1, run_id=None, xcoms=None):
+        moment = datetime.fromtimestamp(T0 / 1000, UTC) + timedelta(hours=hour)
+        pull = (xcoms or {}).get
+        return {
+            "ti": SimpleNamespace(
+                dag_id="d", task_id="t", map_index=map_index, xcom_pull=lambda *, key, **_: pull(key), xcom_push=lambda **_: None
+            ),
+            "dag_run": SimpleNamespace(
+                run_id=run_id or f"run {hour}", logical_date=moment if dated else None, run_after=moment + timedelta(minutes=dated)
+            ),
+            "logical_date": moment if dated else None,
+            "asset_state_store": {"the asset": state},
+        }
+
+    make.state = state
+    return make
+
+
+def memory(minute, *names):
+    instant = T0 + minute * 60_000
+    return Memory(floor=T0, watermark=instant, reported=dict.fromkeys(names, instant - 1))
+
+
+# Each row: the hours of the runs that have reported, in this order; then the hour of a run, and up to which of theirs it knows.
+EARLIER = {
+    "the first": ([], 1, None),
+    "the next": ([1], 2, 1),
+    "one after many": ([1, 2, 3], 4, 3),
+    "one that is cleared": ([1, 2, 3], 2, 1),
+    "the first, cleared": ([1, 2], 1, None),
+    "after one that was cleared": ([1, 2, 3, 1], 4, 3),
+    "between two": ([1, 3], 2, 1),
+    "after more than are kept": (list(range(1, 15)), 20, 14),
+    "cleared, of longer ago than is kept": (list(range(1, 15)), 3, None),
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_which_reports_a_run_takes_for_earlier(context, name):
+    hours, own, expected = EARLIER[name]
+    for hour in hours:
+        remembering.note_reported(context(hour), memory(60 * hour))
+    found = remembering.reported_before(context(own))
+    assert (found and (found.watermark - T0) / 3_600_000) == expected
+
+
+def test_runs_with_a_date_and_without_one_are_in_one_order(context):
+    remembering.note_reported(context(1), memory(60))
+    remembering.note_reported(context(2, dated=False), memory(120))
+    assert remembering.reported_before(context(3)).watermark == memory(120).watermark
+    assert remembering.reported_before(context(3, dated=False)).watermark == memory(120).watermark
+    assert remembering.reported_before(context(2, run_id="another")).watermark == memory(120).watermark
+
+
+def test_reports_of_runs_side_by_side_and_of_xcom_are_joined(context):
+    remembering.note_reported(context(1), memory(60, "a"))
+    remembering.note_reported(context(2), memory(61, "b"))
+    xcoms = {remembering.DATED: memory(62, "c").to_json(), remembering.UNDATED: memory(63, "d").to_json()}
+    found = remembering.reported_before(context(3, xcoms=xcoms))
+    assert (sorted(found.reported), found.watermark) == (["a", "b", "c", "d"], memory(63).watermark)
+
+
+def test_what_xcom_alone_holds_is_read_whichever_kind_of_run_has_left_it(context):
+    """As what an earlier version left, and before Airflow 3.3."""
+    for dated, undated in ((60, 61), (61, 60)):
+        xcoms = {remembering.DATED: memory(dated, "a").to_json(), remembering.UNDATED: memory(undated, "b").to_json()}
+        found = remembering.reported_before(context(3, xcoms=xcoms) | {"asset_state_store": None})
+        assert (sorted(found.reported), found.watermark) == (["a", "b"], memory(61).watermark)
+
+
+def test_each_mapped_task_has_its_own(context):
+    remembering.note_reported(context(1, map_index=0), memory(60))
+    assert remembering.reported_before(context(2, map_index=1)) is None
+    assert remembering.reported_before(context(2, map_index=0)) is not None
+
+
+def test_few_large_reports_are_kept(context):
+    names = [f"{number:012}" for number in range(2000)]
+    for hour in range(1, 6):
+        remembering.note_reported(context(hour), memory(60 * hour, *names))
+    (note,) = context.state.values()
+    assert [report["run_id"] for report in json.loads(note)] == ["run 4", "run 5"]
+
+
+def test_a_state_that_can_not_be_written_is_told_and_no_more(context, caplog):
+    context.state.is_down = True
+    remembering.note_reported(context(1), memory(60))
+    assert "RuntimeError" in caplog.text
+    assert "server123" not in caplog.text
+
+
+@pytest.mark.parametrize("note", [5, {}, ["x"], [{"run_id": "r"}], [{"run_id": "r", "moment": 1.5}], [{"run_id": "r", "moment": 1}]])
+def test_a_note_of_somebody_else_is_an_error(context, note):
+    context.state.set("d/t/-1", note)
+    with pytest.raises(CapillaryError, match="can't be read"):
+        remembering.reported_before(context(1))
+
+
+def test_a_task_whose_asset_was_taken_away_goes_on_with_xcom(context):
+    taken = context(1) | {"asset_state_store": {}}
+    remembering.note_reported(taken, memory(60))
+    assert remembering.reported_before(taken) is None
+
+
+# Each row: a run's interval, and where a run without an earlier report then begins, by when it was to run.
+BEGINNINGS = {
+    "an interval": ((1, 2), 1),
+    "an empty interval": ((1, 1), 5),
+    "none": (None, 5),
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_where_a_run_without_an_earlier_report_begins(name):
+    interval, expected = BEGINNINGS[name]
+
+    def at(hour):
+        return datetime.fromtimestamp(T0 / 1000, UTC) + timedelta(hours=hour)
+
+    ends = {} if interval is None else dict(zip(("data_interval_start", "data_interval_end"), map(at, interval), strict=True))
+    assert remembering.first_since(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
+
+
+@pytest.mark.skipif(store_module._asset() is None, reason="before Airflow 3.3 tasks have no state of assets")
+def test_a_sensor_has_the_asset_among_its_inlets_once():
+    from airflow.sdk import Asset
+
+    own = Asset("own")
+    for made in (
+        CapillaryEventStatusSensor(task_id="t", inlets=[own]),
+        CapillaryEventStatusSensor(task_id="t", inlets=[own, *CapillaryEventStatusSensor(task_id="u").inlets]),
+        CapillaryEventStatusSensor.partial(task_id="v", inlets=own).expand(event_name=["a"]),
+    ):
+        assert [asset.name for asset in made.inlets] == ["own", "capillary_event_status_sensor"]

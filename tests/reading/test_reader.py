@@ -266,7 +266,7 @@ def test_a_filter_that_dates_records_earlier_loses_none(order: str) -> None:
             return super().answer({**params, **late})
 
     dense = [{"id": f"d{index:04}", "startTime": BASE + index * 17_003} for index in range(-300, 700)]
-    world = Slow(dense, date_format="epoch_ms", limit_cap=100, order=order)
+    world = Slow(dense, date_format="epoch_ms", limit_cap=20, order=order)
     for start in (BASE, BASE + 17_003, BASE + 40_000_000 // 17_003 * 17):
         run = drive(make_reader(date_format="epoch_ms"), world, start, start + 5_000_000)
         assert run.error is None

@@ -97,7 +97,7 @@ MUTATIONS = (
         breaks="objects that are read in one request, not by ranges",
         file="export/location.py",
         text='            if hasattr(fs, "call_s3"):\n',
-        becomes="        if False:\n",
+        becomes="            if False:\n",
         caught_by=("tests/export/test_store_faults.py", "-k", "checksum"),
     ),
     Mutation(

@@ -24,9 +24,16 @@ MUTATIONS = (
     Mutation(
         breaks="a short answer is whole: a full one proves nothing",
         file="reading/reader.py",
+        text="            is_whole = is_whole and self._client.capacity.is_short(len(records))\n",
+        becomes="            is_whole = True\n",
+        caught_by=(*READER, "-k", "never_skipped"),
+    ),
+    Mutation(
+        breaks="a short answer is whole: nothing more is asked about a full one",
+        file="reading/reader.py",
         text="            is_whole = self._client.capacity.is_short(len(records)) and (yield",
         becomes="            is_whole = (yield",
-        caught_by=(*READER, "-k", "never_skipped"),
+        caught_by=(*READER, "-k", "second_reading"),
     ),
     Mutation(
         breaks="a short answer is whole: by what the API gives after it was asked once more",

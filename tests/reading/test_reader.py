@@ -265,23 +265,24 @@ def test_a_filter_that_dates_records_earlier_loses_none(order: str) -> None:
             late = {name: str(int(params[name]) + 120_000) for name in ("from_date", "to_date") if name in params}
             return super().answer({**params, **late})
 
-    dense = [{"id": f"d{index:04}", "startTime": BASE + index * 17_003} for index in range(-300, 700)]
-    world = Slow(dense, date_format="epoch_ms", limit_cap=100, order=order)
-    for start in (BASE, BASE + 17_003, BASE + 40_000_000 // 17_003 * 17):
-        run = drive(make_reader(date_format="epoch_ms"), world, start, start + 5_000_000)
+    # Two minutes are several spans.
+    dense = [{"id": f"d{index:04}", "startTime": BASE + index * 2_003} for index in range(-400, 1_200)]
+    world = Slow(dense, date_format="epoch_ms", limit_cap=20, order=order)
+    for start in (BASE, BASE + 2_003, BASE + 100 * 2_003 + 1):
+        run = drive(make_reader(date_format="epoch_ms"), world, start, start + 1_500_000)
         assert run.error is None
-        assert sorted(run.ids) == sorted(truth(world, start, start + 5_000_000))
+        assert sorted(run.ids) == sorted(truth(world, start, start + 1_500_000))
 
 
+@pytest.mark.parametrize("cap", [60, 1000])
 @pytest.mark.parametrize("number", range(1, 20))
-def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int) -> None:
-    """What was short of sixty is not short of twenty."""
-    world = World(spread(300), date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
+def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int, cap: int) -> None:
+    """What was short of the cap before is not short of twenty."""
     for start, end in INTERVALS:
+        world = World(spread(600), date_format="iso", limit_cap=cap, limit_cap_later=(number, 20), over_limit="refuse")
         run = drive(make_reader(date_format="iso"), world, start, end)
         assert run.error is None
         assert sorted(run.ids) == sorted(truth(world, start, end))
-        world = World(world.records, date_format="iso", limit_cap=60, limit_cap_later=(number, 20), over_limit="refuse")
 
 
 @pytest.mark.parametrize("date_format", ["epoch_ms", "iso", "date"])

@@ -44,13 +44,14 @@ class Ledger:
         self._pending: deque[Span] = deque()
 
     @property
-    def _edge(self) -> int:
+    def edge(self) -> int:
+        """From here to the end, everything has been answered in full."""
         return self._pending[-1].low if self._pending else self.frontier
 
     @property
     def gap(self) -> tuple[int, int] | None:
         """What is still to be read, ``None`` where nothing is."""
-        return (self.low, self._edge) if self._edge > self.low else None
+        return (self.low, self.edge) if self.edge > self.low else None
 
     @property
     def pending_count(self) -> int:
@@ -72,10 +73,10 @@ class Ledger:
 
         :raises ValueError: the span is empty, or the count is no proof.
         """
-        if low >= self._edge or count >= capacity:
-            msg = f"{count} records of {capacity} do not prove [{low}, {self._edge})"
+        if low >= self.edge or count >= capacity:
+            msg = f"{count} records of {capacity} do not prove [{low}, {self.edge})"
             raise ValueError(msg)
-        self._pending.append(Span(low=low, high=self._edge, count=count, capacity=capacity))
+        self._pending.append(Span(low=low, high=self.edge, count=count, capacity=capacity))
 
     def confirm(self, count: int) -> None:
         """An answer of ``count`` records arrived: spans with fewer, from the end backwards, are proved for good."""

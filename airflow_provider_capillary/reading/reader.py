@@ -155,8 +155,8 @@ class _Reading:
             is_whole = self._client.capacity.is_short(len(records)) and (yield from self._is_answered_to_its_ends(low, high, records))
             # Once more: what was asked in between may have shown that the API gives less now.
             is_whole = is_whole and self._client.capacity.is_short(len(records))
+            self._waiting.take(records, proved_at=low if is_whole else None)
             if is_whole:
-                self._waiting.take(records, proved_at=low)
                 self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
                 self._ledger.confirm(self._client.capacity.least)
                 self._sizer.learn_short(low, high, [record["startTime"] for record in records])
@@ -171,8 +171,13 @@ class _Reading:
         }
 
     def _owe(self, records: list[Record]) -> None:
-        """Any answer may hold records of the interval: each of them has to be in a whole one."""
-        self._waiting.take((record for record in records if self._event_name in (None, record.get("eventName"))), proved_at=None)
+        """Any answer may hold records of the interval: each of what is still to be read has to be in a whole one.
+
+        Not what lies nearer to the end than that: it may have become visible only now.
+        """
+        unread = self._ledger.edge - self.bounds.margin
+        named = (record for record in records if self._event_name in (None, record.get("eventName")))
+        self._waiting.take((record for record in named if record["startTime"] < unread), proved_at=None)
 
     def _next_span(self, low: int, high: int) -> tuple[int, int]:
         """A part of the gap, up to its end; shorter than one that was too wide."""

@@ -59,8 +59,8 @@ MUTATIONS = (
     Mutation(
         breaks="the ledger covers: a count that is no proof is refused",
         file="reading/ledger.py",
-        text="        if low >= self._edge or count >= capacity:\n",
-        becomes="        if low >= self._edge:\n",
+        text="        if low >= self.edge or count >= capacity:\n",
+        becomes="        if low >= self.edge:\n",
         caught_by=LEDGER,
     ),
     Mutation(
@@ -122,7 +122,7 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen was handed on: what was shown without dates",
         file="reading/reader.py",
-        text="        self._waiting.take(known, proved_at=None)\n",
+        text="        self._owe(client.undated)\n",
         becomes="",
         caught_by=(*READER, "-k", "without_dates"),
     ),

@@ -253,7 +253,8 @@ def test_no_more_records_are_held_than_those_of_a_few_answers(most_pending: int,
         run = drive(reader, world, BASE - DAY, BASE + 2 * DAY)
     assert len(run.ids) == 20_000
     assert len(held) > 200
-    assert max(held) <= most
+    # Without an order, the answers that show how long windows may be come from all of the interval.
+    assert max(held) <= most + 3 * 100 * (order == "shuffled")
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
@@ -364,7 +365,8 @@ def test_a_second_reading_needs_no_second_calibration() -> None:
     first = drive(reader, world, BASE, BASE + DAY)
     second = drive(reader, world, BASE, BASE + DAY)
     assert sorted(first.ids) == sorted(second.ids)
-    assert len(second.asked) == len(first.asked) - 2
+    # Nor is it asked again how long windows may be.
+    assert len(second.asked) == len(first.asked) - 3
     assert all("from_date" in asked for asked in second.asked)
 
 

@@ -100,7 +100,7 @@ MUTATIONS = (
         file="reading/calibration.py",
         text="    if not bounds.whole_units and bounds.step >= SECOND",
         becomes="    if False and bounds.step >= SECOND",
-        caught_by=(*READER, "-k", "to_the_day or (read and day)"),
+        caught_by=(*READER, "-k", "bare"),
     ),
     Mutation(
         breaks="an API without records is asked twice",
@@ -191,6 +191,6 @@ MUTATIONS = (
         file="reading/client.py",
         text="        self.capacity.show(len(answer))\n",
         becomes="",
-        caught_by=(*READER, "-k", "never_skipped or far"),
+        caught_by=("tests/reading/test_traces.py",),
     ),
 )

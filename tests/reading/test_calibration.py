@@ -186,6 +186,7 @@ PATTERNS = [
     ("anywhere", lambda rng: BASE - rng.randrange(3 * DAY)),
     ("beginnings of seconds", lambda rng: (BASE - rng.randrange(3 * DAY)) // SECOND * SECOND),
     ("beginnings of minutes", lambda rng: (BASE - rng.randrange(3 * DAY)) // MINUTE * MINUTE + rng.randrange(500)),
+    ("around beginnings of minutes", lambda rng: (BASE - rng.randrange(3 * DAY)) // MINUTE * MINUTE + rng.randrange(-SECOND, SECOND)),
     ("beginnings of quarters", lambda rng: (BASE - rng.randrange(3 * DAY)) // (15 * MINUTE) * 15 * MINUTE + rng.randrange(500)),
     ("beginnings of hours", lambda rng: (BASE - rng.randrange(3 * DAY)) // HOUR * HOUR + rng.randrange(500)),
     ("beginnings of days", lambda rng: (BASE - rng.randrange(3 * DAY)) // DAY * DAY + rng.randrange(500)),

@@ -40,7 +40,7 @@ class Traced(World):
     def answer(self, params: Any) -> tuple[int, Any]:
         status, envelope = super().answer(params)
         self.lines.append((params.get("from_date", "(none)"), params.get("to_date", "(none)"), len(envelope.get("data", ()))))
-        self.limits.append(params["limit"])
+        self.limits.append(params.get("limit", "none"))
         return status, envelope
 
 
@@ -219,6 +219,7 @@ COSTS: list[tuple[str, list[dict[str, Any]], dict[str, Any], int]] = [
     ("ten at once, in batches of nine", batches(31, 9), {"limit_cap": 10}, 170),
     ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 200),
     ("windows cut in silence to half an hour", evenly(96), {"max_span": 1800, "over_span": "clamp_from"}, 100),
+    ("a limit refused half way", evenly(400), {"limit_cap": 1000, "limit_cap_later": (4, 50), "over_limit": "refuse"}, 24),
     ("windows refused beyond an hour", evenly(96), {"max_span": 3600}, 52),
     ("a batch too large for an answer", evenly(60) + batches(1, CAP), {}, 12),
 ]

@@ -132,6 +132,7 @@ class _Reading:
         self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
         self._sizer = Sizer(client.capacity)
         self._waiting = _Waiting(start, end)
+        self._unread = self._ledger.high
         self._owe(client.undated)
         client.notice = self._owe
         self._too_wide = (0, 0)
@@ -152,6 +153,7 @@ class _Reading:
             records = yield from self._ask(low, high)
             if records is None:
                 continue
+            self._unread = low
             is_whole = self._client.capacity.is_short(len(records)) and (yield from self._is_answered_to_its_ends(low, high, records))
             # Once more: what was asked in between may have shown that the API gives less now.
             is_whole = is_whole and self._client.capacity.is_short(len(records))
@@ -175,7 +177,7 @@ class _Reading:
 
         Not what lies nearer to the end than that: it may have become visible only now.
         """
-        unread = self._ledger.edge - self.bounds.margin
+        unread = self._unread - self.bounds.margin
         named = (record for record in records if self._event_name in (None, record.get("eventName")))
         self._waiting.take((record for record in named if record["startTime"] < unread), proved_at=None)
 

@@ -30,6 +30,8 @@ __all__ = ["Sizer"]
 # 1,000. Within a tenth of these values the cost hardly changes.
 CAUTION: Final = 1.3
 """Windows are aimed at the capacity less so many standard deviations of what is expected; more wastes room, less makes full answers."""
+LEAST_FILLED: Final = 0.5
+"""Share of the capacity that is aimed at, at least: of a small one, the standard deviations are most."""
 NEXT_TO_NOTHING: Final = 0.3
 """Of what was aimed at."""
 SURPRISE: Final = 2.5
@@ -81,7 +83,7 @@ class Sizer:
         """An answer of all records of ``[low, high)``; their times."""
         self._fulls, self._start = 0, None
         count = len(times)
-        if count <= NEXT_TO_NOTHING * self._target:
+        if count <= max(1.0, NEXT_TO_NOTHING * self._target):
             self._length = None if self._gives_newest else GROWTH * (high - low)
             self._count = self._over = 0.0
             return
@@ -117,7 +119,7 @@ class Sizer:
     def _target(self) -> float:
         records = self._capacity.records
         windows = max(0.3, self._count / records)
-        return max(1.0, records - CAUTION * sqrt(records * (1 + 1 / windows)))
+        return max(LEAST_FILLED * records, records - CAUTION * sqrt(records * (1 + 1 / windows)))
 
 
 def _is_descending(times: list[int]) -> bool:

@@ -74,7 +74,7 @@ def final(error, answered, cure, **more):
 HARMLESS = Row(verdict="harmless")
 
 SUPPORT, LATER, MINUTE, PORTAL, NETWORK = "support", "try again later", "requests_per_minute", "portal or a proxy", "network"
-MOVED, WHO, KEY = "final address", "check login and password", "check login (the key) and password (the secret)"
+MOVED, WHO, KEY = "final address", "check login and password", "check login (the OAuth client key) and password"
 TOKEN = {"cure": "host is the API"}
 
 

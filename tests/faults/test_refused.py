@@ -21,10 +21,8 @@ STAYS = {
 ONCE = {
     "first request": (None, [LIMIT, NOTHING, LIMIT]),  # another limit
     "calibration": (CalibrationError, [WINDOW, LIMIT]),  # the date format is set, so there is no other to try
-    "first page": (None, [WINDOW, LIMIT, WINDOW]),  # a shorter window
-    "middle page": (ParametersRefusedError, [WINDOW, LIMIT]),  # what lies beyond can't be asked for otherwise
-    "last page": (ParametersRefusedError, [WINDOW, LIMIT]),
-    "look": (None, [WINDOW, LIMIT, WINDOW]),
+    **dict.fromkeys(("first page", "middle page", "look"), (None, [WINDOW, LIMIT, WINDOW])),  # a shorter window
+    "last page": (None, [WINDOW, LIMIT]),  # asked for again to see whether the API still gives as much: any long answer shows it
     "token fetch": (AuthenticationError, [TOKEN]),
 }
 """The same where one request is refused and no other; without an error, the rest of the reading follows."""
@@ -40,10 +38,10 @@ def test_a_refused_question(run, how_long, step, driver):
     since = seen.asked[seen.place :]
     assert seen.asked[: seen.place] == seen.plain[: seen.place]
     assert [tuple(name for name, _ in asked.params) for asked in since][: len(questions)] == questions
-    assert len(set(since)) == len(since), "each question is another one"
+    assert since[0] not in since[1:], "what was refused is not asked again"
     assert seen.pauses == []
     if kind_of_error is None:
-        assert len(since) > len(questions)
+        assert len(since) >= len(questions)
     else:
         assert len(since) == len(questions)
         assert type(seen.error) is kind_of_error

@@ -15,10 +15,10 @@ from reading.worlds import LOST, NOT_WHOLE, Case, judge
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_world_is_read_whole_or_fails_and_says_why(family: str) -> None:
-    """Whole wherever its windows can be split, but for three in eighty at the most; nothing is ever lost, and every error is one of this package.
+    """Whole wherever its windows can be split, but for three in eighty at the most; nothing is ever lost.
 
-    What is not read, and fails: lags of four or five minutes where records crowd, a few records that all lie at the beginning of a day
-    and windows that may not be longer than an hour, days of an unknown zone.
+    What is not read, and fails: lags of four or five minutes where records crowd, a few records that all lie at the beginning of a day,
+    and days of an unknown zone.
     """
     said = {seed: complaint(draw(seed, family), faulty=has_faults(seed))[1] for seed in range(80)}
     wrong = {seed: what for seed, what in said.items() if what is not None}

@@ -127,7 +127,7 @@ def test_an_export(api_of, left, tmp_path, auth_type, ending):
 @pytest.mark.parametrize("step", ["@1..", "@3..", "@3,5"], ids=["calibration", "page", "page, then it goes on"])
 def test_exports_that_meet_each_fault_at_a_step(api_of, left, tmp_path, step):
     for fault in QUICK:
-        api_of(faults=(f"{fault}{step}",), limit_cap=4)
+        api_of(faults=(f"{fault}{step}",), limit_cap=10)
         with make_dag() as dag:
             export_task(f"file://{tmp_path}/{fault}/events.jsonl", **ALL)
         run(dag)
@@ -135,7 +135,7 @@ def test_exports_that_meet_each_fault_at_a_step(api_of, left, tmp_path, step):
 
 
 def test_a_try_that_fails_and_the_next_that_does_not(api_of, left, tmp_path):
-    api_of(faults=("http_503@3..11",), limit_cap=4)
+    api_of(faults=("http_503@3..11",), limit_cap=10)
     with make_dag() as dag:
         export_task(f"file://{tmp_path}/out/events.jsonl", retries=1, **ALL)
     assert run(dag).state == "success"
@@ -222,7 +222,7 @@ def test_settings_are_shown_without_secrets_and_not_pickled(api_of):
 
 
 def test_the_hook_on_an_event_loop(api_of, left):
-    api_of(auth_type="oauth", limit_cap=4)
+    api_of(auth_type="oauth", limit_cap=10)
 
     async def read():
         async with CapillaryAsyncHook() as hook:

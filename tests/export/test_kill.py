@@ -111,7 +111,7 @@ class LocalPlace:
         return files_in(self._folder)
 
     def leftovers(self):
-        return [name for name in self.names() if name.startswith(".")]
+        return [name for name in self.names() if Path(name).name.startswith(".")]
 
 
 class S3Place:

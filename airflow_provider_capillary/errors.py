@@ -20,7 +20,7 @@
     │   └── MalformedAnswerError      an answer that is not the documented envelope
     ├── CompletenessError             answers came, and do not prove that nothing is missing
     │   ├── CalibrationError          dates: format, zone, precision, or a filter that is ignored
-    │   ├── ContinuityError           pages out of order, with gaps, or without their seam
+    │   ├── ContinuityError           answers that contradict one another
     │   └── TieError                  more records in one instant than one answer holds
     ├── VanishedEventsError           the earlier object holds records that the API no longer shows; choose on_vanished
     ├── PublishError                  the object store refused; the old object or the new one stands, whole
@@ -193,7 +193,7 @@ class CalibrationError(CompletenessError):
 
 
 class ContinuityError(CompletenessError):
-    """Consecutive pages do not join, are out of order, or leave records out."""
+    """Two answers contradict one another: a record of one is missing from another that should hold it, or an id has two times."""
 
     retryable = True
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The hook: an Airflow connection becomes an authenticated session that reads event logs."""

@@ -30,7 +30,8 @@ request; how dates are read is known already.
     2025-09-16T23:54:59  2025-09-17T06:53:40   72: whole; the interval is covered
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
 
-What it costs for N records and a capacity of p, on a day without bursts: at most ``1.35 * ceil(N / p) + 8`` requests, calibration included.
+What it costs for N records and a capacity of p, on a day without bursts: about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration
+included; ``tests/benchmarks/reading_cost.py`` prints the table.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ SHORTEST: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two looks while the API is down, unless the waiters are more patient by themselves."""
 RIGHT_AGAIN: Final = 2
-"""How often pages that do not join are asked for again at once: records that become visible while they are read make that happen."""
+"""How often answers that contradict one another are asked for again at once, as where records are deleted while they are read."""
 FAR: Final = HOUR
 """Milliseconds; who is so far behind the others is read to after them."""
 TELL_EVERY: Final = 10

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_capillary.emulator.world import World
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
-from airflow_provider_capillary.reading.calibration import calibrate, calibrate_closely
+from airflow_provider_capillary.reading.calibration import _Probes, calibrate, calibrate_closely
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.reading.exchange import Exchange
@@ -244,3 +244,24 @@ def assert_joined(bounds: Bounds, server: Server) -> None:
         assert spans[0][0] <= points[0], (bounds, server)
         assert all(after[0] <= before[1] for before, after in itertools.pairwise(spans)), (bounds, server)
         assert spans[-1][1] >= points[-1] - (bounds.margin - MARGIN), (bounds, server)
+
+
+@pytest.mark.parametrize(
+    ("unit", "best", "other", "is_apart"),
+    [
+        # Windows of seconds that hold the beginning of a minute, one of them a second later in its own.
+        (SECOND, 59_500, 7 * MINUTE + 200, False),
+        # The same for minutes and the beginning of an hour, which is at any quarter: near one quarter, and at another of the hour.
+        (MINUTE, 15 * MINUTE - 30_000, 2 * HOUR + 15 * MINUTE + 200, False),
+        (MINUTE, 15 * MINUTE - 30_000, 2 * HOUR + 45 * MINUTE + 200, True),
+    ],
+)
+def test_another_window_decides_only_where_it_can_t_hold_the_same_beginning(unit: int, best: int, other: int, is_apart: bool) -> None:
+    """Else an API that cuts dates down to that unit could have answered both."""
+    midnight = BASE - BASE % DAY
+    known = [{"id": "best", "startTime": midnight + best}, {"id": "other", "startTime": midnight + other, "responseTime": 10**6}]
+    probes = _Probes(DateFormat("epoch_ms", zone_of("UTC")), unit, known)
+    assert probes.best.held
+    assert probes.best.record["id"] == "best"
+    found = probes.apart_from_best
+    assert (found is not None and found.record["id"] == "other") is is_apart

@@ -1,4 +1,4 @@
-"""Every error that this package raises, by who can cure it.
+"""Every error that this package raises, by who can fix it.
 
 .. code-block:: text
 
@@ -12,7 +12,7 @@
     │   ├── AuthenticationError       401, 498, a refused key: renew the credential
     │   ├── PermissionDeniedError     403: widen what the credential may read
     │   ├── NotFoundError             404: correct the host
-    │   ├── RequestRefusedError       any other 4xx, and every redirect: nothing a retry cures
+    │   ├── RequestRefusedError       any other 4xx, and every redirect: no retry helps
     │   │   └── ParametersRefusedError    400, 413, 414, 422: the limit, the dates or the span
     │   ├── ThrottledError            429 for longer than this client waits: come back later
     │   ├── ServerError               5xx and 461 after every retry
@@ -62,10 +62,10 @@ class CapillaryError(Exception):
     """Root of everything that this package raises on purpose.
 
     :param problem: what is wrong, one sentence.
-    :param asked: the request in words (path, parameters), never the credential.
-    :param answered: what came back, in a few words, never the body.
+    :param request: the request in words (path, parameters), never the credential.
+    :param response: what came back, in a few words, never the body.
     :param request_id: the ``X-Cap-RequestID`` of the answer; Capillary's support asks for it.
-    :param cure: what the reader can do about it.
+    :param hint: what the reader can do about it.
     :param retry_after: seconds after which a new try makes sense, where the API said.
     """
 
@@ -76,29 +76,29 @@ class CapillaryError(Exception):
         self,
         problem: str,
         *,
-        asked: str | None = None,
-        answered: str | None = None,
+        request: str | None = None,
+        response: str | None = None,
         request_id: str | None = None,
-        cure: str | None = None,
+        hint: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.asked = asked
-        self.answered = answered
+        self.request = request
+        self.response = response
         self.request_id = request_id
-        self.cure = cure
+        self.hint = hint
         self.retry_after = retry_after
 
     def __str__(self) -> str:
         # What is wrong and what to do come first: a narrow pane shows no more.
         parts = [self.problem.rstrip(". ") + "."]
-        if self.cure:
-            parts.append(f"Cure: {self.cure.rstrip('. ')}.")
-        if self.asked:
-            parts.append(f"Asked: {self.asked}.")
-        if self.answered:
-            parts.append(f"Answered: {self.answered}.")
+        if self.hint:
+            parts.append(f"How to fix: {self.hint.rstrip('. ')}.")
+        if self.request:
+            parts.append(f"Request: {self.request}.")
+        if self.response:
+            parts.append(f"Response: {self.response}.")
         if self.request_id:
             parts.append(f"Request id: {self.request_id}.")
         if self.retry_after is not None:
@@ -157,7 +157,7 @@ class RequestRefusedError(RequestError):
 
 
 class ParametersRefusedError(RequestRefusedError):
-    """The API refuses what it was asked for (400, 413, 414, 422): another limit, other dates or a shorter span may be accepted."""
+    """The API refuses what it was request for (400, 413, 414, 422): another limit, other dates or a shorter span may be accepted."""
 
 
 class ThrottledError(RequestError):

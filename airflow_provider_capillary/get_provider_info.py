@@ -11,8 +11,8 @@ def get_provider_info() -> dict[str, object]:
     ``package-name`` has to equal the distribution's name: where it does not, every ``airflow`` command fails.
     """
     from airflow_provider_capillary import __version__
-    from airflow_provider_capillary.hooks.fields import CONNECTION_TYPE, HOOK_CLASS, HOOK_NAME
-    from airflow_provider_capillary.hooks.forms import conn_fields, provider_ui_field_behaviour
+    from airflow_provider_capillary.connection.fields import CONNECTION_TYPE, HOOK_CLASS, HOOK_NAME
+    from airflow_provider_capillary.connection.form import conn_fields, provider_ui_field_behaviour
 
     integration = "Capillary"
     return {

@@ -3,7 +3,7 @@
 Jinja writes ``None`` as the text "None", which is a valid event name, connection id and folder; native rendering makes a number of an event
 that is called 123; and a name that a run lacks (on Airflow 3 ``data_interval_start``, where the run has no logical date) is an error of its
 own that Airflow tries again and again. Each is noted while rendering and raised when the task checks its arguments, as an error that names
-the parameter and the cure.
+the parameter and the hint.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ _NO_TEXT: Final = (int, float, complex, bytes, tuple, list, set, dict)
 """What native rendering makes of text that looks like Python: of an event called 123 a number, of ``True`` a bool."""
 
 _WITH_A_DATE: Final = "start the run with a date, `airflow dags trigger --logical-date 2025-09-18T00:00:00Z ...`"
-_CURES_OF_A_MISSING_NAME: Final = {
+_HINTS_FOR_A_MISSING_NAME: Final = {
     "destination": "write {interval_start:%Y-%m-%d} in its place: it follows the interval that is exported, and every run has it",
     "start": f"leave out `start` and `end`, so that the run's own interval or `lookback` applies, or {_WITH_A_DATE}",
     "end": f"leave out `start` and `end`, so that the run's own interval or `lookback` applies, or {_WITH_A_DATE}",
     "since": f"leave out `since`, write {{{{ dag_run.run_after }}}}, or {_WITH_A_DATE}",
 }
-_CURES_OF_NONE: Final = {
+_HINTS_FOR_NONE: Final = {
     "destination": "give it a value in every run, as in {{ ... or 'all' }}",
     "capillary_conn_id": "give it a value in every run, as in {{ ... or 'capillary_default' }}",
     "statuses": "write {{ ... | tojson }} for a list, or end the template with `or ''`, which leaves the parameter out: {{ ... or '' }}",
 }
-_CURE_OF_NONE: Final = "end the template with `or ''`, which leaves the parameter out: {{ ... or '' }}"
+_HINT_FOR_NONE: Final = "end the template with `or ''`, which leaves the parameter out: {{ ... or '' }}"
 
 
 class TemplatedArguments(_Rendering):
@@ -66,7 +66,7 @@ class TemplatedArguments(_Rendering):
     def raise_template_errors(self) -> None:
         """Raise what went wrong while rendering.
 
-        :raises ConfigurationError: names the parameter, its template and the cure.
+        :raises ConfigurationError: names the parameter, its template and the hint.
         """
         for error in self._template_errors.values():
             raise error
@@ -145,7 +145,7 @@ def _missing(name: str, source: str, missing: list[str]) -> ConfigurationError:
     return IntervalError(
         f"`{name}` is {source!r:.200}, and this run has no {' and '.join(missing)}: on Airflow 3, a run that is triggered by hand or by an "
         "asset has no date",
-        cure=_CURES_OF_A_MISSING_NAME.get(name, f"use a name that every run has, such as dag_run.run_after, or {_WITH_A_DATE}"),
+        hint=_HINTS_FOR_A_MISSING_NAME.get(name, f"use a name that every run has, such as dag_run.run_after, or {_WITH_A_DATE}"),
     )
 
 
@@ -153,12 +153,12 @@ def _misread(name: str, source: str, value: object) -> ConfigurationError:
     return ConfigurationError(
         f"`{name}` is {source!r:.200}, and render_template_as_native_obj=True has made {value!r:.200} (of type {type(value).__name__}) "
         "of its text",
-        cure=f"put quotes into the template, so that it stays text: {name}='\"{{{{ ... }}}}\"'",
+        hint=f"put quotes into the template, so that it stays text: {name}='\"{{{{ ... }}}}\"'",
     )
 
 
 def _none(name: str, source: str) -> ConfigurationError:
     return ConfigurationError(
         f"`{name}` is {source!r:.200}, in which something is None in this run; as text that would be 'None'",
-        cure=_CURES_OF_NONE.get(name, _CURE_OF_NONE),
+        hint=_HINTS_FOR_NONE.get(name, _HINT_FOR_NONE),
     )

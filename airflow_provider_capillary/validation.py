@@ -13,8 +13,8 @@ from airflow_provider_capillary.errors import ConfigurationError
 
 __all__ = ["check_conn_id", "is_known", "is_unset", "name_of", "statuses_of"]
 
-_STATUSES_CURE: Final = 'write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or in a template {{ ... | tojson }}; or leave it out for '
-_TEXT_CURE: Final = "write it as text in quotes"
+_STATUSES_HINT: Final = 'write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or in a template {{ ... | tojson }}; or leave it out for '
+_TEXT_HINT: Final = "write it as text in quotes"
 
 
 def is_unset(value: object) -> bool:
@@ -36,7 +36,7 @@ def statuses_of(value: object, *, without: str) -> list[str] | None:
     """The statuses of an argument; ``None`` where it is left out.
 
     :param value: a list of text, or its JSON text, which is what ``{{ ... | tojson }}`` gives.
-    :param without: what is meant where it is left out, for the cure.
+    :param without: what is meant where it is left out, for the hint.
     :raises ConfigurationError: it is anything else, or empty.
     """
     if is_unset(value):
@@ -50,13 +50,13 @@ def statuses_of(value: object, *, without: str) -> list[str] | None:
         if statuses is None:
             return None
     shown = f"statuses={value!r:.200} (of type {type(value).__name__})"
-    cure = _STATUSES_CURE + without
+    hint = _STATUSES_HINT + without
     if not isinstance(statuses, list | tuple | set | frozenset):
-        raise ConfigurationError(f"{shown} is not a list of statuses", cure=cure)
+        raise ConfigurationError(f"{shown} is not a list of statuses", hint=hint)
     if not all(isinstance(status, str) and status.strip() for status in statuses):
-        raise ConfigurationError(f"{shown} holds something that is no status", cure=cure)
+        raise ConfigurationError(f"{shown} holds something that is no status", hint=hint)
     if not statuses:
-        raise ConfigurationError(f"{shown} is empty, so that nothing would match", cure=cure)
+        raise ConfigurationError(f"{shown} is empty, so that nothing would match", hint=hint)
     return list(statuses)
 
 
@@ -66,7 +66,7 @@ def name_of(value: object) -> str | None:
     :raises ConfigurationError: it is not text.
     """
     if value is not None and not isinstance(value, str):
-        raise ConfigurationError(f"event_name={value!r:.200} (of type {type(value).__name__}) is not text", cure=_TEXT_CURE)
+        raise ConfigurationError(f"event_name={value!r:.200} (of type {type(value).__name__}) is not text", hint=_TEXT_HINT)
     return None if is_unset(value) else value
 
 
@@ -78,6 +78,6 @@ def check_conn_id(name: str, value: object, *, optional: bool = False) -> None:
     if optional and is_unset(value):
         return
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name}={value!r:.200} (of type {type(value).__name__}) is not text", cure=_TEXT_CURE)
+        raise ConfigurationError(f"{name}={value!r:.200} (of type {type(value).__name__}) is not text", hint=_TEXT_HINT)
     if not value.strip():
-        raise ConfigurationError(f"{name}={value!r} is empty", cure="write the id of an Airflow connection, or leave it out")
+        raise ConfigurationError(f"{name}={value!r} is empty", hint="write the id of an Airflow connection, or leave it out")

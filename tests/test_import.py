@@ -49,7 +49,7 @@ def probe(modules, *, absent=()):
 
 
 def test_the_list_of_modules_is_the_package():
-    assert {"airflow_provider_capillary", "airflow_provider_capillary.hooks.settings"} <= set(MODULES)
+    assert {"airflow_provider_capillary", "airflow_provider_capillary.connection.settings"} <= set(MODULES)
 
 
 def airflow_s_own():
@@ -74,7 +74,7 @@ def test_no_module_loads_an_optional_package():
 def test_what_is_pure_loads_neither_airflow_nor_a_transport():
     modules = [module for module in MODULES if module.startswith(PURE)]
     assert len(modules) > len(PURE)
-    report = probe([*modules, "airflow_provider_capillary.hooks.settings", "airflow_provider_capillary.hooks.forms"])
+    report = probe([*modules, "airflow_provider_capillary.connection.settings", "airflow_provider_capillary.connection.form"])
     assert report["failed"] == {}
     # The standard library's own `importlib.metadata` loads `socket`, so that says nothing.
     assert not {"airflow", "requests", "urllib3", "pendulum", "asyncio", "ssl"} & set(report["loaded"])

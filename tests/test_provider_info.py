@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_capillary import __version__
+from airflow_provider_capillary.connection import form as form_module
+from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
+from airflow_provider_capillary.connection.settings import Settings
 from airflow_provider_capillary.get_provider_info import get_provider_info
-from airflow_provider_capillary.hooks import forms
-from airflow_provider_capillary.hooks.fields import EXTRA_FIELDS
-from airflow_provider_capillary.hooks.settings import Settings
 
 INFO = get_provider_info()
 (CONNECTION,) = INFO["connection-types"]
@@ -130,7 +130,7 @@ def form_of_airflow_2(monkeypatch):
     if importlib.util.find_spec("flask_appbuilder") and importlib.util.find_spec("wtforms"):
         import wtforms
 
-        form = type("Form", (wtforms.Form,), forms.connection_form_widgets())()
+        form = type("Form", (wtforms.Form,), form_module.connection_form_widgets())()
         return {
             name: {
                 "label": field.label.text,
@@ -162,7 +162,7 @@ def form_of_airflow_2(monkeypatch):
             "enum": next((v.args[0] for v in field.kwargs["validators"] if type(v).__name__ == "any_of"), None),
             "number": type(field).__name__ == "IntegerField",
         }
-        for name, field in forms.connection_form_widgets().items()
+        for name, field in form_module.connection_form_widgets().items()
     }
 
 
@@ -181,7 +181,7 @@ def test_both_forms_list_the_same_fields_with_the_same_texts_and_defaults(monkey
 
 def test_both_forms_treat_the_standard_fields_alike():
     behaviour = CONNECTION["ui-field-behaviour"]
-    assert {key.replace("-", "_"): value for key, value in behaviour.items()} == forms.ui_field_behaviour()
+    assert {key.replace("-", "_"): value for key, value in behaviour.items()} == form_module.ui_field_behaviour()
     assert behaviour["hidden-fields"] == ["schema", "port"]
     assert set(behaviour["relabeling"]) == {"host", "login", "password"}
     assert behaviour["relabeling"].keys() < behaviour["placeholders"].keys()
@@ -195,7 +195,7 @@ def test_the_hook_returns_these_forms_and_agrees_with_the_provider_info():
     assert CapillaryHook.default_conn_name == "capillary_default"
     assert CapillaryHook.conn_name_attr == "capillary_conn_id"
     assert f"{CapillaryHook.__module__}.{CapillaryHook.__qualname__}" == CONNECTION["hook-class-name"]
-    assert CapillaryHook.get_ui_field_behaviour() == forms.ui_field_behaviour()
+    assert CapillaryHook.get_ui_field_behaviour() == form_module.ui_field_behaviour()
 
 
 def test_the_hook_s_form_is_that_of_the_provider_info(monkeypatch):
@@ -251,8 +251,8 @@ def test_airflow_serves_no_field_masked(monkeypatch, sensitive):
     form = served_form(monkeypatch, *sensitive)
     assert {field["value"] for field in form["extra_fields"].values()} == {None}
     # One that has a default would arrive masked: the check can fail.
-    monkeypatch.setattr(forms, "_schema", lambda field: {"type": ["string", "null"], "default": field.default_text})
-    fields = forms.conn_fields()
+    monkeypatch.setattr(form_module, "_schema", lambda field: {"type": ["string", "null"], "default": field.default_text})
+    fields = form_module.conn_fields()
     from airflow.api_fastapi.core_api.datamodels.connections import ConnectionHookMetaData
 
     served = {name: {"value": field["schema"]["default"], "schema": field["schema"]} for name, field in fields.items()}

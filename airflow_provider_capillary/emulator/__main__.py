@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.emulator.api import Emulator
-from airflow_provider_capillary.emulator.auth import AUTH_TYPES, TOKEN_ENDS, Gate
+from airflow_provider_capillary.emulator.auth import AUTH_TYPES, TOKEN_ENDS, Authenticator
 from airflow_provider_capillary.emulator.data import DEFAULT_END, DEFAULT_START
 from airflow_provider_capillary.emulator.faults import FAULTS, FaultSettings
-from airflow_provider_capillary.emulator.liberties import Liberties
+from airflow_provider_capillary.emulator.options import ServerOptions
 from airflow_provider_capillary.emulator.traffic import live
 
 if TYPE_CHECKING:
@@ -85,12 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", default=False, help="print each request: method, path and status")
     credentials = parser.add_argument_group("credentials")
     for name, (kind, text, choices) in _GATE_HELP.items():
-        _add(credentials, name, kind, f"{text} ({'none' if getattr(Gate, name) is None else getattr(Gate, name)})", choices)
-    liberties = parser.add_argument_group("liberties", "what the documentation leaves to the server")
-    for item in dataclasses.fields(Liberties):
+        _add(
+            credentials, name, kind, f"{text} ({'none' if getattr(Authenticator, name) is None else getattr(Authenticator, name)})", choices
+        )
+    options = parser.add_argument_group("options", "what the documentation leaves to the server")
+    for item in dataclasses.fields(ServerOptions):
         kind = item.metadata["kind"]
         _add(
-            liberties,
+            options,
             item.name,
             _several(kind) if item.metadata["many"] else kind,
             f"{item.metadata['help']} ({'none' if item.default in (None, ()) else item.default})",

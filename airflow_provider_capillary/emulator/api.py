@@ -9,12 +9,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary.emulator.auth import Gate, md5_of
+from airflow_provider_capillary.emulator.auth import Authenticator, md5_of
 from airflow_provider_capillary.emulator.data import DEFAULT_END, DEFAULT_START, documented_records, synthetic_records
+from airflow_provider_capillary.emulator.fake_api import FakeApi
 from airflow_provider_capillary.emulator.faults import FaultRule, FaultSettings, plan
-from airflow_provider_capillary.emulator.liberties import Liberties
+from airflow_provider_capillary.emulator.options import ServerOptions
 from airflow_provider_capillary.emulator.server import ApiServer, Service
-from airflow_provider_capillary.emulator.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_provider_capillary.emulator.faults import FaultHook
-    from airflow_provider_capillary.emulator.liberties import Late
+    from airflow_provider_capillary.emulator.options import Late
     from airflow_provider_capillary.emulator.server import Seen
 
 __all__ = ["Emulator"]
@@ -33,8 +33,8 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(kind) if item.name != "clock")
 
 
-_LIBERTIES: Final = _names(Liberties)
-_GATE: Final = _names(Gate)
+_LIBERTIES: Final = _names(ServerOptions)
+_GATE: Final = _names(Authenticator)
 _FAULT_SETTINGS: Final = _names(FaultSettings)
 
 
@@ -49,7 +49,7 @@ class Emulator:
             assert len(api.requests) < 20
 
     Without options it behaves as the two published examples do and holds the ten documented records. What the
-    documentation says, and what is a liberty, is told apart in :class:`Liberties`, :class:`Gate` and :mod:`.faults`.
+    documentation says, and what is a liberty, is told apart in :class:`ServerOptions`, :class:`Authenticator` and :mod:`.faults`.
 
     :param events: how many made-up records it holds beside the documented ones.
     :param seed: of the made-up records and of everything random; equal arguments give an equal emulator.
@@ -64,7 +64,7 @@ class Emulator:
     :param port: 0: any free one.
     :param compress: gzip an answer where the client accepts that.
     :param clock: seconds since the epoch, for rate limits, late records and the life of tokens.
-    :param options: by name, any field of :class:`Liberties` (``order="oldest"``), :class:`Gate` (``token_ttl=5``)
+    :param options: by name, any field of :class:`ServerOptions` (``order="oldest"``), :class:`Authenticator` (``token_ttl=5``)
         and :class:`FaultSettings` (``hang_seconds=1``).
     :raises ValueError: an unknown option or an impossible value.
 
@@ -99,11 +99,11 @@ class Emulator:
                 raise ValueError(message)
         made_up = synthetic_records(events, seed=seed, start=start, end=end, tie_share=tie_share, burst_share=burst_share)
         own = [*(documented_records() if documented else ()), *made_up, *records]
-        self.world = World(own, clock=clock, seed=seed, late=late, **_only(options, _LIBERTIES))
-        self.gate = Gate(clock=clock, **_only(options, _GATE))
+        self.world = FakeApi(own, clock=clock, seed=seed, late=late, **_only(options, _LIBERTIES))
+        self.authenticator = Authenticator(clock=clock, **_only(options, _GATE))
         self._service = Service(
             world=self.world,
-            gate=self.gate,
+            authenticator=self.authenticator,
             hook=_hook(faults, seed),
             token_hook=_hook(token_faults, seed),
             settings=FaultSettings(**_only(options, _FAULT_SETTINGS)),
@@ -151,18 +151,18 @@ class Emulator:
             hold. ``auth_type``, ``oauth_header`` and ``timezone`` are filled in where the emulator's own differ from the defaults.
         """
         fitting: dict[str, Any] = {}
-        if self.gate.auth_type == "oauth":
+        if self.authenticator.auth_type == "oauth":
             fitting["auth_type"] = "oauth"
-        if self.gate.oauth_header != Gate.oauth_header:
-            fitting["oauth_header"] = self.gate.oauth_header
-        if self.world.liberties.timezone != Liberties.timezone:
-            fitting["timezone"] = self.world.liberties.timezone
+        if self.authenticator.oauth_header != Authenticator.oauth_header:
+            fitting["oauth_header"] = self.authenticator.oauth_header
+        if self.world.options.timezone != ServerOptions.timezone:
+            fitting["timezone"] = self.world.options.timezone
         extra = {**fitting, **extras}
         if extra.get("auth_type") == "oauth":
-            login, password = self.gate.client_key, self.gate.client_secret
+            login, password = self.authenticator.client_key, self.authenticator.client_secret
         else:
             plain = extra.get("password_format") == "plain"
-            login, password = self.gate.login, self.gate.password if plain else md5_of(self.gate.password)
+            login, password = self.authenticator.login, self.authenticator.password if plain else md5_of(self.authenticator.password)
         return json.dumps({"conn_type": "capillary", "host": self.url, "login": login, "password": password, "extra": extra})
 
     def start(self) -> Self:

@@ -10,12 +10,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary.emulator.world import Answer, refusal
+from airflow_provider_capillary.emulator.fake_api import FakeResponse, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AUTH_TYPES", "TOKEN_ENDS", "Gate", "md5_of"]
+__all__ = ["AUTH_TYPES", "TOKEN_ENDS", "Authenticator", "md5_of"]
 
 AUTH_TYPES: Final = ("basic", "oauth", "both")
 TOKEN_ENDS: Final = ("401", "498", "body_401", "body_498")
@@ -28,11 +28,11 @@ def md5_of(password: str) -> str:
 
 
 @dataclass(kw_only=True)
-class Gate:
+class Authenticator:
     """Checks credentials and hands out tokens.
 
     Documented: Basic is ``base64(login:md5_hex(password))``; a token comes from a key and a secret, with its time
-    to live, and a wrong pair is code 320001. Liberties: everything below ``oauth_header``. The defaults of login and
+    to live, and a wrong pair is code 320001. ServerOptions: everything below ``oauth_header``. The defaults of login and
     password are the pair of the documentation's checked example and open nothing but this stand-in.
 
     :param auth_type: which of the two are accepted: ``basic``, ``oauth`` or ``both``.
@@ -67,7 +67,7 @@ class Gate:
         """The one value of ``Authorization`` that Basic accepts."""
         return "Basic " + base64.b64encode(f"{self.login}:{md5_of(self.password)}".encode()).decode()
 
-    def check(self, header: Callable[[str], str | None]) -> Answer | None:
+    def check(self, header: Callable[[str], str | None]) -> FakeResponse | None:
         """Return None for a good credential, else the answer that refuses it.
 
         :param header: looks up a header of the request by name, in any case.
@@ -80,8 +80,8 @@ class Gate:
             return None
         return refusal(401, _UNAUTHORIZED)
 
-    def issue(self, body: bytes) -> Answer:
-        """Answer ``POST /v3/oauth/token/generate``."""
+    def issue(self, body: bytes) -> FakeResponse:
+        """FakeResponse ``POST /v3/oauth/token/generate``."""
         try:
             asked: Any = json.loads(body)
         except ValueError:
@@ -89,13 +89,13 @@ class Gate:
         pair = (asked.get("key"), asked.get("secret")) if isinstance(asked, dict) else None
         if self.auth_type == "basic" or pair != (self.client_key, self.client_secret):
             refused = {"data": None, "errors": [{"code": 320001, "message": "Invalid client key and secret"}]}
-            return Answer(self.refused_key_status, refused, {})
+            return FakeResponse(self.refused_key_status, refused, {})
         with self._lock:
             token = f"emulator-token-{len(self._tokens) + 1:04d}"
             self._tokens[token] = (self.clock() + self.token_ttl, 0)
-        return Answer(200, {"data": {"accessToken": token, "ttlSeconds": int(self.token_ttl)}, "errors": None}, {})
+        return FakeResponse(200, {"data": {"accessToken": token, "ttlSeconds": int(self.token_ttl)}, "errors": None}, {})
 
-    def _check_token(self, token: str) -> Answer | None:
+    def _check_token(self, token: str) -> FakeResponse | None:
         with self._lock:
             if token not in self._tokens:
                 return refusal(401, _UNAUTHORIZED)
@@ -107,5 +107,5 @@ class Gate:
         code = int(self.token_end[-3:])
         if self.token_end.startswith("body"):
             body = {"success": "true", "data": None, "warnings": [], "errors": [{"status": False, "code": code, "message": message}]}
-            return Answer(200, body, {})
+            return FakeResponse(200, body, {})
         return refusal(code, message)

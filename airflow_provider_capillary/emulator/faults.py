@@ -2,7 +2,7 @@
 
 None of this is documented behaviour but for the bodies of 403 and 503, which other v2 endpoints show. A fault is
 chosen for a request by a rule (``http_500:0.1``, ``hang@3,7``) or by a callable, and turns the true answer into a
-:class:`Wire`: pure data, which the HTTP server or a test without sockets puts into effect.
+:class:`ResponseBytes`: pure data, which the HTTP server or a test without sockets puts into effect.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any, Final
 
-from airflow_provider_capillary.emulator.world import Answer, refusal
+from airflow_provider_capillary.emulator.fake_api import FakeResponse, refusal
 
-__all__ = ["FAULTS", "FaultHook", "FaultRule", "FaultSettings", "Wire", "plan", "spoil", "true_wire"]
+__all__ = ["FAULTS", "FaultHook", "FaultRule", "FaultSettings", "ResponseBytes", "apply_fault", "plan", "true_wire"]
 
 FaultHook = Callable[[int, Mapping[str, str]], str | None]
 """Given the number of a request (from 1) and its parameters, the name of a fault or None."""
@@ -45,7 +45,7 @@ class FaultSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wire:
+class ResponseBytes:
     """An answer as it goes over the wire.
 
     :param transport: ``whole``; ``drip``; ``hang``; or where the connection is reset: ``reset_before_headers``,
@@ -72,36 +72,36 @@ _CHALLENGE: Final = b"<!DOCTYPE html><html><head><title>Attention Required! | Cl
 _UNAUTHORIZED: Final = "Please check your username/password or authentication token"
 
 
-def true_wire(answer: Answer) -> Wire:
+def true_wire(answer: FakeResponse) -> ResponseBytes:
     """Return an answer as it goes over the wire when nothing goes wrong."""
-    return Wire(status=answer.status, body=_dump(answer.body), headers={**_JSON, **answer.headers})
+    return ResponseBytes(status=answer.status, body=_dump(answer.body), headers={**_JSON, **answer.headers})
 
 
 def _dump(body: Any) -> bytes:  # noqa: ANN401  # anything that JSON holds
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def _refuse(status: int, message: str, *, code: int | None = None) -> Callable[[FaultSettings, float], Wire]:
+def _refuse(status: int, message: str, *, code: int | None = None) -> Callable[[FaultSettings, float], ResponseBytes]:
     return lambda _settings, _now: true_wire(refusal(status, message, code=code))
 
 
-def _redirect(status: int) -> Callable[[FaultSettings, float], Wire]:
-    return lambda settings, _now: Wire(status=status, body=b"", headers={"Location": settings.redirect_to})
+def _redirect(status: int) -> Callable[[FaultSettings, float], ResponseBytes]:
+    return lambda settings, _now: ResponseBytes(status=status, body=b"", headers={"Location": settings.redirect_to})
 
 
-def _throttle(header: Callable[[FaultSettings, float], str | None]) -> Callable[[FaultSettings, float], Wire]:
-    def build(settings: FaultSettings, now: float) -> Wire:
+def _throttle(header: Callable[[FaultSettings, float], str | None]) -> Callable[[FaultSettings, float], ResponseBytes]:
+    def build(settings: FaultSettings, now: float) -> ResponseBytes:
         value = header(settings, now)
         return true_wire(refusal(429, "Too many requests", headers={} if value is None else {"Retry-After": value}))
 
     return build
 
 
-def _page(status: int) -> Callable[[FaultSettings, float], Wire]:
-    return lambda _settings, _now: Wire(status=status, body=_CHALLENGE, headers=_HTML)
+def _page(status: int) -> Callable[[FaultSettings, float], ResponseBytes]:
+    return lambda _settings, _now: ResponseBytes(status=status, body=_CHALLENGE, headers=_HTML)
 
 
-_INSTEAD: Final[dict[str, Callable[[FaultSettings, float], Wire]]] = {
+_INSTEAD: Final[dict[str, Callable[[FaultSettings, float], ResponseBytes]]] = {
     "redirect_301": _redirect(301),
     "redirect_302": _redirect(302),
     "redirect_307": _redirect(307),
@@ -125,8 +125,8 @@ _INSTEAD: Final[dict[str, Callable[[FaultSettings, float], Wire]]] = {
     "http_520": _page(520),
     "http_521": _page(521),
     "html_200": _page(200),
-    "empty_200": lambda _settings, _now: Wire(status=200, body=b"", headers=_JSON),
-    "null": lambda _settings, _now: Wire(status=200, body=b"null", headers=_JSON),
+    "empty_200": lambda _settings, _now: ResponseBytes(status=200, body=b"", headers=_JSON),
+    "null": lambda _settings, _now: ResponseBytes(status=200, body=b"null", headers=_JSON),
 }
 """Faults that have nothing of the true answer in them."""
 
@@ -179,7 +179,7 @@ _DATA_CHANGED: Final[dict[str, Callable[[dict[str, Any]], bytes]]] = {
 }
 """Faults inside a true answer. ``errors_blank_item`` and ``errors_null`` are how other v2 endpoints say *no errors*."""
 
-_CARRIED: Final[dict[str, Callable[[Wire], Wire]]] = {
+_CARRIED: Final[dict[str, Callable[[ResponseBytes], ResponseBytes]]] = {
     "reset_before_headers": lambda wire: replace(wire, transport="reset_before_headers"),
     "reset_in_headers": lambda wire: replace(wire, transport="reset_in_headers"),
     "reset_in_body": lambda wire: replace(wire, transport="reset_in_body"),
@@ -203,7 +203,7 @@ FAULTS: Final = (*_INSTEAD, *_DATA_CHANGED, *_CARRIED, *_PADDED)
 """The name of every fault."""
 
 
-def spoil(name: str | None, answer: Answer, settings: FaultSettings | None = None, *, now: float = 0.0) -> Wire:
+def apply_fault(name: str | None, answer: FakeResponse, settings: FaultSettings | None = None, *, now: float = 0.0) -> ResponseBytes:
     """Return the true answer with one fault, or without any for ``None``.
 
     A fault inside the data befalls event logs and tokens; an answer without data (a 400, a 429) it leaves as it is, for it has

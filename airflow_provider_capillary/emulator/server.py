@@ -1,6 +1,6 @@
 """The stand-in over HTTP/1.1, with keep-alive, on the standard library's threading server.
 
-Documented: the two paths, their methods, the credentials and the envelope. Liberties and faults come from
+Documented: the two paths, their methods, the credentials and the envelope. ServerOptions and faults come from
 :mod:`.world`, :mod:`.auth` and :mod:`.faults`; here is only how each of them is put on a socket.
 """
 
@@ -19,14 +19,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_capillary.emulator.faults import FaultHook, FaultSettings, Wire, spoil
-from airflow_provider_capillary.emulator.world import World, refusal
+from airflow_provider_capillary.emulator.fake_api import FakeApi, refusal
+from airflow_provider_capillary.emulator.faults import FaultHook, FaultSettings, ResponseBytes, apply_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_capillary.emulator.auth import Gate
-    from airflow_provider_capillary.emulator.world import Answer
+    from airflow_provider_capillary.emulator.auth import Authenticator
+    from airflow_provider_capillary.emulator.fake_api import FakeResponse
 
 __all__ = ["LOGS_PATH", "REQUEST_ID_HEADER", "TOKEN_PATH", "ApiServer", "Seen", "Service"]
 
@@ -65,14 +65,14 @@ class Seen:
 
 @dataclass(kw_only=True)
 class Service:
-    """What answers requests: the world behind its gate, the faults before it, and the journal of both.
+    """What answers requests: the world behind its authenticator, the faults before it, and the journal of both.
 
     :param hook: chooses a fault for each request to the event logs; ``token_hook`` for each request for a token.
         Each is given its own count, from 1.
     """
 
-    world: World
-    gate: Gate
+    world: FakeApi
+    authenticator: Authenticator
     hook: FaultHook
     token_hook: FaultHook
     settings: FaultSettings = field(default_factory=FaultSettings)
@@ -91,7 +91,7 @@ class Service:
         with self._lock:
             return list(self._journal)
 
-    def handle(self, method: str, target: str, header: Callable[[str], str | None], body: bytes) -> Wire:
+    def handle(self, method: str, target: str, header: Callable[[str], str | None], body: bytes) -> ResponseBytes:
         """Decide about one request, note it, and return what goes over the wire.
 
         :param header: looks up a header of the request by name, in any case.
@@ -108,7 +108,7 @@ class Service:
         fault = None
         if known:
             fault = (self.hook if parts.path == LOGS_PATH else self.token_hook)(number, params)
-        wire = spoil(fault, self._answer(known, parts.path, params, header, body), self.settings, now=self.clock())
+        wire = apply_fault(fault, self._answer(known, parts.path, params, header, body), self.settings, now=self.clock())
         wire = self._finished(wire, arrived, accepts_gzip="gzip" in (header("Accept-Encoding") or ""))
         unanswered = wire.transport in {"hang", "reset_before_headers"}
         seen = Seen(
@@ -124,14 +124,14 @@ class Service:
             self._journal.append(seen)
         return wire
 
-    def _answer(self, known: bool, path: str, params: Mapping[str, str], header: Callable[[str], str | None], body: bytes) -> Answer:  # noqa: FBT001
+    def _answer(self, known: bool, path: str, params: Mapping[str, str], header: Callable[[str], str | None], body: bytes) -> FakeResponse:  # noqa: FBT001
         if not known:
             return refusal(404, "Incorrect resource")
         if path == TOKEN_PATH:
-            return self.gate.issue(body)
-        return self.gate.check(header) or self.world.respond(params)
+            return self.authenticator.issue(body)
+        return self.authenticator.check(header) or self.world.respond(params)
 
-    def _finished(self, wire: Wire, arrived: int, *, accepts_gzip: bool) -> Wire:
+    def _finished(self, wire: ResponseBytes, arrived: int, *, accepts_gzip: bool) -> ResponseBytes:
         headers = {**wire.headers, REQUEST_ID_HEADER: f"emulator-{arrived:06d}"}
         body = wire.body
         if self.compress and accepts_gzip and wire.compressible and body:
@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(wire.body)
 
-    def _pad(self, wire: Wire) -> None:
+    def _pad(self, wire: ResponseBytes) -> None:
         self.wfile.write(wire.body[:-2])
         left = wire.padding
         while left and not self.server.stopping.is_set():

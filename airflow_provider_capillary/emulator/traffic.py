@@ -40,7 +40,7 @@ def live(emulator: Emulator, *, every: float, seed: int = 0) -> Iterator[None]:
             (record,) = synthetic_records(1, seed=(seed + 1) * 1_000_003 + number, start=moment, end=moment + timedelta(seconds=1))
             emulator.add(record | {"startTime": int(moment.timestamp() * 1000)})
 
-    poster = threading.Thread(target=post, name="emulator traffic", daemon=True)
+    poster = threading.Thread(target=post, name="emulator stats", daemon=True)
     poster.start()
     try:
         yield

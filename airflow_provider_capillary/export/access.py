@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, PublishError
-from airflow_provider_capillary.export.uploads import begin_and_abort
-from airflow_provider_capillary.export.words import in_words
+from airflow_provider_capillary.export.error_text import error_text
+from airflow_provider_capillary.export.multipart import begin_and_abort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ def _raise_if_refused(ask: Callable[[], object], uri: str, *, missing: str = "ob
         ask()
     except Exception as error:  # each filesystem has its own tree of errors
         is_missing = missing == "bucket" and isinstance(error, FileNotFoundError)
-        refused = _no_bucket(uri, in_words(error)) if is_missing else refusal(error, uri)
+        refused = _no_bucket(uri, error_text(error)) if is_missing else refusal(error, uri)
         if refused is not None:
             raise refused from error
 
@@ -84,8 +84,8 @@ def _raise_if_refused(ask: Callable[[], object], uri: str, *, missing: str = "ob
 def _may_not_write(uri: str, error: BaseException) -> DestinationError:
     return DestinationError(
         f"The credential may not write {uri}",
-        answered=in_words(error),
-        cure="give it the right to (s3:PutObject, and with a KMS key kms:GenerateDataKey and kms:Decrypt), or correct the bucket's name: "
+        response=error_text(error),
+        hint="give it the right to (s3:PutObject, and with a KMS key kms:GenerateDataKey and kms:Decrypt), or correct the bucket's name: "
         "some stores say the same of a bucket that does not exist",
     )
 
@@ -95,25 +95,25 @@ def refusal(error: BaseException, uri: str) -> CapillaryError | None:
     for one in _chain(error):
         codes = {str(code).lower() for code in (_code(one), getattr(one, "error_code", None))}
         if codes & _NO_BUCKET:
-            return _no_bucket(uri, in_words(error))
+            return _no_bucket(uri, error_text(error))
         if codes & _CLOCK:
             return PublishError(
                 f"The store of {uri} does not accept the clock of this worker",
-                answered=in_words(error),
-                cure="set the worker's clock, as a time service (NTP) does",
+                response=error_text(error),
+                hint="set the worker's clock, as a time service (NTP) does",
             )
         if codes & _KEY_REJECTED or _is_unauthorized(one):
             return DestinationError(
                 f"The store of {uri} rejects the credential itself, whatever it may do",
-                answered=in_words(error),
-                cure="renew the key or token in the connection of the destination; for S3, a key is also unknown to an endpoint_url that "
+                response=error_text(error),
+                hint="renew the key or token in the connection of the destination; for S3, a key is also unknown to an endpoint_url that "
                 "is not its own",
             )
         if type(one).__name__ in _NO_KEY:
             return DestinationError(
                 f"There is no credential to write {uri} with",
-                answered=in_words(error),
-                cure="put one into the connection of the destination, or give the worker one of its own",
+                response=error_text(error),
+                hint="put one into the connection of the destination, or give the worker one of its own",
             )
     return None
 
@@ -126,8 +126,8 @@ def was_answered(error: BaseException) -> bool:
 def _no_bucket(uri: str, answered: str) -> DestinationError:
     return DestinationError(
         f"The bucket or container of {uri} does not exist",
-        answered=answered,
-        cure="correct its name, or create it; the connection's endpoint, region or account decide where it is looked for",
+        response=answered,
+        hint="correct its name, or create it; the connection's endpoint, region or account decide where it is looked for",
     )
 
 

@@ -75,7 +75,7 @@ class Destination(NamedTuple):
 
 class _Fault(NamedTuple):
     problem: str
-    cure: str = ""
+    hint: str = ""
     right: str | None = None
     """How it should be written, where that can be told."""
 
@@ -138,7 +138,7 @@ def _text_of(value: object) -> str:
         # What holds a URI, such as a list, may hold a password.
         value_shown = f"={value!r}" if value is None or isinstance(value, int | float) else ""
         raise DestinationError(
-            f"destination{value_shown} (of type {kind}) is neither an ObjectStoragePath nor its URI", cure=f"write it as in {_EXAMPLES}"
+            f"destination{value_shown} (of type {kind}) is neither an ObjectStoragePath nor its URI", hint=f"write it as in {_EXAMPLES}"
         )
     text = str(value)
     fault = _find_fault(_TEMPLATES.sub(_HOLE, text))
@@ -146,7 +146,7 @@ def _text_of(value: object) -> str:
     raise DestinationError(
         f"destination={shown(text)!r} is a {kind}, neither an ObjectStoragePath nor its URI: templates in it would not be rendered, and of "
         "a URI it makes a local path",
-        cure=f"write destination={_filled(right, text)!r}" if right else f"write it as text, as in {_EXAMPLES}",
+        hint=f"write destination={_filled(right, text)!r}" if right else f"write it as text, as in {_EXAMPLES}",
     )
 
 
@@ -155,8 +155,8 @@ def _raise_fault(known: str, text: str) -> None:
     if fault is None:
         return
     right = _spelled(fault.right)
-    cure = ", ".join(part for part in (f"write destination={right!r}" if right else "", fault.cure) if part)
-    raise DestinationError(f"destination={shown(text)!r} {fault.problem}", cure=_filled(cure or f"write it as in {_EXAMPLES}", text))
+    hint = ", ".join(part for part in (f"write destination={right!r}" if right else "", fault.hint) if part)
+    raise DestinationError(f"destination={shown(text)!r} {fault.problem}", hint=_filled(hint or f"write it as in {_EXAMPLES}", text))
 
 
 def _spelled(right: str | None) -> str | None:
@@ -169,10 +169,10 @@ def _spelled(right: str | None) -> str | None:
     return None
 
 
-def _filled(cure: str, text: str) -> str:
+def _filled(hint: str, text: str) -> str:
     """What has holes in it with the templates of the text in them again."""
     templates = iter(_TEMPLATES.findall(text))
-    return re.sub(r"\ue000|\\ue000", lambda _: next(templates, "..."), cure)  # as it is, and as repr() writes it
+    return re.sub(r"\ue000|\\ue000", lambda _: next(templates, "..."), hint)  # as it is, and as repr() writes it
 
 
 def _find_fault(text: str) -> _Fault | None:

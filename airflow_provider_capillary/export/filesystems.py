@@ -1,6 +1,6 @@
 """The filesystem of a URI, from Airflow's connection.
 
-Only ``path.fs`` and ``path.path`` of an ``ObjectStoragePath`` are used; :mod:`.location` says why.
+Only ``path.fs`` and ``path.path`` of an ``ObjectStoragePath`` are used; :mod:`.target` says why.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_capillary.errors import DestinationError, PublishError
 from airflow_provider_capillary.export.access import refusal
 from airflow_provider_capillary.export.destination import EXTRAS
-from airflow_provider_capillary.export.words import in_words
+from airflow_provider_capillary.export.error_text import error_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -41,7 +41,7 @@ def filesystem_of(destination: ObjectStoragePath | str, *, scheme: str) -> tuple
     except Exception as error:
         refused = refusal(error, uri)
         raise refused or PublishError(
-            f"The filesystem of {uri} cannot be set up", answered=in_words(error), cure="check its connection"
+            f"The filesystem of {uri} cannot be set up", response=error_text(error), hint="check its connection"
         ) from error
 
 
@@ -74,14 +74,14 @@ def _has_fs(scheme: str) -> bool:
 def _package_missing(scheme: str, uri: str) -> DestinationError:
     extra = EXTRAS.get(scheme)
     meant = difflib.get_close_matches(scheme, [*EXTRAS, "file"], n=1, cutoff=0.5)
-    cure = (
+    hint = (
         f"pip install 'airflow-provider-capillary[{extra}]'"
         if extra
         else f"use one of {', '.join(sorted(EXTRAS))} or file, or install the Airflow provider whose filesystem this is"
     )
     if meant and not extra:
-        cure = f"write destination={meant[0] + uri[len(scheme) :]!r} if that is meant; {cure}"
-    return DestinationError(f"No filesystem for {scheme}:// is installed, which destination={uri!r} needs", cure=cure)
+        hint = f"write destination={meant[0] + uri[len(scheme) :]!r} if that is meant; {hint}"
+    return DestinationError(f"No filesystem for {scheme}:// is installed, which destination={uri!r} needs", hint=hint)
 
 
 def _require_connection(conn_id: str, uri: str) -> None:
@@ -92,5 +92,5 @@ def _require_connection(conn_id: str, uri: str) -> None:
     except AirflowNotFoundException as error:
         raise DestinationError(
             f"destination={uri!r} names the connection {conn_id!r}, which does not exist",
-            cure="add that connection, or leave it out of the URI to use the worker's own credentials",
+            hint="add that connection, or leave it out of the URI to use the worker's own credentials",
         ) from error

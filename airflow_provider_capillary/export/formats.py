@@ -60,7 +60,7 @@ def format_of(destination: object) -> str:
             return ending
     raise DestinationError(
         f"destination={text!r} does not say in which format to write",
-        cure=f"end the name of the object with one of {', '.join(ENDINGS)}, as in s3://my_conn@bucket/events/2025-09-18.jsonl.gz",
+        hint=f"end the name of the object with one of {', '.join(ENDINGS)}, as in s3://my_conn@bucket/events/2025-09-18.jsonl.gz",
     )
 
 
@@ -77,7 +77,7 @@ def require_format(ending: str) -> None:
     except ImportError as error:
         raise DestinationError(
             f"A destination that ends in {ending} needs the package {module}, which cannot be imported ({type(error).__name__})",
-            cure=f"pip install 'airflow-provider-capillary[{extra}]'",
+            hint=f"pip install 'airflow-provider-capillary[{extra}]'",
         ) from error
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import IntervalError
 from airflow_provider_capillary.export.schedule import cure_of_an_empty_interval, cure_of_no_interval
-from airflow_provider_capillary.reading.instants import parse_instant, show_duration, show_instant, to_millis
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Interval:
         return to_millis(self.end)
 
     def __str__(self) -> str:
-        return f"[{show_instant(self.start)}, {show_instant(self.end)}), {self.source}"
+        return f"[{format_timestamp(self.start)}, {format_timestamp(self.end)}), {self.source}"
 
 
 def resolve_interval(
@@ -80,15 +80,15 @@ def resolve_interval(
 
     partition_date = _instant_of(context, "partition_date")
     if partition_date is not None and partition_duration is not None:
-        source = f"the run's partition date and partition_duration of {show_duration(partition_duration)}"
+        source = f"the run's partition date and partition_duration of {format_duration(partition_duration)}"
         return _interval(partition_date, _shifted(partition_date, partition_duration, "partition_duration"), source)
 
     interval_start, interval_end = _instant_of(context, "data_interval_start"), _instant_of(context, "data_interval_end")
     if interval_start is not None and interval_end is not None and interval_start < interval_end:
         return _interval(interval_start, interval_end, "the run's data interval")
     if partition_date is not None:
-        problem = f"The run is of the partition of {show_instant(partition_date)}, and nothing says how long a partition is"
-        raise IntervalError(problem, cure=f"{_PARTITION_CURE}, or start=... and end=...")
+        problem = f"The run is of the partition of {format_timestamp(partition_date)}, and nothing says how long a partition is"
+        raise IntervalError(problem, hint=f"{_PARTITION_CURE}, or start=... and end=...")
 
     run_after = _run_after(context)
     if lookback is not None:
@@ -96,18 +96,20 @@ def resolve_interval(
             return _interval(
                 _shifted(interval_end, -lookback, "lookback"),
                 interval_end,
-                f"{show_duration(lookback)} before the end of the run's data interval",
+                f"{format_duration(lookback)} before the end of the run's data interval",
             )
         if run_after is not None:
-            return _interval(_shifted(run_after, -lookback, "lookback"), run_after, f"{show_duration(lookback)} before the run's run_after")
+            return _interval(
+                _shifted(run_after, -lookback, "lookback"), run_after, f"{format_duration(lookback)} before the run's run_after"
+            )
     if interval_start is not None and interval_end is not None:
         raise IntervalError(
-            f"The run's data interval is empty: it starts and ends at {show_instant(interval_end)}, as with Airflow 3's default timetables "
-            "for cron and timedelta schedules",
-            cure=cure_of_an_empty_interval(context),
+            f"The run's data interval is empty: it starts and ends at {format_timestamp(interval_end)}, as with Airflow 3's default "
+            "timetables for cron and timedelta schedules",
+            hint=cure_of_an_empty_interval(context),
         )
     raise IntervalError(
-        "The run has no data interval, as when it was triggered without a date, by hand or by an asset", cure=cure_of_no_interval(context)
+        "The run has no data interval, as when it was triggered without a date, by hand or by an asset", hint=cure_of_no_interval(context)
     )
 
 
@@ -118,8 +120,8 @@ def _explicit(start: object, end: object) -> Interval | None:
     if no_start or no_end:
         given, missing = ("end", "start") if no_start else ("start", "end")
         problem = f"`{given}` is given and `{missing}` is not"
-        raise IntervalError(problem, cure=f"give `{missing}` as well, or leave out both, so that the run's own interval is used")
-    return _interval(parse_instant(start, "start"), parse_instant(end, "end"), "start and end of the task")
+        raise IntervalError(problem, hint=f"give `{missing}` as well, or leave out both, so that the run's own interval is used")
+    return _interval(parse_timestamp(start, "start"), parse_timestamp(end, "end"), "start and end of the task")
 
 
 def _is_left_out(value: object) -> bool:
@@ -129,21 +131,21 @@ def _is_left_out(value: object) -> bool:
 def _interval(start: datetime, end: datetime, source: str) -> Interval:
     # By milliseconds, since that is what `startTime` has: an interval within one of them can hold no record.
     if to_millis(start) >= to_millis(end):
-        problem = f"`start` is {show_instant(start)} and `end` is {show_instant(end)} ({source}); the interval is empty"
+        problem = f"`start` is {format_timestamp(start)} and `end` is {format_timestamp(end)} ({source}); the interval is empty"
         raise IntervalError(
-            problem, cure="make `end` at least a millisecond later than `start`; `end` itself does not belong to the interval"
+            problem, hint="make `end` at least a millisecond later than `start`; `end` itself does not belong to the interval"
         )
     return Interval(start=start, end=end, source=source)
 
 
 def _instant_of(context: Mapping[str, Any], key: str) -> datetime | None:
     value = context.get(key)
-    return None if value is None else parse_instant(value, key)
+    return None if value is None else parse_timestamp(value, key)
 
 
 def _run_after(context: Mapping[str, Any]) -> datetime | None:
     value = getattr(context.get("dag_run"), "run_after", None)  # Airflow 2 has none; there, every run has a data interval
-    return None if value is None else parse_instant(value, "run_after")
+    return None if value is None else parse_timestamp(value, "run_after")
 
 
 def _require_positive(name: str, value: object) -> None:
@@ -151,9 +153,9 @@ def _require_positive(name: str, value: object) -> None:
         return
     if not isinstance(value, timedelta):
         problem = f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta"
-        raise IntervalError(problem, cure=f"write {name}=timedelta(days=1)")
+        raise IntervalError(problem, hint=f"write {name}=timedelta(days=1)")
     if value < timedelta(milliseconds=1):
-        raise IntervalError(f"`{name}` is {show_duration(value)}, less than a millisecond", cure=f"write {name}=timedelta(days=1)")
+        raise IntervalError(f"`{name}` is {format_duration(value)}, less than a millisecond", hint=f"write {name}=timedelta(days=1)")
 
 
 def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
@@ -161,5 +163,5 @@ def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
         return instant + by
     except OverflowError:
         bound = datetime.min.replace(tzinfo=UTC) if by < timedelta() else datetime.max.replace(tzinfo=UTC)
-        problem = f"`{name}` is {show_duration(abs(by))}, which goes from {show_instant(instant)} past {show_instant(bound)}"
-        raise IntervalError(problem, cure="write a shorter one") from None
+        problem = f"`{name}` is {format_duration(abs(by))}, which goes from {format_timestamp(instant)} past {format_timestamp(bound)}"
+        raise IntervalError(problem, hint="write a shorter one") from None

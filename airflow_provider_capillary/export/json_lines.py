@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_capillary.api.responses import EventLog
 from airflow_provider_capillary.errors import MalformedAnswerError
-from airflow_provider_capillary.reading.answers import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

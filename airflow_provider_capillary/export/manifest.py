@@ -29,18 +29,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import DestinationError
+from airflow_provider_capillary.export.error_text import error_text
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of
-from airflow_provider_capillary.export.location import sha256_of
 from airflow_provider_capillary.export.spool import to_json
-from airflow_provider_capillary.export.words import in_words
+from airflow_provider_capillary.export.target import sha256_of
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    from airflow_provider_capillary.export._subject import Subject
-    from airflow_provider_capillary.export.location import Found, Location
-    from airflow_provider_capillary.export.workspace import Workspace
+    from airflow_provider_capillary.export.subject import Subject
+    from airflow_provider_capillary.export.target import ObjectInfo, Target
+    from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["Manifest", "find_manifests", "manifest_of", "manifest_text", "old_manifest_of", "prepare_manifest"]
 
@@ -52,37 +52,37 @@ _LONGEST_NAME = 160
 """Of the object's name in its manifest's: 255 bytes are what most file systems allow, and the hash tells apart what is cut off."""
 
 
-def manifest_of(location: Location) -> Location:
+def manifest_of(target: Target) -> Target:
     """Where the manifest of an object stands."""
-    name = location.name
+    name = target.name
     stem = name.removesuffix(format_of(name))
     readable = "".join(letter if letter.isalnum() or letter in "-=" else "_" for letter in stem).encode()[:_LONGEST_NAME]
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return location.sibling(f"_manifests/manifest-of-{readable.decode(errors='ignore')}-{digest}")
+    return target.sibling(f"_manifests/manifest-of-{readable.decode(errors='ignore')}-{digest}")
 
 
-def old_manifest_of(location: Location) -> Location:
+def old_manifest_of(target: Target) -> Target:
     """Where versions of this package up to 0.1 wrote it."""
-    return location.sibling(f"_{location.name}.manifest.json")
+    return target.sibling(f"_{target.name}.manifest.json")
 
 
-def prepare_manifest(location: Location) -> None:
+def prepare_manifest(target: Target) -> None:
     """On local disk, find out whether the folder of manifests can be written, where there is one already.
 
     :raises DestinationError: it cannot.
     """
-    path = manifest_of(location).local_path
+    path = manifest_of(target).local_path
     if path is None or not path.parent.exists():
         return
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise DestinationError(
             f"The folder of manifests, {path.parent}, may not be written",
-            cure="give the worker's user the right to, or choose another destination, or use manifest=False",
+            hint="give the worker's user the right to, or choose another destination, or use manifest=False",
         )
 
 
 def manifest_text(
-    *, name: str, found: Found | None, subject: Subject, ids_sha256: str, receipt: Mapping[str, Any], bounds: Mapping[str, Any]
+    *, name: str, found: ObjectInfo | None, subject: Subject, ids_sha256: str, receipt: Mapping[str, Any], bounds: Mapping[str, Any]
 ) -> bytes:
     """The bytes of a manifest.
 
@@ -104,7 +104,7 @@ def manifest_text(
 class Manifest(NamedTuple):
     """A manifest that was found."""
 
-    place: Location
+    place: Target
     content: dict[str, Any] | None
     """``None`` where it cannot be read as one."""
 
@@ -116,37 +116,37 @@ class Manifest(NamedTuple):
         # Version 1 knew the interval alone, from its receipt.
         return dict(self.content.get("stands_for") or {name: self.content["receipt"][name] for name in ("start", "end")})
 
-    def describes(self, found: Found, location: Location) -> bool:
+    def describes(self, found: ObjectInfo, target: Target) -> bool:
         """Whether it speaks of the object that is there, as far as can be told without reading it from a store."""
         if self.content is None:
             return False
         told = self.content["object"]
         if told["bytes"] != found.size or (None not in (told["etag"], found.etag) and told["etag"] != found.etag):
             return False
-        if location.local_path is not None:
+        if target.local_path is not None:
             with contextlib.suppress(OSError):
-                return bool(sha256_of(location.local_path) == told["sha256"])
+                return bool(sha256_of(target.local_path) == told["sha256"])
         return True
 
 
-def find_manifests(location: Location, workspace: Workspace, *, log: logging.Logger) -> list[Manifest]:
+def find_manifests(target: Target, tempdir: TempDir, *, log: logging.Logger) -> list[Manifest]:
     """The manifests of an object: in their folder, and beside it where an earlier version of this package left one.
 
-    :param location: an object at which the credential may look.
-    :param workspace: for a temporary copy.
+    :param target: an object at which the credential may look.
+    :param tempdir: for a temporary copy.
     :raises PublishError: the store cannot be asked.
     """
     manifests = []
-    for place in (manifest_of(location), old_manifest_of(location)):
+    for place in (manifest_of(target), old_manifest_of(target)):
         # Who may look at objects and not list them is refused what is not there.
         with contextlib.suppress(PermissionError):
-            if (found := place.look()) is not None:
-                manifests.append(Manifest(place, _read(place, found, workspace, location, log)))
+            if (found := place.stat()) is not None:
+                manifests.append(Manifest(place, _read(place, found, tempdir, target, log)))
     return manifests
 
 
-def _read(place: Location, found: Found, workspace: Workspace, location: Location, log: logging.Logger) -> dict[str, Any] | None:
-    copy = workspace.file()
+def _read(place: Target, found: ObjectInfo, tempdir: TempDir, target: Target, log: logging.Logger) -> dict[str, Any] | None:
+    copy = tempdir.file()
     try:
         if found.size > _LARGEST:
             raise ForeignObjectError(f"{found.size} bytes")  # noqa: TRY301  # one way of several of not being a manifest
@@ -156,7 +156,7 @@ def _read(place: Location, found: Found, workspace: Workspace, location: Locatio
         if content["manifest_version"] not in _READABLE or not _is_of_shape(content):
             raise ForeignObjectError("of another version or shape")  # noqa: TRY301  # as above
     except Exception as error:  # noqa: BLE001  # the store's own errors, and every way of not being a manifest
-        log.warning("The manifest of %s cannot be read as a manifest (%s); this run replaces it", location.uri, in_words(error))
+        log.warning("The manifest of %s cannot be read as a manifest (%s); this run replaces it", target.uri, error_text(error))
         return None
     return dict(content)
 

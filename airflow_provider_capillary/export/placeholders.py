@@ -69,7 +69,7 @@ def check_placeholders(destination: ObjectStoragePath | str, *, rendered: bool) 
         if found := pattern.search(text):
             raise DestinationError(
                 f"destination={_shown(text)} has {found[0]!r}, which jinja would read; a placeholder has single braces",
-                cure=f"write it as in {_EXAMPLE}",
+                hint=f"write it as in {_EXAMPLE}",
             )
     pieces = [text] if rendered else _outside_jinja(text)
     directives: set[str] = set()
@@ -79,7 +79,7 @@ def check_placeholders(destination: ObjectStoragePath | str, *, rendered: bool) 
         if left := re.search(r"[{}]", _BRACES.sub("", piece)):
             raise DestinationError(
                 f"destination={_shown(text)} has a {left[0]!r} that belongs to no placeholder",
-                cure=f"a placeholder is written as in {_EXAMPLE}, without a template in it; the name of an object cannot have braces",
+                hint=f"a placeholder is written as in {_EXAMPLE}, without a template in it; the name of an object cannot have braces",
             )
     # What jinja gives can tell times apart as well.
     if directives and not rendered and pieces == [text]:
@@ -115,7 +115,7 @@ def fill_placeholders(destination: ObjectStoragePath | str, interval: Interval, 
         except OverflowError:
             raise DestinationError(
                 f"{found[0]!r} of destination={_shown(text)} lies outside the years that exist in path_timezone={zone!r}",
-                cure='use path_timezone="UTC"',
+                hint='use path_timezone="UTC"',
             ) from None
         return moment.strftime(pattern)
 
@@ -139,7 +139,7 @@ def zone_named(value: object) -> tzinfo:
             return pendulum.timezone(value)
     raise ConfigurationError(
         f"path_timezone={value!r} (of type {type(value).__name__}) is not the IANA name of a time zone",
-        cure=f"write it as in path_timezone={_nearest_zone(value)!r}",
+        hint=f"write it as in path_timezone={_nearest_zone(value)!r}",
     )
 
 
@@ -150,20 +150,20 @@ def _directives_of(placeholder: str, text: str) -> set[str]:
     if name not in _NAMES:
         raise DestinationError(
             f"destination={_shown(text)} has {shown!r}, which is no placeholder",
-            cure=f"there are {{{_NAMES[0]}:...}} and {{{_NAMES[1]}:...}}, each with a format, as in {_EXAMPLE}",
+            hint=f"there are {{{_NAMES[0]}:...}} and {{{_NAMES[1]}:...}}, each with a format, as in {_EXAMPLE}",
         )
     directives = [found[1] for found in _DIRECTIVE.finditer(pattern)]
     if not directives:
         what = f"the format {pattern!r}, which is the same at all times" if pattern else "no format"
         raise DestinationError(
-            f"destination={_shown(text)} has {shown!r} with {what}", cure=f"say how to write the time, as in {{{name}:%Y-%m-%d}}"
+            f"destination={_shown(text)} has {shown!r} with {what}", hint=f"say how to write the time, as in {{{name}:%Y-%m-%d}}"
         )
     for directive in directives:
         if directive not in _DIRECTIVES:
             why = _REFUSED.get(directive, "is not written alike on every platform")
             raise DestinationError(
                 f"destination={_shown(text)} has {shown!r}, whose %{directive} {why}",
-                cure=f"use {', '.join('%' + each for each in 'YmdHMSfjGVuUWzZ')}, as in {_EXAMPLE}",
+                hint=f"use {', '.join('%' + each for each in 'YmdHMSfjGVuUWzZ')}, as in {_EXAMPLE}",
             )
     return set(directives)
 
@@ -176,7 +176,7 @@ def _check_that_times_are_told_apart(directives: set[str], text: str) -> None:
                 hint = "; the month is %m" if subject == "M" else ""
                 raise DestinationError(
                     f"destination={_shown(text)} has %{subject}, {what}, without {others}: later runs would write the same object",
-                    cure=f"add {others}{hint}, as in {_EXAMPLE}",
+                    hint=f"add {others}{hint}, as in {_EXAMPLE}",
                 )
 
 

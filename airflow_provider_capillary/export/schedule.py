@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary.reading.instants import show_instant
+from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +24,11 @@ def cure_of_an_empty_interval(context: Mapping[str, Any]) -> str:
     """What to change where a run's interval starts when it ends."""
     schedule, dag_id = _schedule_with_intervals(context), _dag_id(context)
     if schedule is None:
-        cure = f"{_EXPLICIT}, or lookback=... for the length of what each run exports"
+        hint = f"{_EXPLICIT}, or lookback=... for the length of what each run exports"
         if _has_intervals(_timetable(context)):
-            return cure
+            return hint
         example = f"CronDataIntervalTimetable('0 0 * * *', timezone={_zone(_timezone_of_dag(context))})"
-        return f"{cure}, or the DAG a schedule whose runs have an interval, as schedule={example}"
+        return f"{hint}, or the DAG a schedule whose runs have an interval, as schedule={example}"
     return (
         f"give the DAG the same schedule with intervals, schedule={schedule}, or {_EXPLICIT}. What the empty runs left out, up to the "
         "first run with an interval, is not made up for, and a backfill passes over dates that have a run: delete the empty runs, then "
@@ -40,18 +40,18 @@ def cure_of_an_empty_interval(context: Mapping[str, Any]) -> str:
 def cure_of_no_interval(context: Mapping[str, Any]) -> str:
     """What to do where a run has no interval at all: on Airflow 3, one without a date."""
     schedule = _schedule_with_intervals(context)
-    cures = [_EXPLICIT, "or lookback=... to export what lies that long before the run"]
+    hints = [_EXPLICIT, "or lookback=... to export what lies that long before the run"]
     if schedule is not None or _has_intervals(_timetable(context)):
         moment = getattr(context.get("dag_run"), "run_after", None)
-        date = show_instant(moment.replace(microsecond=0)) if isinstance(moment, datetime) else "2025-09-18T00:00:00Z"
-        cures.insert(
+        date = format_timestamp(moment.replace(microsecond=0)) if isinstance(moment, datetime) else "2025-09-18T00:00:00Z"
+        hints.insert(
             0,
             f"trigger the run with a date, `airflow dags trigger {_dag_id(context)} --logical-date {date}`, which exports the schedule's "
             "last whole interval, or",
         )
     if schedule is not None:
-        cures.append(f"(the schedule itself gives empty intervals as well: make it schedule={schedule})")
-    return " ".join(cures).replace("end=... or", "end=..., or")
+        hints.append(f"(the schedule itself gives empty intervals as well: make it schedule={schedule})")
+    return " ".join(hints).replace("end=... or", "end=..., or")
 
 
 def as_written(duration: timedelta) -> str:
@@ -105,7 +105,7 @@ def _timetable(context: Mapping[str, Any]) -> object:
 
 def _end(context: Mapping[str, Any]) -> str:
     end = context.get("data_interval_end")
-    return show_instant(end) if isinstance(end, datetime) else "..."
+    return format_timestamp(end) if isinstance(end, datetime) else "..."
 
 
 def _dag_id(context: Mapping[str, Any]) -> str:

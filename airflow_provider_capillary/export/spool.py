@@ -15,15 +15,15 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_capillary.api.statuses import SUCCESS, status_of
 from airflow_provider_capillary.errors import MalformedAnswerError, ReadingStoppedError
 from airflow_provider_capillary.export.json_lines import fields_of, line_of, pair_line, to_json
-from airflow_provider_capillary.export.workspace import local_disk_errors
-from airflow_provider_capillary.reading.statuses import SUCCESS, status_of
+from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from airflow_provider_capillary.export.workspace import Workspace
+    from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["OTHER_STATUSES", "Spool", "pair_line", "to_json"]
 
@@ -70,17 +70,17 @@ class _Totals:
 class Spool:
     """Takes records in any order, gives them back sorted.
 
-    :param workspace: for the temporary file.
+    :param tempdir: for the temporary file.
     :param stop: asked at every record; once it says true, adding and iterating raise :class:`ReadingStoppedError`.
 
     Of several records of one ``(startTime, id)`` the first is kept. Times are epoch milliseconds. What is counted is found by reading all
     records once more, at the first question after one was added.
     """
 
-    def __init__(self, workspace: Workspace, *, stop: Callable[[], bool]) -> None:
-        self._workspace = workspace
+    def __init__(self, tempdir: TempDir, *, stop: Callable[[], bool]) -> None:
+        self._tempdir = tempdir
         self._stop = stop
-        self._file = workspace.descriptor()
+        self._file = tempdir.descriptor()
         self._runs = [0]
         """Where each run ends in the file, and with it where the next one begins."""
         self._latest: list[_Entry] = []
@@ -168,7 +168,7 @@ class Spool:
         self._latest, self._latest_bytes = [], 0
 
     def _write(self, content: bytearray) -> int:
-        with local_disk_errors(self._workspace), memoryview(content) as view:
+        with local_disk_errors(self._tempdir), memoryview(content) as view:
             written = 0
             while written < len(view):
                 written += os.write(self._file, view[written:])
@@ -233,7 +233,7 @@ class Spool:
                     at = behind
                     continue
                 block = max(block, behind - at)
-            with local_disk_errors(self._workspace):
+            with local_disk_errors(self._tempdir):
                 more = os.pread(self._file, min(block, end - begin), begin)
             if not more:
                 raise OSError("The spool is shorter than what was written to it")

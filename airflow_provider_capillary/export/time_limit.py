@@ -51,7 +51,7 @@ def upload_limit(piece: int) -> float:
 
 
 def run_limited(
-    call: Callable[[Callable[[], None]], _Result], *, doing: str, log: logging.Logger, limit: float | None = None, cure: str
+    call: Callable[[Callable[[], None]], _Result], *, doing: str, log: logging.Logger, limit: float | None = None, hint: str
 ) -> _Result:
     """Make a blocking call, and warn every 30 seconds for which nothing is heard.
 
@@ -76,7 +76,7 @@ def run_limited(
                 return running.result()
             silent = running.silent
             if silent >= limit:
-                raise StoreHangsError(f"The store has not answered for {silent:.0f} s while {doing}", cure=cure)
+                raise StoreHangsError(f"The store has not answered for {silent:.0f} s while {doing}", hint=hint)
             if silent < next_warning - _WARN_EVERY:
                 next_warning = _WARN_EVERY
             elif silent >= next_warning:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.reading.statuses import status_of
+from airflow_provider_capillary.api.statuses import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from airflow_provider_capillary.reading.steps import Record
+    from airflow_provider_capillary.api.effects import Record
 
 __all__ = ["NO_NAME", "Tally", "name_is_unknown"]
 

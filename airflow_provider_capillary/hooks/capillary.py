@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_capillary.api.effects import MaskSecret, ReadClock, Records, Send, Sleep
+from airflow_provider_capillary.api.responses import LATEST
+from airflow_provider_capillary.connection.form import connection_form_widgets, ui_field_behaviour
 from airflow_provider_capillary.errors import (
     CapillaryError,
     ConfigurationError,
     IntervalError,
     ReadingStoppedError,
 )
-from airflow_provider_capillary.hooks.forms import connection_form_widgets, ui_field_behaviour
-from airflow_provider_capillary.reading.answers import LATEST
-from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
-from airflow_provider_capillary.reading.steps import Conceal, Found, Now, Send, Wait
+from airflow_provider_capillary.timestamps import format_timestamp, parse_timestamp, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from requests import Session
 
-    from airflow_provider_capillary.hooks.progress import Progress
-    from airflow_provider_capillary.hooks.session import ApiSession
-    from airflow_provider_capillary.hooks.settings import Settings
-    from airflow_provider_capillary.reading.answers import Answer
-    from airflow_provider_capillary.reading.exchange import Exchange
+    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record, Response, TransportFailure
+    from airflow_provider_capillary.api.executor import RequestExecutor
+    from airflow_provider_capillary.api.responses import Page
+    from airflow_provider_capillary.api.retries import RetryPlan
+    from airflow_provider_capillary.connection.settings import Settings
+    from airflow_provider_capillary.hooks._progress import Progress
+    from airflow_provider_capillary.hooks._session import ApiSession
     from airflow_provider_capillary.reading.reader import Reader
-    from airflow_provider_capillary.reading.retries import RetryPlan
-    from airflow_provider_capillary.reading.steps import NoReply, Outcome, Record, Reply, Step, Steps
 
 __all__ = ["CapillaryHook"]
 
@@ -89,7 +89,7 @@ class CapillaryHook(BaseHook):
                 pass
         return self._session.requests
 
-    def _hold_token(self) -> Steps[None]:
+    def _hold_token(self) -> Flow[None]:
         self._session.credential.token = yield from self._exchange.refresh_token()
 
     def iter_event_logs(
@@ -111,7 +111,7 @@ class CapillaryHook(BaseHook):
         :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
         :param end: the same; not included.
         A record is a dict of what ``json`` makes of it: a number of more digits than a float holds is rounded in it, and one beyond any
-        float is infinite. It is an :class:`~airflow_provider_capillary.reading.answers.EventLog`, whose ``text`` is what the API sent,
+        float is infinite. It is an :class:`~airflow_provider_capillary.api.responses.EventLog`, whose ``text`` is what the API sent,
         number for number; that is what an export writes.
 
         Where filters keep none of the records that were read, a warning says which statuses and names there were, and which of them is
@@ -123,15 +123,15 @@ class CapillaryHook(BaseHook):
             so all are read. ``None`` for all.
         :raises IntervalError: for an interval that is none; at once.
         :raises ConnectionSettingsError: where the connection is incomplete or wrong.
-        :raises RequestError: where the API does not answer, by cause and cure.
+        :raises RequestError: where the API does not answer, by cause and hint.
         :raises CompletenessError: where it answers and it can't be proved that nothing is missing.
         """
-        first, last = parse_instant(start, "start"), parse_instant(end, "end")
+        first, last = parse_timestamp(start, "start"), parse_timestamp(end, "end")
         if first > last:
-            raise IntervalError(f"start={start!s} lies after end={end!s}", cure="exchange them")
+            raise IntervalError(f"start={start!s} lies after end={end!s}", hint="exchange them")
         wanted = _status_set(statuses)
         if event_name is not None and not _is_text(event_name):
-            raise ConfigurationError(f"event_name={event_name!a} is not text", cure="pass the name of one event, or leave it out for all")
+            raise ConfigurationError(f"event_name={event_name!a} is not text", hint="pass the name of one event, or leave it out for all")
         # No record lies outside of these bounds, and an instant beyond the years of the calendar could not be asked for.
         low, high = (min(max(to_millis(instant), 0), LATEST) for instant in (first, last))
         return self._iter(low, high, event_name, wanted)
@@ -141,8 +141,8 @@ class CapillaryHook(BaseHook):
 
         No message names the connection: for its Test button, Airflow makes one under a random id that nobody has seen.
         """
+        from airflow_provider_capillary.api.retries import RetryPlan
         from airflow_provider_capillary.reading.client import EventLogsClient
-        from airflow_provider_capillary.reading.retries import RetryPlan
 
         self._names_connection = False
         try:
@@ -179,7 +179,7 @@ class CapillaryHook(BaseHook):
     @property
     def requests_made(self) -> int:
         """Requests sent so far, those of calibration, retries and tokens included."""
-        return self._exchange.traffic.requests
+        return self._exchange.stats.requests
 
     @property
     def events_read(self) -> int:
@@ -207,8 +207,8 @@ class CapillaryHook(BaseHook):
 
         :raises ConnectionSettingsError: where it is incomplete or wrong.
         """
-        from airflow_provider_capillary.hooks._lookup import looked_up_settings
-        from airflow_provider_capillary.hooks.session import basic_secrets, proxy_secrets
+        from airflow_provider_capillary.connection.lookup import looked_up_settings
+        from airflow_provider_capillary.hooks._session import basic_secrets, proxy_secrets
 
         settings = looked_up_settings(self.capillary_conn_id, self.get_connection, name_it=self._names_connection)
 
@@ -219,12 +219,12 @@ class CapillaryHook(BaseHook):
 
     @cached_property
     def _session(self) -> ApiSession:
-        from airflow_provider_capillary.hooks.session import ApiSession
+        from airflow_provider_capillary.hooks._session import ApiSession
 
         return ApiSession(self.settings, is_stopped=lambda: self._stopped)
 
     @cached_property
-    def _exchange(self) -> Exchange:
+    def _exchange(self) -> RequestExecutor:
         return self._make_exchange(None)
 
     @cached_property
@@ -234,17 +234,17 @@ class CapillaryHook(BaseHook):
         settings = self.settings
         return Reader(self._exchange, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
 
-    def _make_exchange(self, plan: RetryPlan | None) -> Exchange:
-        from airflow_provider_capillary.hooks._credential import credential_of
-        from airflow_provider_capillary.reading.exchange import Exchange
+    def _make_exchange(self, plan: RetryPlan | None) -> RequestExecutor:
+        from airflow_provider_capillary.api.executor import RequestExecutor
+        from airflow_provider_capillary.connection.credential import credential_of
 
-        return Exchange(credential=credential_of(self.settings), per_minute=self.settings.requests_per_minute, plan=plan)
+        return RequestExecutor(credential=credential_of(self.settings), per_minute=self.settings.requests_per_minute, plan=plan)
 
     def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
         from airflow_provider_capillary.hooks._filters import Tally
-        from airflow_provider_capillary.hooks.progress import Progress
+        from airflow_provider_capillary.hooks._progress import Progress
 
-        progress = Progress(self.log.info, self._exchange.traffic, start=start, end=end)
+        progress = Progress(self.log.info, self._exchange.stats, start=start, end=end)
         tally = Tally(event_name, statuses)
         self._events_read = 0
         try:
@@ -256,7 +256,7 @@ class CapillaryHook(BaseHook):
             progress.count()
         self._events_read = tally.read
         proof = self._reader.proof
-        self._proof = None if proof is None else {**proof, "shown_at": show_instant(datetime.now(UTC).replace(microsecond=0))}
+        self._proof = None if proof is None else {**proof, "shown_at": format_timestamp(datetime.now(UTC).replace(microsecond=0))}
         progress.say_last(tally.kept)
         if why := tally.why_nothing_was_kept():
             self.log.warning("%s", why)
@@ -282,16 +282,16 @@ class CapillaryHook(BaseHook):
         if why := name_is_unknown(event_name, newest):
             self.log.warning("%s", why)
 
-    def _drive(self, steps: Steps[Any], progress: Progress | None = None) -> Iterator[list[Record]]:
+    def _drive(self, steps: Flow[Any], progress: Progress | None = None) -> Iterator[list[Record]]:
         """Carry out the steps of the core, with ``requests`` and ``time.sleep``; hand on what it finds."""
         outcome: Outcome = None
         while True:
             self._check_stopped()
             try:
-                step: Step = steps.send(outcome)
+                step: Effect = steps.send(outcome)
             except StopIteration:
                 return
-            if isinstance(step, Found):
+            if isinstance(step, Records):
                 if progress is not None:
                     progress.found(step.records)
                 yield step.records
@@ -299,15 +299,15 @@ class CapillaryHook(BaseHook):
             else:
                 outcome = self._carry_out(step, progress)
 
-    def _carry_out(self, step: Now | Wait | Send | Conceal, progress: Progress | None) -> Outcome:
+    def _carry_out(self, step: ReadClock | Sleep | Send | MaskSecret, progress: Progress | None) -> Outcome:
         match step:
             case Send():
                 return self._answer(step)
-            case Wait():
+            case Sleep():
                 self._wait(step, progress)
-            case Now():
+            case ReadClock():
                 return time.monotonic()
-            case Conceal():
+            case MaskSecret():
                 _conceal(step.value)
             case _:
                 assert_never(step)
@@ -315,14 +315,14 @@ class CapillaryHook(BaseHook):
 
     def _check_stopped(self) -> None:
         if self._stopped:
-            raise ReadingStoppedError("The task was stopped while it read event logs", cure="run it again; nothing was published")
+            raise ReadingStoppedError("The task was stopped while it read event logs", hint="run it again; nothing was published")
 
-    def _answer(self, step: Send) -> Reply | NoReply:
+    def _answer(self, step: Send) -> Response | TransportFailure:
         outcome = self._session.send(step)
         self._check_stopped()
         return outcome
 
-    def _wait(self, step: Wait, progress: Progress | None) -> None:
+    def _wait(self, step: Sleep, progress: Progress | None) -> None:
         if progress is not None:
             progress.waits(step.seconds, step.reason)
         seconds = step.seconds
@@ -331,8 +331,8 @@ class CapillaryHook(BaseHook):
             seconds -= SLICE
 
 
-def _hand_on(asking: Steps[Answer]) -> Steps[None]:
-    yield Found((yield from asking).records)
+def _hand_on(asking: Flow[Page]) -> Flow[None]:
+    yield Records((yield from asking).records)
 
 
 def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
@@ -342,7 +342,7 @@ def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
     wanted = list(statuses) if isinstance(statuses, Iterable) else []
     if isinstance(statuses, str) or not isinstance(statuses, Iterable) or not all(isinstance(status, str) for status in wanted):
         raise ConfigurationError(
-            f"statuses={statuses!r} is not a collection of statuses", cure='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
+            f"statuses={statuses!r} is not a collection of statuses", hint='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
         )
     return frozenset(wanted)
 

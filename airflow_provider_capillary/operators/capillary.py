@@ -11,9 +11,9 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.export.placeholders import fill_placeholders
-from airflow_provider_capillary.operators.arguments import check_arguments, with_connection
-from airflow_provider_capillary.operators.failing import failing_at_once, has_retry_policies
-from airflow_provider_capillary.operators.settling import check_resumed, moment_trigger, settled_at, wait_until
+from airflow_provider_capillary.operators._arguments import check_arguments, with_connection
+from airflow_provider_capillary.operators._fail_fast import fail_fast, has_retry_policies
+from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
 from airflow_provider_capillary.rendering import TemplatedArguments
 from airflow_provider_capillary.validation import name_of, statuses_of
 
@@ -67,7 +67,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     by ``%Y-%m-%dT%H%z``, since 01:00 comes twice on 26 October. ``lookback`` and ``CronTriggerTimetable(interval=...)`` have a fixed
     length: where clocks change they leave an hour out, or read one twice.
 
-    What no retry cures (a refused credential, a wrong argument, dates that the API does not read as sent) fails at once, and where the API
+    What no retry helps (a refused credential, a wrong argument, dates that the API does not read as sent) fails at once, and where the API
     said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
 
     The store is asked before the API: a bucket that does not exist, a rejected credential or one that may not write costs no reading. A
@@ -105,7 +105,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     :return: a small receipt, see :class:`.export.receipt.Receipt`; no records, nothing from them but counts and times.
     :raises CapillaryError: see the tree in :mod:`.errors`. An argument that is wrong as written fails while the DAG is parsed; one that
         comes from a template, from XCom or from ``.expand`` fails in its run, before anything is read. Before Airflow 3.3, where no retry
-        cures it, it arrives as the cause of an ``AirflowFailException`` with the same text.
+        helps, it arrives as the cause of an ``AirflowFailException`` with the same text.
     """
 
     template_fields: Sequence[str] = (
@@ -193,7 +193,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
 
     def execute(self, context: Context) -> Receipt:
         """Wait until the interval has settled, then export it."""
-        with failing_at_once(self):
+        with fail_fast(self):
             interval = self._prepare(context)
             due = settled_at(interval, self.settle, log=self._logger)
             if due is not None and self.deferrable:
@@ -206,7 +206,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         :param event: the moment that was waited for.
         :raises CapillaryError: it is anything else.
         """
-        with failing_at_once(self):
+        with fail_fast(self):
             check_resumed(event)
             interval = self._prepare(context)
             # Where the worker's clock is behind the triggerer's, the rest is slept; to defer again might never end.
@@ -222,7 +222,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
         """Name the object as output, for the OpenLineage provider."""
-        from airflow_provider_capillary.operators.lineage import openlineage_of
+        from airflow_provider_capillary.operators._lineage import openlineage_of
 
         del task_instance  # OpenLineage passes it
         return openlineage_of(self._receipt)
@@ -254,14 +254,14 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         )
 
     def _export(self, context: Context, interval: Interval, due: datetime | None) -> Receipt:
-        from airflow_provider_capillary.export.run import export_records
-        from airflow_provider_capillary.operators.lineage import tell
+        from airflow_provider_capillary.export.exporter import export_records
+        from airflow_provider_capillary.operators._lineage import tell
 
         if due is not None:
             wait_until(due, killed=lambda: self._killed)
         hook = self.hook
         if self._killed:
-            raise ReadingStoppedError("The task was stopped before it read event logs", cure="run it again; nothing was published")
+            raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
         receipt = export_records(
             hook.iter_event_logs(interval.start, interval.end, event_name=self.event_name, statuses=self.statuses),
             with_connection(self.destination, self.object_storage_conn_id),

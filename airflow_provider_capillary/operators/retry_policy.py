@@ -23,7 +23,7 @@ _LONGEST_DELAY: Final = timedelta(hours=24)
 
 
 class CapillaryRetryPolicy(RetryPolicy):
-    """Fail at once where no retry cures the error; come back when the API said; leave everything else to the task's own settings."""
+    """Fail at once where no retry helps the error; come back when the API said; leave everything else to the task's own settings."""
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None) -> RetryDecision:
         """Decide about one failure, by the error's class and fields.
@@ -37,7 +37,7 @@ class CapillaryRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         kind = type(exception).__name__
         if not exception.retryable:
-            return RetryDecision.fail(reason=f"{kind}: no retry cures it")
+            return RetryDecision.fail(reason=f"{kind}: no retry helps it")
         if exception.retry_after is None:
             return RetryDecision.default()
         delay = timedelta(seconds=min(max(exception.retry_after, 0.0), _LONGEST_DELAY.total_seconds()))

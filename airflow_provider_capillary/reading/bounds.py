@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from airflow_provider_capillary.reading.dates import DateFormat
+    from airflow_provider_capillary.api.date_formats import DateFormat
 
 __all__ = ["MARGIN", "Bounds"]
 
@@ -54,11 +54,11 @@ class Bounds:
 
     def floor(self, time: int) -> int:
         """The last time at or before ``time`` at which a span may begin or end."""
-        return self.dates.down(time, self.unit)
+        return self.dates.floor(time, self.unit)
 
     def ceil(self, time: int) -> int:
         """The first time at or after ``time`` at which a span may begin or end."""
-        return self.dates.up(time, self.unit)
+        return self.dates.ceil(time, self.unit)
 
     def window(self, low: int, high: int) -> tuple[int, int]:
         """``from_date`` and ``to_date`` of a window that surely holds every record of the span ``[low, high)``.
@@ -79,7 +79,7 @@ class Bounds:
             return low, last if is_next else high
         if self.dates.carries_zone and self.step > HOUR:
             # The API's days begin at an hour that is unknown.
-            return self.dates.down(low - LONGEST_DAY), high
+            return self.dates.floor(low - LONGEST_DAY), high
         return self.floor(low - 1), high
 
     def saw(self, from_date: int, times: list[int]) -> Bounds:

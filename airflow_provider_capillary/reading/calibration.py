@@ -14,18 +14,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, SECOND
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
-from airflow_provider_capillary.reading.dates import DAY, HOUR, LADDER, MINUTE, SECOND
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_capillary.reading.answers import Answer
+    from airflow_provider_capillary.api.date_formats import DateFormat
+    from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.reading.client import EventLogsClient
-    from airflow_provider_capillary.reading.dates import DateFormat
-    from airflow_provider_capillary.reading.steps import Record, Steps
 
 __all__ = ["calibrate", "calibrate_closely"]
 
@@ -35,7 +35,7 @@ QUARTER: Final = 15 * MINUTE
 """Hours and days of every zone begin at a multiple of this in UTC."""
 
 
-def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Steps[Bounds | None]:
+def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Flow[Bounds | None]:
     """Find the first of ``formats`` that this API reads, and how finely.
 
     :param may_repeat: whether to begin again, once, where the API has come to answer with less.
@@ -69,7 +69,7 @@ def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_rep
     raise explain(search.tried, known)
 
 
-def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: int, times: list[int]) -> Steps[Bounds | None]:
+def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: int, times: list[int]) -> Flow[Bounds | None]:
     """Find out whether the API reads dates more finely than is known, for a span that can't be split otherwise.
 
     :param low: with ``high`` the span.
@@ -77,13 +77,13 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
     :returns: ``None`` where it doesn't.
     """
     dates = bounds.dates
-    for unit in LADDER:
+    for unit in PRECISIONS:
         if not dates.resolution <= unit < bounds.unit:
             continue
         around = next(filter(None, (_inside(dates, unit, time) for time in sorted(times)[len(times) // 2 :])), None)
         # Of an API that is sent UTC, days may begin within the span.
         is_within_cell = high - low <= _cell(unit) and not (dates.carries_zone and unit >= HOUR)
-        inner = (dates.up(low + unit), dates.down(high - unit)) if is_within_cell else None
+        inner = (dates.ceil(low + unit), dates.floor(high - unit)) if is_within_cell else None
         for window in dict.fromkeys((inner, around)):
             if window is None or window[0] >= window[1]:
                 continue
@@ -93,7 +93,7 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
                 return replace(bounds, unit=unit)
     if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
         answer = yield from client.fetch_window(dates, low, low)
-        finer = max(unit for unit in LADDER if unit < bounds.step)
+        finer = max(unit for unit in PRECISIONS if unit < bounds.step)
         # Had the API read this date more finely, it would have given the beginning of the unit alone.
         if any(low + finer <= record["startTime"] < high for record in answer.records):
             return replace(bounds, whole_units=True)
@@ -110,11 +110,11 @@ def _inside(dates: DateFormat, unit: int, time: int) -> tuple[int, int] | None:
     if unit >= DAY or (unit == HOUR and dates.carries_zone):
         # The API's days may begin at any hour.
         return None
-    first, last = dates.down(time, DAY), dates.up(time + 1, DAY)
+    first, last = dates.floor(time, DAY), dates.ceil(time + 1, DAY)
     if unit < HOUR:
         first = time - time % _cell(unit)
         last = first + _cell(unit)
-    low, high = dates.up(first + unit), dates.down(last - unit)
+    low, high = dates.ceil(first + unit), dates.floor(last - unit)
     return (low, high) if low < time < high else None
 
 
@@ -132,7 +132,7 @@ class _Search:
         self._ignores = False
         self.tried: dict[DateFormat, str] = {}
 
-    def any_of(self, formats: Iterable[DateFormat], unit: int) -> Steps[Bounds | None]:
+    def any_of(self, formats: Iterable[DateFormat], unit: int) -> Flow[Bounds | None]:
         """Look with windows of one unit, in each format that can write it and was not answered otherwise than with nothing."""
         for dates in formats:
             if dates.resolution <= unit and self.tried.get(dates, NOTHING) == NOTHING:
@@ -141,7 +141,7 @@ class _Search:
                     return bounds
         return None
 
-    def around(self, dates: DateFormat, unit: int) -> Steps[Bounds | None]:
+    def around(self, dates: DateFormat, unit: int) -> Flow[Bounds | None]:
         """Look around one record; ``None``, with the reason in ``tried``, where it is not found, or others are."""
         probes = _Probes(dates, unit, self._known)
         probe = probes.best
@@ -166,7 +166,7 @@ class _Search:
             return None
         return Bounds(dates=dates, unit=(yield from self._unit_of(probes)))
 
-    def _unit_of(self, probes: _Probes) -> Steps[int]:
+    def _unit_of(self, probes: _Probes) -> Flow[int]:
         """The coarsest unit that is not ruled out."""
         if not probes.best.held:
             return probes.unit
@@ -176,7 +176,7 @@ class _Search:
                 return probes.unit
         return probes.best.held[-1]
 
-    def _is_in_doubt(self, probe: _Probe, answer: Answer) -> bool:
+    def _is_in_doubt(self, probe: _Probe, answer: Page) -> bool:
         """Whether an API that ignores the dates could have answered the same: with others than the window's, or with all that are known.
 
         Not where the format is set and read finely: there is no other to choose, and records from outside of a window are an error.
@@ -187,10 +187,10 @@ class _Search:
         others = any(not probe.is_near(record["startTime"]) for record in answer.records)
         return others or all(record["id"] in shown or probe.is_near(record["startTime"]) for record in self._known)
 
-    def _excludes(self, probe: _Probe) -> Steps[bool]:
+    def _excludes(self, probe: _Probe) -> Flow[bool]:
         """Whether a window as long as the probe, days before its record, keeps out what lies outside of it."""
         dates = probe.bounds.dates
-        low, high = dates.down(probe.low - 4 * DAY), dates.up(probe.high - 4 * DAY)
+        low, high = dates.floor(probe.low - 4 * DAY), dates.ceil(probe.high - 4 * DAY)
         try:
             answer = yield from self._client.fetch_window(dates, low, high)
         except ParametersRefusedError:
@@ -214,13 +214,13 @@ class _Probe:
         span = self.bounds.floor(record["startTime"]), self.bounds.ceil(record["startTime"] + 1 + later)
         self.low, self.high = inside or self.bounds.window(*span)
         self.room = min(self.high - record["startTime"], MARGIN)
-        self.held = [coarser for coarser in LADDER if coarser > unit and self._holds_beginning(coarser)]
+        self.held = [coarser for coarser in PRECISIONS if coarser > unit and self._holds_beginning(coarser)]
 
     def is_near(self, time: int) -> bool:
         """Whether the window explains a record at ``time``, whichever of its times the API compares."""
         return self.low - MARGIN <= time <= self.high + self.bounds.step
 
-    def is_shown_by(self, answer: Answer) -> bool:
+    def is_shown_by(self, answer: Page) -> bool:
         """Whether the API has read the window: its record is there, or others are, and all of them from around it."""
         times = [record["startTime"] for record in answer.records]
         return (bool(times) and all(map(self.is_near, times))) or any(record["id"] == self.record["id"] for record in answer.records)
@@ -228,7 +228,7 @@ class _Probe:
     def _holds_beginning(self, unit: int) -> bool:
         if unit == DAY and not self.bounds.dates.carries_zone:
             # The API's own days, for what is written is what it reads.
-            return self.bounds.dates.up(self.low + 1, DAY) <= self.high
+            return self.bounds.dates.ceil(self.low + 1, DAY) <= self.high
         grid = min(unit, QUARTER)
         return self.high // grid > self.low // grid
 

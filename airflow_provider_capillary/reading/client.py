@@ -10,10 +10,10 @@ from airflow_provider_capillary.reading.capacity import Capacity, Reach
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_capillary.reading.answers import Answer
-    from airflow_provider_capillary.reading.dates import DateFormat
-    from airflow_provider_capillary.reading.exchange import Exchange
-    from airflow_provider_capillary.reading.steps import Record, Steps
+    from airflow_provider_capillary.api.date_formats import DateFormat
+    from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.executor import RequestExecutor
+    from airflow_provider_capillary.api.responses import Page
 
 __all__ = ["EventLogsClient", "WindowRefusedError"]
 
@@ -41,7 +41,7 @@ class EventLogsClient:
     :ivar notice: called with the records of each answer, whatever it was asked for.
     """
 
-    def __init__(self, exchange: Exchange, *, limit: int) -> None:
+    def __init__(self, exchange: RequestExecutor, *, limit: int) -> None:
         self.exchange = exchange
         self.limit = limit
         self.capacity = Capacity(limit)
@@ -50,7 +50,7 @@ class EventLogsClient:
         self.notice: Callable[[list[Record]], None] = lambda _records: None
         self._longest: dict[str, str] = {}
 
-    def fetch_undated(self) -> Steps[Answer]:
+    def fetch_undated(self) -> Flow[Page]:
         """Ask without dates, lowering the limit until it is accepted.
 
         :raises ParametersRefusedError: where every limit is refused.
@@ -69,8 +69,8 @@ class EventLogsClient:
                 refusal = error
         raise refusal
 
-    def fetch_window(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Steps[Answer]:
-        """Ask for a window, both dates as :meth:`DateFormat.down` or :meth:`DateFormat.up` return them.
+    def fetch_window(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[Page]:
+        """Ask for a window, both dates as :meth:`DateFormat.floor` or :meth:`DateFormat.ceil` return them.
 
         :raises ParametersRefusedError: where the API refuses the window or the limit.
         """
@@ -82,7 +82,7 @@ class EventLogsClient:
         self.reach.show(from_date, to_date, [record["startTime"] for record in answer.records])
         return answer
 
-    def fetch_window_steadily(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Steps[Answer]:
+    def fetch_window_steadily(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[Page]:
         """:meth:`fetch_window`, for an API that may come to refuse the limit half way.
 
         :raises WindowRefusedError: where it is the window that is refused, not the limit.
@@ -97,7 +97,7 @@ class EventLogsClient:
                 if self.limit == limit:
                     raise WindowRefusedError(refusal) from refusal
 
-    def try_larger_limit(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Steps[bool]:
+    def try_larger_limit(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[bool]:
         """Ask for a window with a larger limit, and keep that limit where the API gives more than ever."""
         limit, before = self.limit, self.capacity.records
         self._change_limit(limit * LARGER)
@@ -113,7 +113,7 @@ class EventLogsClient:
         self._change_limit(limit)
         return False
 
-    def fetch_longest(self) -> Steps[int]:
+    def fetch_longest(self) -> Flow[int]:
         """Ask again what was answered with the most records: how many it is answered with now.
 
         :raises ParametersRefusedError: where nothing is accepted any more.
@@ -126,13 +126,13 @@ class EventLogsClient:
         self.notice(answer.records)
         return len(answer)
 
-    def _note(self, params: dict[str, str], answer: Answer) -> None:
+    def _note(self, params: dict[str, str], answer: Page) -> None:
         if len(answer) >= self.capacity.records:
             self._longest = params
         self.capacity.show(len(answer))
         self.notice(answer.records)
 
-    def _fetch_undated(self, params: dict[str, str]) -> Steps[Answer]:
+    def _fetch_undated(self, params: dict[str, str]) -> Flow[Page]:
         answer = yield from self.exchange.logs(params)
         if params:
             self._note(params, answer)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
-from airflow_provider_capillary.reading.dates import DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_capillary.api.effects import Flow, Record
     from airflow_provider_capillary.reading.client import EventLogsClient
-    from airflow_provider_capillary.reading.steps import Record, Steps
 
 __all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "wrong_zone"]
 
@@ -26,7 +26,7 @@ AMPLE = 2 * MINUTE
 """Found within this of its time, a record shows the zone, though bounds be exclusive and read to the second or the minute."""
 
 
-def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: list[Record]) -> Steps[CalibrationError | None]:
+def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: list[Record]) -> Flow[CalibrationError | None]:
     """The error that names the zone in which the API reads dates, where it is another than the connection says.
 
     An API that reads dates coarsely shows an offset as well; so the zone is tried before it is named.
@@ -41,25 +41,25 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
             continue
         offset += dates.offset(first["startTime"])
         if abs(offset) > WIDEST * GRID:
-            # No zone is: other liberties look like one.
+            # No zone is: other options look like one.
             continue
         name = _offset_name(offset)
         shifted = DateFormat(dates.name, zone_of(name))
         if (yield from _is_read_in(client, shifted, first)):
             return CalibrationError(
                 f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
-                asked=_asked(tried, known),
-                answered=_answered(tried),
-                cure=f"set the extra `timezone` to `{name}`, or to the name of the zone if its clocks change with the season",
+                request=_asked(tried, known),
+                response=_answered(tried),
+                hint=f"set the extra `timezone` to `{name}`, or to the name of the zone if its clocks change with the season",
             )
     return None
 
 
-def _is_read_in(client: EventLogsClient, dates: DateFormat, record: Record) -> Steps[bool]:
+def _is_read_in(client: EventLogsClient, dates: DateFormat, record: Record) -> Flow[bool]:
     """Whether short windows around a record find it, as an API that reads dates to the hour would not show by chance."""
     for length in (SECOND, AMPLE):
-        low, high = dates.down(record["startTime"] - length), dates.up(record["startTime"] + length)
-        within_an_hour = dates.down(low, HOUR) == dates.down(high, HOUR)
+        low, high = dates.floor(record["startTime"] - length), dates.ceil(record["startTime"] + length)
+        within_an_hour = dates.floor(low, HOUR) == dates.floor(high, HOUR)
         if (length == SECOND or within_an_hour) and (yield from _finds(client, dates, record, low, high)):
             return True
     return False
@@ -69,27 +69,27 @@ def explain(tried: Mapping[DateFormat, str], known: list[Record]) -> Calibration
     """The error for a calibration that found no way at all."""
     return CalibrationError(
         "The API does not find its own records by their dates",
-        asked=_asked(tried, known),
-        answered=_answered(tried),
-        cure="set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`",
+        request=_asked(tried, known),
+        response=_answered(tried),
+        hint="set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`",
     )
 
 
 def _asked(tried: Mapping[DateFormat, str], known: list[Record]) -> str:
     sample = known[len(known) // 2]["startTime"]
-    return "a window around one known record as " + ", as ".join(f"{dates.name} ({dates.text(dates.down(sample))})" for dates in tried)
+    return "a window around one known record as " + ", as ".join(f"{dates.name} ({dates.text(dates.floor(sample))})" for dates in tried)
 
 
 def _answered(tried: Mapping[DateFormat, str]) -> str:
     return "; ".join(f"{dates.name}: {said}" for dates, said in tried.items())
 
 
-def _finds(client: EventLogsClient, dates: DateFormat, record: Record, low: int, high: int) -> Steps[bool]:
+def _finds(client: EventLogsClient, dates: DateFormat, record: Record, low: int, high: int) -> Flow[bool]:
     answer = yield from client.fetch_window(dates, low, high)
     return any(each["id"] == record["id"] for each in answer.records)
 
 
-def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *, newest_first: bool) -> Steps[int]:
+def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *, newest_first: bool) -> Flow[int]:
     """Milliseconds by which the API's zone is ahead of the one in which ``dates`` writes, 0 where no offset explains its answers.
 
     :param first: the record that the API gives first of all. A long window that ends (or begins) ever closer to it is asked for: no cap
@@ -97,10 +97,10 @@ def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *
     """
     instant: int = first["startTime"]
 
-    def finds(step: int) -> Steps[bool]:
+    def finds(step: int) -> Flow[bool]:
         bound = instant + step * GRID
         low, high = (instant - 3 * DAY, bound + AMPLE) if newest_first else (bound - AMPLE, instant + 3 * DAY)
-        return (yield from _finds(client, dates, first, dates.down(low), dates.up(high)))
+        return (yield from _finds(client, dates, first, dates.floor(low), dates.ceil(high)))
 
     without, within = (-WIDEST, WIDEST) if newest_first else (WIDEST, -WIDEST)
     try:

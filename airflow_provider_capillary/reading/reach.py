@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.date_formats import DAY
 from airflow_provider_capillary.reading.client import WindowRefusedError
-from airflow_provider_capillary.reading.dates import DAY
 
 if TYPE_CHECKING:
+    from airflow_provider_capillary.api.effects import Flow
     from airflow_provider_capillary.reading.bounds import Bounds
     from airflow_provider_capillary.reading.client import EventLogsClient
-    from airflow_provider_capillary.reading.steps import Steps
 
 __all__ = ["prove_reach"]
 
@@ -19,7 +19,7 @@ LAST: Final = 2_932_000 * DAY
 """In the years 1 and 9997: beyond them lie times that can't be written."""
 
 
-def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length: int) -> Steps[None]:
+def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length: int) -> Flow[None]:
     """Try to show that windows up to ``longest``, or at least up to ``length``, are answered from end to end.
 
     By windows around the record that the API gives first of all: beside it lies nothing that could crowd it out, and where answers have no
@@ -41,7 +41,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length
         reach.not_shown = wanted
 
 
-def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Steps[None]:
+def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Flow[None]:
     from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
     try:
         yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)

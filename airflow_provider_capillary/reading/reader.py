@@ -39,21 +39,21 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.date_formats import AUTO, HOUR, MINUTE, DateFormat, zone_of
+from airflow_provider_capillary.api.effects import Records
 from airflow_provider_capillary.errors import CalibrationError, ContinuityError, ParametersRefusedError, TieError
 from airflow_provider_capillary.reading.calibration import calibrate, calibrate_closely
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
-from airflow_provider_capillary.reading.dates import AUTO, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.reading.ledger import Ledger
 from airflow_provider_capillary.reading.reach import prove_reach
 from airflow_provider_capillary.reading.sizing import Sizer
-from airflow_provider_capillary.reading.steps import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.executor import RequestExecutor
     from airflow_provider_capillary.reading.bounds import Bounds
-    from airflow_provider_capillary.reading.exchange import Exchange
-    from airflow_provider_capillary.reading.steps import Record, Steps
 
 __all__ = ["Reader"]
 
@@ -66,21 +66,21 @@ SHORTEST_REFUSED: Final = 2 * MINUTE
 class Reader:
     """Reads intervals from one API; what the first reading found out about it serves the next ones.
 
-    :param date_format: ``auto``, a name of :data:`~airflow_provider_capillary.reading.dates.FORMATS`, or a strftime string.
+    :param date_format: ``auto``, a name of :data:`~airflow_provider_capillary.api.date_formats.FORMATS`, or a strftime string.
     :param timezone: the zone in which the API reads a date that carries no offset: an IANA name or an offset.
     :param page_size: the ``limit`` to ask for.
     :ivar bounds: how the API reads dates; ``None`` before the first reading, and while the API holds no records.
     :ivar proof: what the last reading that ended rests on.
     """
 
-    def __init__(self, exchange: Exchange, *, date_format: str = "auto", timezone: str = "UTC", page_size: int = 1000) -> None:
+    def __init__(self, exchange: RequestExecutor, *, date_format: str = "auto", timezone: str = "UTC", page_size: int = 1000) -> None:
         zone = zone_of(timezone)
         self._formats = [DateFormat(name, zone) for name in (AUTO if date_format == "auto" else (date_format,))]
         self._client = EventLogsClient(exchange, limit=page_size)
         self.bounds: Bounds | None = None
         self.proof: dict[str, int] | None = None
 
-    def read(self, start: int, end: int, *, event_name: str | None = None) -> Steps[None]:
+    def read(self, start: int, end: int, *, event_name: str | None = None) -> Flow[None]:
         """Hand on each record of ``[start, end)`` once, latest first by and large; they count once this has ended.
 
         :param start: UTC epoch milliseconds.
@@ -101,9 +101,9 @@ class Reader:
         yield from reading.run()
         self.bounds, self.proof = reading.bounds, reading.proof
 
-    def _confirm_no_records(self, start: int, end: int) -> Steps[None]:
+    def _confirm_no_records(self, start: int, end: int) -> Flow[None]:
         for dates in self._formats:
-            first, last = dates.down(start), dates.up(end)
+            first, last = dates.floor(start), dates.ceil(end)
             try:
                 answer = yield from self._client.fetch_window(dates, first, last)
             except ParametersRefusedError:
@@ -113,9 +113,9 @@ class Reader:
             if answer.records:
                 raise CalibrationError(
                     "The API answers without dates with nothing, and with dates with records",
-                    asked=f"from_date={dates.text(first)} to_date={dates.text(last)}",
-                    answered=f"{len(answer)} records",
-                    cure="retry, in case the first records have just arrived",
+                    request=f"from_date={dates.text(first)} to_date={dates.text(last)}",
+                    response=f"{len(answer)} records",
+                    hint="retry, in case the first records have just arrived",
                 )
             return
 
@@ -139,7 +139,7 @@ class _Reading:
         self._too_wide = (0, 0)
         self.proof: dict[str, int] = {}
 
-    def run(self) -> Steps[None]:
+    def run(self) -> Flow[None]:
         """Hand on every record of the interval.
 
         :raises CompletenessError: where it can't be proved that nothing is missing.
@@ -190,7 +190,7 @@ class _Reading:
             start = max(start, self.bounds.ceil(widest + 1))
         return max(low, min(start, self.bounds.floor(high - 1))), high
 
-    def _ask(self, low: int, high: int) -> Steps[list[Record] | None]:
+    def _ask(self, low: int, high: int) -> Flow[list[Record] | None]:
         """The records of a window that holds the span; ``None`` where the API refuses so long a window."""
         from_date, to_date = self.bounds.window(low, high)
         try:
@@ -205,13 +205,13 @@ class _Reading:
         if elsewhere:
             raise CalibrationError(
                 f"{elsewhere} of {len(answer)} records lie far outside of the window that was asked for",
-                asked=f"from_date={self.bounds.dates.text(from_date)} to_date={self.bounds.dates.text(to_date)}",
-                cure="set the extra `date_format` to what this cluster reads",
+                request=f"from_date={self.bounds.dates.text(from_date)} to_date={self.bounds.dates.text(to_date)}",
+                hint="set the extra `date_format` to what this cluster reads",
             )
         self.bounds = self.bounds.saw(from_date, [record["startTime"] for record in answer.records])
         return answer.records
 
-    def _is_answered_to_its_ends(self, low: int, high: int, records: list[Record]) -> Steps[bool]:
+    def _is_answered_to_its_ends(self, low: int, high: int, records: list[Record]) -> Flow[bool]:
         """Whether a short answer is one to the whole window, and an empty one comes twice."""
         from_date, to_date = self.bounds.window(low, high)
         length, reach = to_date - from_date, self._client.reach
@@ -223,7 +223,7 @@ class _Reading:
             if high - low < max(SHORTEST_REFUSED, 2 * self.bounds.step):
                 raise CalibrationError(
                     f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
-                    cure="check the extras `date_format` and `timezone`",
+                    hint="check the extras `date_format` and `timezone`",
                 )
             self._sizer.forbid(high - low)
             return False
@@ -232,7 +232,7 @@ class _Reading:
         again = yield from self._ask(low, high)
         return again is not None and not again
 
-    def _split(self, low: int, high: int, records: list[Record]) -> Steps[None]:
+    def _split(self, low: int, high: int, records: list[Record]) -> Flow[None]:
         """Go on with a part of a span whose answer was full.
 
         :raises TieError: it can't be split.
@@ -253,11 +253,11 @@ class _Reading:
             f"The API holds {len(records)} records or more within {high - low} ms, and gives no more than that at once",
             instant=time,
             count=len(records),
-            asked=f"from_date={self.bounds.dates.text(low)} to_date={self.bounds.dates.text(high)}",
-            cure="raise `page_size` if the API allows it, set `date_format` to one with finer dates, or read by `event_name`",
+            request=f"from_date={self.bounds.dates.text(low)} to_date={self.bounds.dates.text(high)}",
+            hint="raise `page_size` if the API allows it, set `date_format` to one with finer dates, or read by `event_name`",
         )
 
-    def _confirm_capacity(self) -> Steps[None]:
+    def _confirm_capacity(self) -> Flow[None]:
         """Ask for the longest answer again: where it comes, no span was cut; where it is shorter, forget those that may have been."""
         count = yield from self._client.fetch_longest()
         self._ledger.confirm(count)
@@ -266,7 +266,7 @@ class _Reading:
             self._ledger.forget_pending()
             self._waiting.doubt(self._ledger.frontier)
 
-    def _hand_on(self) -> Steps[None]:
+    def _hand_on(self) -> Flow[None]:
         """Hand on the records of which everything is proved: what the filter may date earlier or later lies behind the frontier, too."""
         ledger = self._ledger
         proved_from = self._waiting.start if ledger.is_proved else ledger.frontier + self.bounds.margin
@@ -274,10 +274,10 @@ class _Reading:
         if owed:
             raise ContinuityError(
                 f"{owed} records of the interval were in an answer that was cut, and are in none that holds all of its window",
-                cure="retry, in case they have been deleted; if it stays so, the API's short answers are not whole",
+                hint="retry, in case they have been deleted; if it stays so, the API's short answers are not whole",
             )
         if records:
-            yield Found(records)
+            yield Records(records)
 
 
 class _Waiting:
@@ -308,7 +308,7 @@ class _Waiting:
                 elif (before := self._records[name]["startTime"]) != time:
                     raise ContinuityError(
                         f"One id came with two times, {before} and {time}: one of two event logs would be taken for a repetition",
-                        cure="retry; if it stays so, ask Capillary's support whether the ids of event logs are unique",
+                        hint="retry; if it stays so, ask Capillary's support whether the ids of event logs are unique",
                     )
                 if proved_at is not None:
                     self._proved_at[name] = max(proved_at, self._proved_at.get(name, proved_at))

@@ -20,8 +20,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.reading.instants import parse_instant, to_millis
-from airflow_provider_capillary.reading.news import Memory
+from airflow_provider_capillary.polling.watermark import Watermark
+from airflow_provider_capillary.timestamps import parse_timestamp, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,28 +46,28 @@ def with_asset(inlets: object) -> list[Any]:
     return given if asset is None or asset in given else [*given, asset]
 
 
-def load_report(context: Mapping[str, Any]) -> Memory | None:
+def load_report(context: Mapping[str, Any]) -> Watermark | None:
     """What the runs of this task that Airflow takes for earlier have reported, as far as it is kept here.
 
     :raises CapillaryError: the note is not what this package writes.
     """
     if (store := _store_of(context)) is None or (own := _own(context)) is None:
         return None
-    memory: Memory | None = None
+    watermark: Watermark | None = None
     for report in _reports(store.get(_key(context))):
         if report["run_id"] != own["run_id"] and report["moment"] <= own["moment"]:
-            memory = Memory.from_data(report.get("memory")).joined(memory)
-    return memory
+            watermark = Watermark.from_data(report.get("memory")).merge(watermark)
+    return watermark
 
 
-def save_report(context: Mapping[str, Any], memory: Memory) -> None:
+def save_report(context: Mapping[str, Any], watermark: Watermark) -> None:
     """Keep what this run has reported. Where that fails, there is still the XCom."""
     if (store := _store_of(context)) is None or (own := _own(context)) is None:
         return
     try:
         key = _key(context)
         others = [report for report in _reports(store.get(key)) if report["run_id"] != own["run_id"]]
-        store.set(key, _latest([*others, {**own, "memory": memory.to_data()}]))
+        store.set(key, _latest([*others, {**own, "memory": watermark.to_data()}]))
     except Exception as error:  # noqa: BLE001  # whatever a state backend raises; its text is not of this package's making
         logger.warning("What was reported is in XCom alone, not in the state of the asset %s (%s)", NAME, type(error).__name__)
 
@@ -102,7 +102,7 @@ def _own(context: Mapping[str, Any]) -> dict[str, Any] | None:
     moment = getattr(dag_run, "logical_date", None) or getattr(dag_run, "run_after", None)
     if dag_run is None or moment is None:
         return None
-    return {"run_id": dag_run.run_id, "moment": to_millis(parse_instant(moment, "logical_date"))}
+    return {"run_id": dag_run.run_id, "moment": to_millis(parse_timestamp(moment, "logical_date"))}
 
 
 def _reports(note: object) -> list[dict[str, Any]]:
@@ -111,8 +111,8 @@ def _reports(note: object) -> list[dict[str, Any]]:
         isinstance(report, dict) and isinstance(report.get("run_id"), str) and type(report.get("moment")) is int for report in reports
     ):
         raise CapillaryError(
-            f"What was noted of earlier runs in the state of the asset {NAME} can't be read: it is not what this package writes",
-            cure="give the task `since`, or delete its entry from the asset's state",
+            f"The reports of earlier runs in the state of the asset {NAME} are unreadable: this package did not write them",
+            hint="give the task `since`, or delete its entry from the asset's state",
         )
     return reports
 

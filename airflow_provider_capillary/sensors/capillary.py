@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ConfigurationError, ReadingStoppedError, TieError
-from airflow_provider_capillary.reading.instants import from_millis, parse_instant, show_instant, to_millis
-from airflow_provider_capillary.reading.wanted import lateness_of
+from airflow_provider_capillary.polling.filters import lateness_of
 from airflow_provider_capillary.rendering import TemplatedArguments
 from airflow_provider_capillary.sensors._report_store import with_asset
+from airflow_provider_capillary.timestamps import format_timestamp, from_millis, parse_timestamp, to_millis
 from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
-    from airflow_provider_capillary.reading.news import Hunt
-    from airflow_provider_capillary.reading.wanted import Wanted
+    from airflow_provider_capillary.polling.filters import EventFilter
+    from airflow_provider_capillary.polling.poll_state import PollState
 
 __all__ = ["CapillaryEventStatusSensor"]
 
@@ -69,7 +69,7 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
     one was created is then not found.
 
     **Errors and skips, the same in each mode.** ``soft_fail=True`` skips the task when its ``timeout`` is over, and only then. A refused
-    credential, a wrong connection or argument fails the task at once, whatever ``soft_fail`` says; an error that another try may cure
+    credential, a wrong connection or argument fails the task at once, whatever ``soft_fail`` says; an error that another try may help
     is left to ``retries``. ``never_fail=True`` skips on errors too, as in every sensor; the error is then in the task's log, at the
     level ERROR. A try that ends by an error loses nothing of what the report before it leaves to find: the next try, or with
     ``retries=0`` the next run, goes on from there. Yet give the task ``retries``: Airflow itself fails a deferred task now and then, when
@@ -77,7 +77,7 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
 
     ``mode``, ``poke_interval``, ``timeout``, ``exponential_backoff`` and ``max_wait`` are those of every sensor. Deferred,
     it looks only in the triggerer, where all that wait on one connection share their looks. An API that is down or
-    throttles is waited out, as far as ``timeout`` goes; what no waiting cures fails the task at once, with the cure. The timeout of a
+    throttles is waited out, as far as ``timeout`` goes; what no waiting helps fails the task at once, with the hint. The timeout of a
     deferred sensor counts from its first try (before Airflow 3.3, from the try that defers). In ``reschedule`` mode before 3.3, each poke
     reads anew from where the run began.
 
@@ -121,7 +121,7 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
         self.allowed_lateness = allowed_lateness
         self.capillary_conn_id = capillary_conn_id
         self.deferrable = deferrable
-        self._hunt: Hunt | None = None
+        self._state: PollState | None = None
         _check(self, rendered=False)
         lateness_of(allowed_lateness)
 
@@ -144,53 +144,53 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
         """
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-        from airflow_provider_capillary.sensors.remembering import begun_at
+        from airflow_provider_capillary.sensors._state import first_try_started_at
 
         self.__dict__.pop("hook", None)
-        self._hunt = None
+        self._state = None
         if not self.deferrable:
             return self._execute_poking(context)
-        begun = begun_at(context, self.retries or 0)
+        begun = first_try_started_at(context, self.retries or 0)
         try:
             try:
-                hunt = self._begin(context)
+                state = self._begin(context)
             except CapillaryError as error:
                 raise _failed(error) from error
-            self._defer(begun, hunt)
+            self._defer(begun, state)
         except (AirflowFailException, AirflowSensorTimeout) as error:
             raise self._ended_by(error)  # noqa: B904  # it is that error, or has it for its cause
         return None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """Look once.
+        """Poll once.
 
         :returns: with the result once it is enough.
-        :raises AirflowFailException: no waiting cures what is wrong.
+        :raises AirflowFailException: no waiting helps what is wrong.
         """
-        from airflow_provider_capillary.sensors.remembering import note_progress
+        from airflow_provider_capillary.sensors._state import note_progress
 
         try:
             # Kept before the look: where that fails, the search goes on from here.
-            self._hunt = self._hunt or self._begin(context)
+            self._state = self._state or self._begin(context)
             try:
-                hunt = self._look(self._hunt)
+                state = self._look(self._state)
             except (CalibrationError, TieError):
                 # What was learnt of a quiet API, at the first poke, may be too little for a burst.
                 self.hook.recalibrate()
-                hunt = self._look(self._hunt)
-            if hunt.is_shortened(self._hunt):
+                state = self._look(self._state)
+            if state.lookback_was_shortened(self._state):
                 self.log.warning("More failures than are remembered: what becomes visible late, of before the newest of them, is not found")
-            self._hunt = hunt
+            self._state = state
         except CapillaryError as error:
             if not error.retryable or isinstance(error, ReadingStoppedError):
                 raise _failed(error) from error
             self.log.warning("The look failed; the next one may succeed. %s", error)
             return False
-        if hunt.found.count >= self.min_count:
-            return PokeReturnValue(is_done=True, xcom_value=self._report(context, hunt))
-        self.log.info("%d of %d so far", hunt.found.count, self.min_count)
+        if state.found.count >= self.min_count:
+            return PokeReturnValue(is_done=True, xcom_value=self._report(context, state))
+        self.log.info("%d of %d so far", state.found.count, self.min_count)
         if self.reschedule:
-            note_progress(context, hunt)
+            note_progress(context, state)
         return False
 
     def execute_complete(self, context: Context, event: object = None) -> dict[str, Any]:
@@ -198,10 +198,10 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
 
         :raises AirflowFailException: it has found an error, or the event is none of its own.
         """
-        from airflow_provider_capillary.triggers.events import hunt_of
+        from airflow_provider_capillary.triggers._events import state_of
 
         try:
-            return self._report(context, hunt_of(event))
+            return self._report(context, state_of(event))
         except CapillaryError as error:
             raise _failed(error) from error
 
@@ -229,52 +229,53 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
         if "hook" in self.__dict__:
             self.hook.stop()
 
-    def _begin(self, context: Context) -> Hunt:
-        from airflow_provider_capillary.reading.news import Hunt, Memory
-        from airflow_provider_capillary.sensors.remembering import first_since, progress_of, reported_before
+    def _begin(self, context: Context) -> PollState:
+        from airflow_provider_capillary.polling.poll_state import PollState
+        from airflow_provider_capillary.polling.watermark import Watermark
+        from airflow_provider_capillary.sensors._state import first_since, load_watermark, progress_of
 
         _check(self, rendered=True)
         lateness = lateness_of(self.allowed_lateness)
         if not is_unset(self.since):
-            memory = Memory.since(to_millis(parse_instant(self.since, "since")), lateness=lateness)
-        elif (reported := reported_before(context)) is not None:
-            memory = reported.keeping(lateness)
+            watermark = Watermark.starting_at(to_millis(parse_timestamp(self.since, "since")), lateness=lateness)
+        elif (reported := load_watermark(context)) is not None:
+            watermark = reported.keeping(lateness)
         else:
-            memory = Memory.since(first_since(context), lateness=lateness)
-        hunt = Hunt.begin(self._wanted, memory)
+            watermark = Watermark.starting_at(first_since(context), lateness=lateness)
+        state = PollState.begin(self._event_filter, watermark)
         if self.reschedule:
-            hunt = progress_of(context, hunt)
-        self.log.info("Looking for %s, new since %s", hunt.wanted, show_instant(from_millis(hunt.since)))
-        return hunt
+            state = progress_of(context, state)
+        self.log.info("Looking for %s, new since %s", state.event_filter, format_timestamp(from_millis(state.started_at)))
+        return state
 
     @property
-    def _wanted(self) -> Wanted:
-        from airflow_provider_capillary.reading.wanted import Wanted
+    def _event_filter(self) -> EventFilter:
+        from airflow_provider_capillary.polling.filters import EventFilter
 
-        return Wanted.of(self.statuses, self.event_name)
+        return EventFilter.of(self.statuses, self.event_name)
 
-    def _look(self, hunt: Hunt) -> Hunt:
-        from airflow_provider_capillary.reading.wanted import Sighting
+    def _look(self, state: PollState) -> PollState:
+        from airflow_provider_capillary.polling.filters import EventRef
 
-        look = hunt.look(to_millis(datetime.now(UTC)))
+        look = state.poll(to_millis(datetime.now(UTC)))
         low, high = look.window
         if low >= high:
-            return hunt
-        for record in self.hook.iter_event_logs(from_millis(low), from_millis(high), event_name=hunt.wanted.event_name):
-            seen = Sighting.of(record)
-            look.take(hunt.wanted.pick([seen]), newest=seen.instant)
-        return look.end()
+            return state
+        for record in self.hook.iter_event_logs(from_millis(low), from_millis(high), event_name=state.event_filter.event_name):
+            seen = EventRef.of(record)
+            look.add(state.event_filter.select([seen]), newest=seen.instant)
+        return look.finish()
 
-    def _report(self, context: Context, hunt: Hunt) -> dict[str, Any]:
-        from airflow_provider_capillary.sensors.remembering import forget_progress, note_reported
+    def _report(self, context: Context, state: PollState) -> dict[str, Any]:
+        from airflow_provider_capillary.sensors._state import forget_progress, save_watermark
 
-        note_reported(context, hunt.memory)
+        save_watermark(context, state.watermark)
         forget_progress(context)
-        result = hunt.result()
-        self.log.info("Found %d: %s", result["count"], result["statuses"])
+        result = state.result()
+        self.log.info("Records %d: %s", result["count"], result["statuses"])
         return result
 
-    def _defer(self, begun: datetime, hunt: Hunt) -> None:
+    def _defer(self, begun: datetime, state: PollState) -> None:
         from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
         from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
@@ -288,7 +289,7 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
             poke_interval=self.poke_interval,
             exponential_backoff=bool(self.exponential_backoff),
             max_wait=None if self.max_wait is None else self.max_wait.total_seconds(),
-            state=hunt.to_json(),
+            state=state.to_json(),
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=left)
 
@@ -344,9 +345,9 @@ def _failed(error: CapillaryError) -> Exception:
 def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
     """Check each argument that has its value: what is written in the DAG while it is parsed, templates and mapped ones in the run.
 
-    :raises ConfigurationError: names the argument, its value and the cure.
+    :raises ConfigurationError: names the argument, its value and the hint.
     """
-    from airflow_provider_capillary.reading.wanted import Wanted
+    from airflow_provider_capillary.polling.filters import EventFilter
 
     def known(value: object) -> bool:
         return rendered or is_known(value)
@@ -354,10 +355,10 @@ def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
     if rendered:
         sensor.raise_template_errors()
     conn_id, count = sensor.capillary_conn_id, sensor.min_count
-    Wanted.of(sensor.statuses if known(sensor.statuses) else None, sensor.event_name if known(sensor.event_name) else None)
+    EventFilter.of(sensor.statuses if known(sensor.statuses) else None, sensor.event_name if known(sensor.event_name) else None)
     if known(conn_id):
         check_conn_id("capillary_conn_id", conn_id)
     if known(sensor.since) and not is_unset(sensor.since):
-        parse_instant(sensor.since, "since")
+        parse_timestamp(sensor.since, "since")
     if known(count) and (type(count) is not int or count < 1):
-        raise ConfigurationError(f"min_count={count!r} is not a whole number from 1 on", cure="write min_count=1")
+        raise ConfigurationError(f"min_count={count!r} is not a whole number from 1 on", hint="write min_count=1")

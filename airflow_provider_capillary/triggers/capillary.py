@@ -10,16 +10,17 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
-from airflow_provider_capillary.reading.instants import parse_instant, show_instant, to_millis
-from airflow_provider_capillary.reading.news import Hunt, Memory
-from airflow_provider_capillary.reading.wanted import Wanted, lateness_of
+from airflow_provider_capillary.polling.filters import EventFilter, lateness_of
+from airflow_provider_capillary.polling.poll_state import PollState
+from airflow_provider_capillary.polling.watermark import Watermark
+from airflow_provider_capillary.timestamps import format_timestamp, parse_timestamp, to_millis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Hashable
     from datetime import datetime
 
-    from airflow_provider_capillary.triggers.feed import Delivery
-    from airflow_provider_capillary.triggers.producer import WatchProducer
+    from airflow_provider_capillary.triggers._asset_watch import PendingEvent
+    from airflow_provider_capillary.triggers._stream_producer import WatchProducer
 
 __all__ = ["CapillaryEventStatusTrigger", "CapillaryEventWatchTrigger"]
 
@@ -41,7 +42,7 @@ class CapillaryEventStatusTrigger(BaseTrigger):
     :param poke_interval: seconds between two looks; at least one.
     :param exponential_backoff: double that after each look, up to ``max_wait``.
     :param max_wait: seconds; ``None`` for a day.
-    :param state: a search to go on with, :meth:`.Hunt.to_json`; then ``since``, ``statuses`` and ``event_name`` are not used.
+    :param state: a search to go on with, :meth:`.PollState.to_json`; then ``since``, ``statuses`` and ``event_name`` are not used.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class CapillaryEventStatusTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
         self.capillary_conn_id = capillary_conn_id
         self.since = _text_of(since)
-        self.statuses = Wanted.of(statuses, event_name).statuses_text
+        self.statuses = EventFilter.of(statuses, event_name).statuses_text
         self.event_name = event_name
         self.min_count = min_count
         self.poke_interval = poke_interval
@@ -87,16 +88,16 @@ class CapillaryEventStatusTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event, of :mod:`.events`."""
-        from airflow_provider_capillary.triggers import events
-        from airflow_provider_capillary.triggers.watch import Pace, watching
+        from airflow_provider_capillary.triggers import _events as events
+        from airflow_provider_capillary.triggers._shared_poller import PollSchedule, subscribe
 
-        pace = Pace(interval=self.poke_interval, doubles=self.exponential_backoff, longest=self.max_wait)
+        schedule = PollSchedule(interval=self.poke_interval, doubles=self.exponential_backoff, longest=self.max_wait)
         try:
-            hunt = self._hunt()
-            async with watching(self.capillary_conn_id, hunt, pace=pace, tell=self._tell) as waiter:
-                while hunt.found.count < self.min_count:
-                    hunt = await waiter.look()
-            event = await asyncio.to_thread(events.found, hunt)
+            state = self._state()
+            async with subscribe(self.capillary_conn_id, state, schedule=schedule, tell=self._tell) as subscriber:
+                while state.found.count < self.min_count:
+                    state = await subscriber.poll()
+            event = await asyncio.to_thread(events.found, state)
         except CapillaryError as error:
             event = events.failed(error)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
@@ -104,13 +105,13 @@ class CapillaryEventStatusTrigger(BaseTrigger):
     def _tell(self, text: str) -> None:
         self.log.warning("%s", text)
 
-    def _hunt(self) -> Hunt:
+    def _state(self) -> PollState:
         if self.state is not None:
-            return Hunt.from_json(self.state)
+            return PollState.from_json(self.state)
         if self.since is None:
-            raise ConfigurationError("The trigger has neither `since` nor `state`", cure="give it since='2025-09-18T00:00:00+00:00'")
-        wanted = Wanted.of(self.statuses, self.event_name)
-        return Hunt.begin(wanted, Memory.since(to_millis(parse_instant(self.since, "since"))))
+            raise ConfigurationError("The trigger has neither `since` nor `state`", hint="give it since='2025-09-18T00:00:00+00:00'")
+        event_filter = EventFilter.of(self.statuses, self.event_name)
+        return PollState.begin(event_filter, Watermark.starting_at(to_millis(parse_timestamp(self.since, "since"))))
 
 
 class CapillaryEventWatchTrigger(BaseEventTrigger):
@@ -133,8 +134,8 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
     While no DAG that uses the asset is active, nobody watches; it then goes on from where it ended.
 
     **It costs one poll a connection.** All watches, and all deferred sensors, that wait on one connection in one triggerer share their
-    looks at the API, whatever they look for. A fault that passes is ridden out. What no waiting cures (a revoked credential, a wrong
-    connection) is logged as an error of the triggerer, with the cure, and tried anew after a pause that grows up to ten minutes, with the
+    looks at the API, whatever they look for. A fault that passes is ridden out. What no waiting helps (a revoked credential, a wrong
+    connection) is logged as an error of the triggerer, with the hint, and tried anew after a pause that grows up to ten minutes, with the
     connection as it is then: nothing is missed once it is mended, and no DAG has to be touched.
 
     **Several watches over one asset** keep their notes apart, and neither passes over what is new to the other. Give each an asset of its
@@ -171,21 +172,21 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
         if not hasattr(BaseEventTrigger, "create_shared_stream_producer"):
             raise ConfigurationError(
                 "CapillaryEventWatchTrigger needs Airflow 3.3 or later, whose shared streams tell a trigger what was stored",
-                cure="wait with CapillaryEventStatusSensor(deferrable=True) in a scheduled DAG, or upgrade Airflow",
+                hint="wait with CapillaryEventStatusSensor(deferrable=True) in a scheduled DAG, or upgrade Airflow",
             )
-        wanted = Wanted.of(statuses, event_name)
+        event_filter = EventFilter.of(statuses, event_name)
         _check_text(capillary_conn_id=capillary_conn_id)
         if asset_name is not None:
             _check_text(asset_name=asset_name)
         if isinstance(poke_interval, bool) or not isinstance(poke_interval, int | float) or not 1 <= poke_interval <= _DAY:
             raise ConfigurationError(
-                f"poke_interval={poke_interval!r} is not a number of seconds from 1 to a day", cure="write poke_interval=60"
+                f"poke_interval={poke_interval!r} is not a number of seconds from 1 to a day", hint="write poke_interval=60"
             )
         self.capillary_conn_id = capillary_conn_id
-        self.statuses = wanted.statuses_text
-        self.event_name = wanted.event_name
+        self.statuses = event_filter.statuses_text
+        self.event_name = event_filter.event_name
         self.poke_interval = float(poke_interval)
-        self.since = None if since is None else show_instant(parse_instant(since, "since"))
+        self.since = None if since is None else format_timestamp(parse_timestamp(since, "since"))
         self.allowed_lateness = lateness_of(allowed_lateness) / 1000
         self.asset_name = asset_name
 
@@ -211,34 +212,34 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> WatchProducer:
         """The producer of the connection, which hears what was stored."""
-        from airflow_provider_capillary.triggers.producer import WatchProducer
+        from airflow_provider_capillary.triggers._stream_producer import WatchProducer
 
         return WatchProducer(kwargs["capillary_conn_id"])
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Delivery]) -> AsyncIterator[TriggerEvent]:
-        """Look, as long as anybody listens, and yield the events that are this watch's own."""
-        from airflow_provider_capillary.triggers.feed import Feed
-        from airflow_provider_capillary.triggers.notebook import Notebook
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[PendingEvent]) -> AsyncIterator[TriggerEvent]:
+        """Poll, as long as anybody listens, and yield the events that are this watch's own."""
+        from airflow_provider_capillary.triggers._asset_watch import AssetEventSource
+        from airflow_provider_capillary.triggers._watermark_store import WatermarkStore
 
-        wanted = Wanted.of(self.statuses, self.event_name)
-        notebook = Notebook(
-            getattr(self, "asset_state_store", None), conn_id=self.capillary_conn_id, wanted=wanted, asset_name=self.asset_name
+        event_filter = EventFilter.of(self.statuses, self.event_name)
+        store = WatermarkStore(
+            getattr(self, "asset_state_store", None), conn_id=self.capillary_conn_id, event_filter=event_filter, asset_name=self.asset_name
         )
-        if not notebook.is_durable:
+        if not store.is_durable:
             self.log.warning("This trigger watches no asset; where its process ends, it begins anew")
-        since = None if self.since is None else to_millis(parse_instant(self.since, "since"))
-        feed = Feed(
+        since = None if self.since is None else to_millis(parse_timestamp(self.since, "since"))
+        source = AssetEventSource(
             conn_id=self.capillary_conn_id,
-            wanted=wanted,
+            event_filter=event_filter,
             since=since,
             interval=self.poke_interval,
-            notebook=notebook,
+            store=store,
             lateness=lateness_of(self.allowed_lateness),
         )
-        with feed.running():
-            async for delivery in shared_stream:
-                if delivery.is_taken_by(feed):
-                    yield TriggerEvent(delivery.payload)  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
+        with source.running():
+            async for event in shared_stream:
+                if event.is_taken_by(source):
+                    yield TriggerEvent(event.payload)  # type: ignore[no-untyped-call,unused-ignore]  # Airflow's own
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Not used: Airflow drives it by its shared stream.
@@ -247,7 +248,7 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
         """
         raise ConfigurationError(
             "CapillaryEventWatchTrigger was run on its own, where nothing tells what was stored",
-            cure="give it to an AssetWatcher, or defer with CapillaryEventStatusTrigger",
+            hint="give it to an AssetWatcher, or defer with CapillaryEventStatusTrigger",
         )
         yield
 
@@ -256,10 +257,10 @@ _DAY = 86_400
 
 
 def _text_of(since: datetime | str | None) -> str | None:
-    return since if since is None or isinstance(since, str) else show_instant(since)
+    return since if since is None or isinstance(since, str) else format_timestamp(since)
 
 
 def _check_text(**arguments: object) -> None:
     for name, value in arguments.items():
         if not isinstance(value, str) or not value:
-            raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", cure="write it as text in quotes")
+            raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", hint="write it as text in quotes")

@@ -46,7 +46,7 @@ def records(count):
 
 
 def run_one(destination, count):
-    from airflow_provider_capillary.export.run import export_records
+    from airflow_provider_capillary.export.exporter import export_records
 
     began = time.monotonic()
     receipt = export_records(

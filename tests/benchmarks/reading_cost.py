@@ -34,8 +34,8 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 from reading.drawing import BY_HOUR  # noqa: E402
 from reading.driving import drive, make_reader  # noqa: E402
 
-from airflow_provider_capillary.emulator.liberties import TIMES  # noqa: E402  # found by the line above
-from airflow_provider_capillary.emulator.world import World  # noqa: E402
+from airflow_provider_capillary.emulator.fake_api import FakeApi  # noqa: E402
+from airflow_provider_capillary.emulator.options import TIMES  # noqa: E402  # found by the line above
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,18 +72,16 @@ SHAPES: dict[str, float | None] = {"uniform": 1.35, "by hour": 1.35, "bursts": 2
 """By how much the requests may exceed the floor."""
 
 
-def make_world(shape: str, count: int, page: int, options: argparse.Namespace) -> World:
+def make_world(shape: str, count: int, page: int, options: argparse.Namespace) -> FakeApi:
     rng = random.Random(count)
     times = draw_times(shape, count)
     times += [START + rng.choice((-1, 1)) * DAY + rng.randrange(DAY) for _ in range(BESIDE)]
     records = [{"id": f"{rng.getrandbits(64):016x}", "startTime": at, "responseTime": rng.randrange(13, 505)} for at in times]
-    liberties = {
-        name: getattr(options, name) for name in ("date_format", "order", "order_by", "filter_by", "cut", "from_bound", "to_bound")
-    }
-    return World(records, limit_cap=page, **liberties)
+    options = {name: getattr(options, name) for name in ("date_format", "order", "order_by", "filter_by", "cut", "from_bound", "to_bound")}
+    return FakeApi(records, limit_cap=page, **options)
 
 
-def requests_for(world: World, date_format: str, *, is_empty: bool) -> int | str:
+def requests_for(world: FakeApi, date_format: str, *, is_empty: bool) -> int | str:
     """How many requests it took, or how it failed."""
     reader = make_reader(date_format=date_format)
     if is_empty:

@@ -25,8 +25,8 @@ from selenium.common.exceptions import (
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
 from airflow_provider_capillary.emulator import Emulator
-from airflow_provider_capillary.hooks.fields import EXTRA_FIELDS
 
 DEADLINE = 60.0
 

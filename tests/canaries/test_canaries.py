@@ -28,7 +28,7 @@ from triggers.support import iso, now
 from airflow_provider_capillary.emulator import FAULTS, Emulator
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
-from airflow_provider_capillary.hooks.driving_async import CapillaryAsyncHook
+from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, CapillaryEventWatchTrigger
 
@@ -66,7 +66,7 @@ def record(number, instant, status="EMF_PROCESSOR_FAILED"):
 
 @pytest.fixture
 def api_of(monkeypatch):
-    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.0)
+    monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.0)
     running = []
 
     def start(*, auth_type="basic", **options):
@@ -131,7 +131,7 @@ def test_exports_that_meet_each_fault_at_a_step(api_of, left, tmp_path, step):
         with make_dag() as dag:
             export_task(f"file://{tmp_path}/{fault}/events.jsonl", **ALL)
         run(dag)
-    check_clean(left(), holds=["Asked: GET /v2/events/logs"])
+    check_clean(left(), holds=["Request: GET /v2/events/logs"])
 
 
 def test_a_try_that_fails_and_the_next_that_does_not(api_of, left, tmp_path):
@@ -157,7 +157,7 @@ def test_a_store_that_refuses(api_of, left, tmp_path):
     with make_dag() as dag:
         export_task(f"file://{tmp_path}/out/events.jsonl", **ALL)
     assert run(dag).state == "failed"
-    check_clean(left(), holds=["Cure: "])
+    check_clean(left(), holds=["How to fix: "])
 
 
 @pytest.mark.parametrize("options", [{}, {"mode": "reschedule"}, {"deferrable": True}], ids=["poke", "reschedule", "deferrable"])

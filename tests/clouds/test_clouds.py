@@ -19,7 +19,7 @@ import pytest
 from export.support import ENDINGS, export, in_order, make_records, manifest_name, unpack
 
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
-from airflow_provider_capillary.export.location import Location
+from airflow_provider_capillary.export.target import Target
 
 numbers = itertools.count()
 
@@ -117,14 +117,14 @@ def test_what_stands_for_something_else_or_has_vanished_is_left(place):
 # Google's emulator and rclone's server know no conditional writes.
 @pytest.mark.parametrize("place", ["azure"], indirect=True)
 def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypatch):
-    publish = Location.publish
+    publish = Target.publish
 
     def late(self, source, **options):
-        monkeypatch.setattr(Location, "publish", publish)
+        monkeypatch.setattr(Target, "publish", publish)
         place.write("x.jsonl", b"another's\n")
         return publish(self, source, **options)
 
-    monkeypatch.setattr(Location, "publish", late)
+    monkeypatch.setattr(Target, "publish", late)
     with pytest.raises(PublishError, match="somebody else"):
         export(make_records(30), place.uri("x.jsonl"))
     assert place.contents() == {"x.jsonl": b"another's\n"}
@@ -142,5 +142,5 @@ def test_a_container_that_is_not_there_is_an_error_with_a_cure(place):
     with pytest.raises(PublishError) as caught:
         export(make_records(3), missing)
     assert missing in str(caught.value)
-    assert "exists" in caught.value.cure
+    assert "exists" in caught.value.hint
     assert place.secret is None or place.secret not in str(caught.value)

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_capillary.emulator import FaultSettings, Liberties
+from airflow_provider_capillary.emulator import FaultSettings, ServerOptions
 from airflow_provider_capillary.emulator.__main__ import _parser, main
-from airflow_provider_capillary.emulator.auth import Gate
+from airflow_provider_capillary.emulator.auth import Authenticator
 
 COMMAND = [sys.executable, "-m", "airflow_provider_capillary.emulator"]
 
@@ -150,7 +150,7 @@ def test_it_goes_by_the_time_of_writing_where_told_to():
 
 def test_every_liberty_and_setting_is_an_option():
     text = _parser().format_help()
-    for kind in (Liberties, Gate, FaultSettings):
+    for kind in (ServerOptions, Authenticator, FaultSettings):
         for item in dataclasses.fields(kind):
             if item.name != "clock":
                 assert f"--{item.name.replace('_', '-')} " in text

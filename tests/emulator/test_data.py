@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_capillary.emulator import World, documented_records, synthetic_records
+from airflow_provider_capillary.emulator import FakeApi, documented_records, synthetic_records
 from airflow_provider_capillary.emulator.dates import epoch_ms
 
 # Of the example on the documentation's page, computed from the page itself: keys sorted, no spaces.
@@ -23,7 +23,7 @@ def test_the_ten_documented_records_are_as_published():
 
 
 def test_an_undated_request_gives_the_ten_as_published_in_their_order():
-    status, envelope = World(reversed(documented_records())).answer({})
+    status, envelope = FakeApi(reversed(documented_records())).answer({})
     assert status == 200
     assert envelope == {"data": documented_records(), "warnings": [], "errors": []}
     assert [("status" in record, "eventName" in record) for record in envelope["data"]].count((True, True)) == 8

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_provider_capillary.emulator import FAULTS, Emulator, FaultRule, FaultSettings, documented_records
-from airflow_provider_capillary.emulator.faults import plan, spoil
-from airflow_provider_capillary.emulator.world import Answer, refusal
+from airflow_provider_capillary.emulator.fake_api import FakeResponse, refusal
+from airflow_provider_capillary.emulator.faults import apply_fault, plan
 
 NOW = 1_758_153_600.0
 TEN = documented_records()
@@ -27,7 +27,7 @@ def meet(fault, *, headers=(), timeout=10.0, **options):
     with Emulator(faults=[fault] if fault else (), clock=lambda: NOW, **options) as api:
         client = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=timeout)
         with closing(client) as connection:
-            connection.request("GET", "/v2/events/logs", headers={"Authorization": api.gate.basic_header, **dict(headers)})
+            connection.request("GET", "/v2/events/logs", headers={"Authorization": api.authenticator.basic_header, **dict(headers)})
             try:
                 answer = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
@@ -145,7 +145,7 @@ def test_a_big_body_may_come_without_its_length():
 
 
 def test_a_big_body_is_made_while_it_is_sent():
-    wire = spoil("big_body", Answer(200, {"data": TEN}, {}), FaultSettings(big_body_bytes=10**12))
+    wire = apply_fault("big_body", FakeResponse(200, {"data": TEN}, {}), FaultSettings(big_body_bytes=10**12))
     assert (wire.padding, len(wire.body) < 20_000) == (10**12, True)
 
 
@@ -238,7 +238,7 @@ def test_the_connection_is_whole_again_after_a_fault_that_left_it_open():
         with closing(http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=10)) as connection:
             statuses = []
             for _ in range(4):
-                connection.request("GET", "/v2/events/logs", headers={"Authorization": api.gate.basic_header})
+                connection.request("GET", "/v2/events/logs", headers={"Authorization": api.authenticator.basic_header})
                 answer = connection.getresponse()
                 body = answer.read()
                 statuses.append(answer.status)
@@ -259,7 +259,9 @@ def test_a_hook_sees_number_and_parameters_and_tokens_have_their_own():
         with closing(client) as connection:
 
             def status(method, path):
-                connection.request(method, path, body="{}" if method == "POST" else None, headers={"Authorization": api.gate.basic_header})
+                connection.request(
+                    method, path, body="{}" if method == "POST" else None, headers={"Authorization": api.authenticator.basic_header}
+                )
                 answer = connection.getresponse()
                 answer.read()
                 return answer.status
@@ -318,12 +320,12 @@ SPOILT_TOKENS = {
 
 @pytest.mark.parametrize(("fault", "expected"), SPOILT_TOKENS.items())
 def test_a_fault_inside_the_data_befalls_a_token_too(fault, expected):
-    assert json.loads(spoil(fault, Answer(200, TOKEN, {})).body) == expected
+    assert json.loads(apply_fault(fault, FakeResponse(200, TOKEN, {})).body) == expected
 
 
 def test_a_fault_inside_the_data_leaves_a_refusal_as_it_is():
     refused = refusal(400, "no")
-    assert spoil("nan", refused) == spoil(None, refused)
-    assert spoil("reset_in_body", refused).transport == "reset_in_body"
+    assert apply_fault("nan", refused) == apply_fault(None, refused)
+    assert apply_fault("reset_in_body", refused).transport == "reset_in_body"
     with pytest.raises(ValueError, match="choose among"):
-        spoil("nothing", refused)
+        apply_fault("nothing", refused)

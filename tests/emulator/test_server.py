@@ -110,7 +110,7 @@ def test_only_its_own_credentials_open_it(auth_type, headers, status):
         found, _, envelope = ask(api, headers=headers)
     assert found == status
     assert ("data" in envelope) == (status == 200)
-    assert api.world.asked == (status == 200)
+    assert api.world.request_count == (status == 200)
 
 
 def test_a_token_opens_it_until_its_time_is_over():

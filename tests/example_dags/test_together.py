@@ -87,11 +87,11 @@ class Everything:
 
     def waits(self):
         """Whether the sensor waits in the triggerer, and the watches have noted where they begin."""
-        watching = set()
+        subscribe = set()
         if WATCHES:
             noted = "SELECT DISTINCT asset.name FROM asset_state_store JOIN asset ON asset.id = asset_state_store.asset_id"
-            watching = {name for (name,) in self.airflow.rows(noted)}
-        return watching >= ASSETS and "deferred" in self.states("capillary_wait_for_failures", "wait")
+            subscribe = {name for (name,) in self.airflow.rows(noted)}
+        return subscribe >= ASSETS and "deferred" in self.states("capillary_wait_for_failures", "wait")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pathlib import Path
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import _store_upload, filesystems, formats, location, run, spool
+from airflow_provider_capillary.export import exporter, filesystems, formats, spool, store_upload, target
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
@@ -68,8 +68,8 @@ def die_after_replacing(source, target):
 def die_at_the_second_part():
     import s3fs
 
-    _store_upload._PART = 5 * 1024 * 1024  # the smallest that S3 takes, so that a small object has several
-    _store_upload._PARTS_AT_ONCE = 1
+    store_upload._PART = 5 * 1024 * 1024  # the smallest that S3 takes, so that a small object has several
+    store_upload._PARTS_AT_ONCE = 1
     send = s3fs.S3FileSystem._call_s3
     count_part = after(1, lambda: None)
 
@@ -85,13 +85,13 @@ AIMS = {
     None: lambda: None,
     "half read": lambda: None,  # by the records themselves
     "half built": lambda: setattr(formats, "_chunks", after_one_chunk),
-    "built": lambda: setattr(location.Location, "publish", after(0, location.Location.publish)),
+    "built": lambda: setattr(target.Target, "publish", after(0, target.Target.publish)),
     "half copied": lambda: setattr(shutil, "copyfileobj", die_half_written),
     "before replacing": lambda: setattr(Path, "replace", after(0, Path.replace)),
     "after replacing": lambda: setattr(Path, "replace", die_after_replacing),
     "half uploaded": die_at_the_second_part,
-    "before the manifest": lambda: setattr(location.Location, "publish", after(1, location.Location.publish)),
-    "manifest made": lambda: setattr(run, "manifest_text", after(0, run.manifest_text)),
+    "before the manifest": lambda: setattr(target.Target, "publish", after(1, target.Target.publish)),
+    "manifest made": lambda: setattr(exporter, "manifest_text", after(0, exporter.manifest_text)),
 }
 
 
@@ -104,7 +104,7 @@ def work(job):
     os.environ["TMPDIR"] = job["tmpdir"]
     tempfile.tempdir = None
     AIMS[job.get("die")]()
-    _store_upload._PART = job.get("part", _store_upload._PART)
+    store_upload._PART = job.get("part", store_upload._PART)
     spool._RUN_BYTES = RUN_BYTES
     records = make_records(job["count"], seed=job["seed"], size=job.get("size", 40))
     if job.get("die") == "half read":

@@ -84,7 +84,7 @@ def in_order(records):
 
 def export(records, destination, **options):
     """``export_records`` with defaults for what a test does not care about."""
-    from airflow_provider_capillary.export.run import export_records
+    from airflow_provider_capillary.export.exporter import export_records
 
     defaults = {
         "start": START,

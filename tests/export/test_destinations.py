@@ -78,12 +78,12 @@ MISSPELLED = [
 def test_what_is_misspelled_is_refused_with_the_right_spelling(written, right):
     with pytest.raises(DestinationError) as caught:
         check_destination(written)
-    assert f"destination={right!r}" in caught.value.cure
+    assert f"destination={right!r}" in caught.value.hint
     # What is proposed is right.
     check_destination(right)
 
 
-# What is written, and what the cure says where nobody can know what was meant.
+# What is written, and what the hint says where nobody can know what was meant.
 UNCLEAR = [
     ("out/x.jsonl", "'file:///data/out/x.jsonl', or put s3://my_conn@bucket/ before it"),
     ("x.jsonl", "'file:///data/x.jsonl'"),
@@ -108,11 +108,11 @@ UNCLEAR = [
 ]
 
 
-@pytest.mark.parametrize(("written", "cure"), UNCLEAR)
-def test_what_may_have_been_meant_in_several_ways_is_refused_with_examples(written, cure):
+@pytest.mark.parametrize(("written", "hint"), UNCLEAR)
+def test_what_may_have_been_meant_in_several_ways_is_refused_with_examples(written, hint):
     with pytest.raises(DestinationError, match=r"destination=") as caught:
         check_destination(written)
-    assert cure in caught.value.cure
+    assert hint in caught.value.hint
 
 
 # None of these shows what must not be seen.
@@ -137,7 +137,7 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(written):
         with pytest.raises(DestinationError, match=r"\*\*\*|conn\.a\.login") as caught:
             check(written)
         assert SECRET not in str(caught.value)
-        assert "connection" in caught.value.cure or "?" in written
+        assert "connection" in caught.value.hint or "?" in written
 
 
 # What is right, taken apart; the text is the key's own, whatever it looks like.
@@ -223,8 +223,8 @@ def test_a_scheme_that_no_provider_has_is_refused_while_the_dag_is_parsed(scheme
     with pytest.raises(DestinationError, match=rf"No filesystem for {scheme}://") as caught:
         export_task(f"{scheme}://c@b/{{{{ ds }}}}.jsonl")
     meant = {"s4": "s3", "gss": "gs"}.get(scheme)
-    assert meant is None or f"destination='{meant}://c@b/{{{{ ds }}}}.jsonl'" in caught.value.cure
-    assert "gcs, gs, s3" in caught.value.cure
+    assert meant is None or f"destination='{meant}://c@b/{{{{ ds }}}}.jsonl'" in caught.value.hint
+    assert "gcs, gs, s3" in caught.value.hint
 
 
 @pytest.mark.parametrize("written", ["s3:/b/x.jsonl", "out/x.jsonl", "s3://b/x.jsonl?versionId=3", pathlib.Path("/d/x.jsonl")])

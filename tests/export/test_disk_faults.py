@@ -147,8 +147,8 @@ def play(do, undo, moment, folder):
     undo(folder)
     # Where files may not be large, the temporary directory is what fails first.
     assert (tempfile.gettempdir() if do is limit_size else uri) in str(caught.value)
-    assert re.search("folder|disk|directory", caught.value.cure)
-    assert not re.search("bucket|container|connection", caught.value.cure)
+    assert re.search("folder|disk|directory", caught.value.hint)
+    assert not re.search("bucket|container|connection", caught.value.hint)
     assert bool(read) == (moment == "while reading"), "what can be known before reading was found out after it, or never"
     assert contents(folder) == before
     assert os.listdir(tempfile.gettempdir()) == []  # noqa: PTH208  # only the names

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 from export.support import ENDINGS, START_MS, export, in_order, lines_of, make_records, unpack
 
+from airflow_provider_capillary.api.effects import Response
+from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
-from airflow_provider_capillary.reading.answers import read_answer
-from airflow_provider_capillary.reading.steps import Reply
 
 GOOD_NAMES = {
     "s3://b/{{ ds }}.jsonl.gz": ".jsonl.gz",
@@ -46,7 +46,7 @@ def test_any_other_ending_is_an_error_that_names_value_and_cure(name):
     with pytest.raises(DestinationError) as caught:
         format_of(name)
     assert repr(name) in str(caught.value)
-    assert ".jsonl.gz" in caught.value.cure
+    assert ".jsonl.gz" in caught.value.hint
 
 
 @pytest.mark.parametrize(("ending", "module", "extra"), [(".jsonl.zst", "zstandard", "zstd"), (".parquet", "pyarrow", "parquet")])
@@ -148,7 +148,7 @@ OWN_LINE = {"blanks and line breaks": '"x" : [ 1.10 ,2 ]', "a line separator": r
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_format_has_what_the_api_wrote_number_for_number(tmp_path, ending):
     bodies = [f'{{"startTime":{START_MS + n},"id":"a",{sent}}}' for n, (sent, _) in enumerate(OWN_TEXT.values())]
-    answer = read_answer(Reply(status=200, headers={}, body=f'{{"data":[{",".join(bodies)}]}}'.encode()), "asked")
+    answer = read_page(Response(status=200, headers={}, body=f'{{"data":[{",".join(bodies)}]}}'.encode()), "asked")
     target = tmp_path / f"x{ending}"
     receipt = export(answer.records, str(target))
     assert receipt["events"] == len(OWN_TEXT)

@@ -116,7 +116,7 @@ def test_a_run_has_this_interval_or_this_error(context, arguments, start, end, w
         with pytest.raises(IntervalError) as caught:
             resolve_interval(context, **arguments)
         assert words in str(caught.value)
-        assert caught.value.cure
+        assert caught.value.hint
         return
     interval = resolve_interval(context, **arguments)
     assert (interval.start, interval.end) == (start, end)

@@ -10,7 +10,7 @@ from export.support import ENDINGS, export, make_records, manifest_name
 
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.export import _earlier
+from airflow_provider_capillary.export import previous_export
 
 RECORDS = list(make_records(200))
 MANIFEST = manifest_name("x.jsonl")
@@ -49,7 +49,7 @@ def test_late_events_are_what_the_earlier_object_lacked(tmp_path, caplog, ending
 
 def test_equal_digests_are_believed_without_reading_the_object(place, monkeypatch):
     export(RECORDS, place.uri("x.jsonl"))
-    monkeypatch.setattr(_earlier, "read_pairs", None)
+    monkeypatch.setattr(previous_export, "read_pairs", None)
     assert export(RECORDS, place.uri("x.jsonl"))["late_events"] == 0
 
 
@@ -94,9 +94,9 @@ STATES = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_an_earlier_run_left_is_noticed_and_put_right(place, caplog, state):
-    spoil, late, said = STATES[state]
+    apply_fault, late, said = STATES[state]
     export(RECORDS[:150], place.uri("x.jsonl"))
-    spoil(place)
+    apply_fault(place)
     with caplog.at_level(logging.WARNING):
         receipt = export(RECORDS, place.uri("x.jsonl"), on_vanished="drop")
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -116,10 +116,10 @@ def test_without_a_manifest_none_is_written_and_a_stale_one_goes(place):
 
 def test_an_object_of_another_agent_is_seen_although_the_folder_was_listed_before(bucket):
     uri = bucket.uri("x.jsonl")
-    from airflow_provider_capillary.export.location import locate
+    from airflow_provider_capillary.export.target import open_target
 
     export(RECORDS[:150], bucket.uri("y.jsonl"))
-    locate(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
+    open_target(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
     bucket.write("x.jsonl", bucket.read("y.jsonl"))
     assert export(RECORDS, uri)["late_events"] == 50
 

@@ -54,7 +54,7 @@ def test_a_path_stays_a_path_with_its_connection():
 
 
 REFUSED = [
-    # destination, whether it is known only once jinja has been rendered, words of the problem, words of the cure
+    # destination, whether it is known only once jinja has been rendered, words of the problem, words of the hint
     ("/d/{interval_start}.jsonl", "'{interval_start}' with no format", "{interval_start:%Y-%m-%d}"),
     ("/d/{interval_end:}.jsonl", "'{interval_end:}' with no format", "{interval_end:%Y-%m-%d}"),
     ("/d/{interval_start:daily}.jsonl", "the format 'daily', which is the same at all times", "{interval_start:%Y-%m-%d}"),
@@ -96,17 +96,17 @@ COLLIDING = [
 ]
 
 
-@pytest.mark.parametrize(("destination", "problem", "cure"), REFUSED + COLLIDING)
-def test_what_is_written_wrong_is_refused_while_the_dag_is_parsed(destination, problem, cure):
+@pytest.mark.parametrize(("destination", "problem", "hint"), REFUSED + COLLIDING)
+def test_what_is_written_wrong_is_refused_while_the_dag_is_parsed(destination, problem, hint):
     with pytest.raises(DestinationError) as caught:
         check_placeholders(destination, rendered=False)
     assert problem in caught.value.problem
-    assert cure in caught.value.cure + caught.value.problem
+    assert hint in caught.value.hint + caught.value.problem
     assert repr(destination) in caught.value.problem
 
 
-@pytest.mark.parametrize(("destination", "problem", "cure"), [row for row in REFUSED if "jinja" not in row[1]])
-def test_what_a_template_gave_is_refused_in_the_run(destination, problem, cure):
+@pytest.mark.parametrize(("destination", "problem", "hint"), [row for row in REFUSED if "jinja" not in row[1]])
+def test_what_a_template_gave_is_refused_in_the_run(destination, problem, hint):
     with pytest.raises(DestinationError):
         fill_placeholders(destination.replace("{{ ds }}", "2025-09-18"), DAY, "UTC")
 
@@ -151,4 +151,4 @@ def test_the_zone_of_the_path_is_the_iana_name_of_one(value, nearest):
     with pytest.raises(ConfigurationError) as caught:
         zone_named(value)
     assert f"path_timezone={value!r} (of type {type(value).__name__})" in caught.value.problem
-    assert nearest in caught.value.cure
+    assert nearest in caught.value.hint

@@ -14,9 +14,9 @@ import pytest
 from export.support import ENDINGS, export, files_in, in_order, make_records, manifest_name, unpack
 
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, DestinationError, PublishError, ReadingStoppedError
-from airflow_provider_capillary.export import _store_upload as upload_module
-from airflow_provider_capillary.export import run as run_module
-from airflow_provider_capillary.export.location import locate
+from airflow_provider_capillary.export import exporter as run_module
+from airflow_provider_capillary.export import store_upload as upload_module
+from airflow_provider_capillary.export.target import open_target
 
 SECRETS = ("testing-secret",)
 
@@ -29,7 +29,7 @@ def no_pauses(monkeypatch):
 @pytest.fixture
 def filesystem(bucket):
     """The very filesystem that an export to the bucket uses; Airflow keeps one for each connection."""
-    return locate(bucket.uri("x.jsonl"))._fs
+    return open_target(bucket.uri("x.jsonl"))._fs
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -342,7 +342,7 @@ def test_two_runs_at_once_leave_one_whole_object(bucket, tmp_path, where):
 
 def test_a_missing_connection_is_an_error_and_never_the_workers_own_credentials(airflow_db):
     with pytest.raises(DestinationError, match="capillary_nowhere"):
-        locate("s3://capillary_nowhere@b/x.jsonl")
+        open_target("s3://capillary_nowhere@b/x.jsonl")
 
 
 @pytest.mark.parametrize(("uri", "extra"), [("gs://b/x.jsonl", "gcs"), ("abfs://b/x.jsonl", "azure"), ("s3://b/x.jsonl", "s3")])
@@ -351,19 +351,19 @@ def test_a_missing_filesystem_names_the_extra(monkeypatch, uri, extra):
 
     monkeypatch.setattr(io, "has_fs", lambda _: False, raising=False)  # Airflow 3.0 has it elsewhere
     with pytest.raises(DestinationError, match=rf"airflow-provider-capillary\[{extra}\]"):
-        locate(uri)
+        open_target(uri)
 
 
 def test_a_provider_without_its_filesystem_package_names_the_extra(monkeypatch, bucket):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_FRESH", '{"conn_type": "aws"}')
     with pytest.raises(DestinationError, match=r"airflow-provider-capillary\[s3\]"):
-        locate("s3://capillary_tests_fresh@b/x.jsonl")
+        open_target("s3://capillary_tests_fresh@b/x.jsonl")
 
 
 def test_an_unknown_scheme_lists_the_known_ones():
     with pytest.raises(DestinationError, match=r"gs.*s3"):
-        locate("nosuch://b/x.jsonl")
+        open_target("nosuch://b/x.jsonl")
 
 
 def test_a_folder_that_cannot_be_made_or_is_the_target_fails_before_reading(tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from export.support import END, ENDINGS, START, START_MS, export, files_in, in_order, make_records, manifest_name, unpack
 
 from airflow_provider_capillary.errors import DestinationConflictError, MalformedAnswerError, PublishError, VanishedEventsError
-from airflow_provider_capillary.export import _store_upload as upload_module
-from airflow_provider_capillary.export.location import Location, locate
+from airflow_provider_capillary.export import store_upload as upload_module
+from airflow_provider_capillary.export.target import Target, open_target
 
 RECORDS = list(make_records(24))
 NAME = "x.jsonl"
@@ -87,7 +87,7 @@ def test_the_command_that_removes_both_works_as_printed(tmp_path):
     export(RECORDS, str(folder / NAME))
     with pytest.raises(DestinationConflictError) as caught:
         export(RECORDS, str(folder / NAME), **NEXT)
-    command = shlex.split(caught.value.cure.partition("remove it: ")[2])
+    command = shlex.split(caught.value.hint.partition("remove it: ")[2])
     subprocess.run(command, check=True)
     assert files_in(folder) == []
     export([], str(folder / NAME), **NEXT)
@@ -268,14 +268,14 @@ def test_what_another_run_puts_there_meanwhile_is_left(place, earlier, same):
 
 def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypatch):
     """After looking again and before putting: the store, or local disk, decides in one step that nothing is there."""
-    publish = Location.publish
+    publish = Target.publish
 
     def late(self, source, **options):
-        monkeypatch.setattr(Location, "publish", publish)
+        monkeypatch.setattr(Target, "publish", publish)
         place.write(NAME, b"another's\n")
         return publish(self, source, **options)
 
-    monkeypatch.setattr(Location, "publish", late)
+    monkeypatch.setattr(Target, "publish", late)
     with pytest.raises(PublishError, match="somebody else"):
         export(RECORDS, place.uri(NAME), on_vanished="drop")
     assert contents(place) == {NAME: b"another's\n"}
@@ -283,7 +283,7 @@ def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypat
 
 @pytest.fixture
 def filesystem(bucket):
-    return locate(bucket.uri(NAME))._fs
+    return open_target(bucket.uri(NAME))._fs
 
 
 def answers(code):

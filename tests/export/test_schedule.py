@@ -1,4 +1,4 @@
-"""The cures for a DAG whose runs have no interval, and exports by the local day over both changes of the clock: by Airflow's timetables."""
+"""The hints for a DAG whose runs have no interval, and exports by the local day over both changes of the clock: by Airflow's timetables."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_fixed_length_leaves_an_hour_of_the_long_day_out():
 
 
 EMPTY = [
-    # the DAG's schedule, its start date's zone, and the schedule that the cure proposes
+    # the DAG's schedule, its start date's zone, and the schedule that the hint proposes
     ("0 0 * * *", "UTC", "CronDataIntervalTimetable('0 0 * * *', timezone='UTC')"),
     ("@daily", "Europe/London", "CronDataIntervalTimetable('0 0 * * *', timezone='Europe/London')"),
     ("30 4 * * 1", "America/New_York", "CronDataIntervalTimetable('30 4 * * 1', timezone='America/New_York')"),
@@ -132,18 +132,18 @@ def cure_of(context, **options):
     with pytest.raises(IntervalError) as caught:
         resolve_interval(context, **options)
     assert "datetime.timedelta" not in str(caught.value)
-    return caught.value.cure
+    return caught.value.hint
 
 
 NOON = datetime(2025, 9, 18, 12, tzinfo=UTC)
 AT_NOON = {"data_interval_start": NOON, "data_interval_end": NOON}
 
 
-def proposed_by(cure):
-    """The schedule of the cure, made: it is code, so it has to run."""
+def proposed_by(hint):
+    """The schedule of the hint, made: it is code, so it has to run."""
     names = {each.__name__: each for each in (CronDataIntervalTimetable, DeltaDataIntervalTimetable, timedelta)} | {"pendulum": pendulum}
-    code = re.search(r"schedule=(\w+\((?:[^()]|\([^()]*\))*\))", cure)[1]
-    return code, eval(code, names)  # noqa: S307  # the cure's own text
+    code = re.search(r"schedule=(\w+\((?:[^()]|\([^()]*\))*\))", hint)[1]
+    return code, eval(code, names)  # noqa: S307  # the hint's own text
 
 
 @pytest.mark.parametrize(("schedule", "zone", "expected"), EMPTY)
@@ -151,13 +151,13 @@ def test_the_cure_for_an_empty_interval_is_the_dag_s_own_schedule_with_intervals
     context = context_of(schedule, zone, **AT_NOON)
     if "DataInterval" in type(context["dag"].timetable).__name__:
         pytest.skip("on Airflow 2 the runs of this schedule have intervals")
-    cure = cure_of(context)
-    code, timetable = proposed_by(cure)
+    hint = cure_of(context)
+    code, timetable = proposed_by(hint)
     assert code == expected
-    assert "CronTriggerTimetable" not in cure
-    assert "lookback" not in cure
-    assert f"airflow backfill create --dag-id {context['dag'].dag_id} --from-date ... --to-date 2025-09-18T12:00:00Z" in cure
-    assert f"airflow dags backfill -s ... -e ... {context['dag'].dag_id}" in cure
+    assert "CronTriggerTimetable" not in hint
+    assert "lookback" not in hint
+    assert f"airflow backfill create --dag-id {context['dag'].dag_id} --from-date ... --to-date 2025-09-18T12:00:00Z" in hint
+    assert f"airflow dags backfill -s ... -e ... {context['dag'].dag_id}" in hint
     # Every run of it ends when the DAG's own schedule fires, and begins when it fired before.
     if "Cron" in code:
         cron, tz = timetable.serialize()["expression"], timetable.serialize()["timezone"]
@@ -188,27 +188,27 @@ WITHOUT = [
 
 @pytest.mark.parametrize(("schedule", "zone"), WITHOUT)
 def test_a_dag_without_a_schedule_is_not_told_of_one_of_its_own(schedule, zone):
-    cure = cure_of(context_of(schedule, zone, **AT_NOON))
-    assert "start=... and end=..." in cure
-    assert "lookback=" in cure
-    assert f"CronDataIntervalTimetable('0 0 * * *', timezone='{zone}')" in cure
-    assert "dags trigger" not in cure
+    hint = cure_of(context_of(schedule, zone, **AT_NOON))
+    assert "start=... and end=..." in hint
+    assert "lookback=" in hint
+    assert f"CronDataIntervalTimetable('0 0 * * *', timezone='{zone}')" in hint
+    assert "dags trigger" not in hint
 
 
 def test_a_run_without_a_date_is_told_how_to_get_one_where_that_gives_it_an_interval():
     run_after = {"dag_run": SimpleNamespace(run_after=datetime(2025, 9, 18, 6, 30, 15, 123, tzinfo=UTC))}
     dated = "airflow dags trigger {} --logical-date 2025-09-18T06:30:15Z"
     with_intervals = context_of(daily(), "UTC", **run_after)
-    cure = cure_of(with_intervals)
-    assert dated.format(with_intervals["dag"].dag_id) in cure
-    assert "schedule=" not in cure
+    hint = cure_of(with_intervals)
+    assert dated.format(with_intervals["dag"].dag_id) in hint
+    assert "schedule=" not in hint
     with_empty_ones = context_of(CronTriggerTimetable, "UTC", **run_after)
-    cure = cure_of(with_empty_ones)
-    assert dated.format(with_empty_ones["dag"].dag_id) in cure
-    assert "CronDataIntervalTimetable('15 3 * * *', timezone='Asia/Kolkata')" in cure
+    hint = cure_of(with_empty_ones)
+    assert dated.format(with_empty_ones["dag"].dag_id) in hint
+    assert "CronDataIntervalTimetable('15 3 * * *', timezone='Asia/Kolkata')" in hint
     without = context_of(None, "UTC", **run_after)
-    cure = cure_of(without)
-    assert "dags trigger" not in cure
-    assert "start=... and end=..." in cure
-    assert "lookback=..." in cure
+    hint = cure_of(without)
+    assert "dags trigger" not in hint
+    assert "start=... and end=..." in hint
+    assert "lookback=..." in hint
     assert "lookback=..." in cure_of({})

@@ -16,9 +16,9 @@ from export.support import START_MS, export, in_order, make_records
 
 from airflow_provider_capillary.errors import PublishError, ReadingStoppedError
 from airflow_provider_capillary.export import spool as spool_module
-from airflow_provider_capillary.export import workspace as workspace_module
+from airflow_provider_capillary.export import tempdir as tempdir_module
 from airflow_provider_capillary.export.spool import OTHER_STATUSES, Spool, pair_line
-from airflow_provider_capillary.export.workspace import open_workspace
+from airflow_provider_capillary.export.tempdir import open_tempdir
 
 RUNS = {"in memory": {}, "in runs": {"_RUN_BYTES": 6_000, "_WRITE_BLOCK": 1_000, "_LEAST_BLOCK": 100, "_MOST_BLOCK": 100}}
 
@@ -28,8 +28,8 @@ def never():
 
 
 @pytest.fixture
-def workspace(temporary_directory):
-    with open_workspace() as opened:
+def tempdir(temporary_directory):
+    with open_tempdir() as opened:
         yield opened
 
 
@@ -40,11 +40,11 @@ def runs(request, monkeypatch):
         monkeypatch.setattr(spool_module, name, value)
 
 
-def test_records_come_back_sorted_and_once(workspace, runs):
+def test_records_come_back_sorted_and_once(tempdir, runs):
     records = list(make_records(500))
     shuffled = records + records[100:200]
     random.Random(1).shuffle(shuffled)
-    spool = Spool(workspace, stop=never)
+    spool = Spool(tempdir, stop=never)
     for record in shuffled:
         spool.add(record)
     expected = in_order(records)
@@ -60,8 +60,8 @@ def test_records_come_back_sorted_and_once(workspace, runs):
     assert spool.count_of([(-(10**30), ""), (START_MS, ""), pairs[0], pairs[7], *pairs[-2:], (10**30, "a")]) == (7, 4)
 
 
-def test_the_first_of_two_records_with_one_key_is_kept(workspace, runs):
-    spool = Spool(workspace, stop=never)
+def test_the_first_of_two_records_with_one_key_is_kept(tempdir, runs):
+    spool = Spool(tempdir, stop=never)
     spool.add({"id": "a", "startTime": 1, "status": "EVENT_SUCCESS"})
     spool.add({"id": "a", "startTime": 1, "status": "OTHER"})
     for record in make_records(40):
@@ -72,8 +72,8 @@ def test_the_first_of_two_records_with_one_key_is_kept(workspace, runs):
     assert spool.statuses == {"EVENT_SUCCESS": 1, "BETWEEN": 40, "OTHER": 1}
 
 
-def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(workspace, runs):
-    spool = Spool(workspace, stop=never)
+def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(tempdir, runs):
+    spool = Spool(tempdir, stop=never)
     for number in range(1_000):
         spool.add({"id": str(number), "startTime": number, "status": f"S{number}"})
     assert len(spool.statuses) == 201
@@ -82,9 +82,9 @@ def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(wor
 
 
 @pytest.mark.parametrize("step", ["adding", "digesting", "writing", "comparing"])
-def test_every_step_stops_when_asked(workspace, runs, step):
+def test_every_step_stops_when_asked(tempdir, runs, step):
     asked = []
-    spool = Spool(workspace, stop=lambda: bool(asked))
+    spool = Spool(tempdir, stop=lambda: bool(asked))
     for record in make_records(40):
         spool.add(record)
     lines = spool.lines()
@@ -100,8 +100,8 @@ def test_every_step_stops_when_asked(workspace, runs, step):
         steps[step]()
 
 
-def test_what_was_counted_follows_what_is_added_later(workspace, runs):
-    spool = Spool(workspace, stop=never)
+def test_what_was_counted_follows_what_is_added_later(tempdir, runs):
+    spool = Spool(tempdir, stop=never)
     for record in make_records(100):
         spool.add(record)
     assert (spool.events, digest := spool.ids_sha256()) == (100, spool.ids_sha256())
@@ -128,20 +128,20 @@ def test_nothing_has_a_name_while_an_export_runs_nor_after_one_that_fails(tempor
     assert list(temporary_directory.iterdir()) == []
 
 
-def test_a_file_of_the_workspace_is_opened_from_its_beginning_and_closed_with_it(workspace, temporary_directory):
-    one, other = workspace.file(), workspace.file()
+def test_a_file_of_the_workspace_is_opened_from_its_beginning_and_closed_with_it(tempdir, temporary_directory):
+    one, other = tempdir.file(), tempdir.file()
     one.write_bytes(b"private")
     assert (one.read_bytes(), one.read_bytes(), one.stat().st_size, other.read_bytes()) == (b"private", b"private", 7, b"")
     assert list(temporary_directory.iterdir()) == []
-    with open_workspace() as inner:
+    with open_tempdir() as inner:
         path = inner.file()
         path.write_bytes(b"private")
     assert not path.exists() or path.read_bytes() != b"private"
 
 
 def test_where_open_files_have_no_path_the_file_has_a_name_until_the_workspace_is_closed(monkeypatch, temporary_directory):
-    monkeypatch.setattr(workspace_module, "_opens_anew", lambda *_: False)
-    with open_workspace() as opened:
+    monkeypatch.setattr(tempdir_module, "_opens_anew", lambda *_: False)
+    with open_tempdir() as opened:
         path = opened.file()
         path.write_bytes(b"private")
         assert list(temporary_directory.iterdir()) == [path]
@@ -149,14 +149,14 @@ def test_where_open_files_have_no_path_the_file_has_a_name_until_the_workspace_i
     assert list(temporary_directory.iterdir()) == []
 
 
-def test_a_path_that_shares_the_position_of_the_open_file_is_not_taken(workspace, tmp_path):
+def test_a_path_that_shares_the_position_of_the_open_file_is_not_taken(tempdir, tmp_path):
     # As macOS opens /dev/fd/N: what was written lies behind the position.
     class Shared(type(tmp_path)):
         def read_bytes(self):
             return os.read(descriptor, 10)
 
-    descriptor = workspace.descriptor()
-    assert not workspace_module._opens_anew(Shared("/dev/fd/0"), descriptor)
+    descriptor = tempdir.descriptor()
+    assert not tempdir_module._opens_anew(Shared("/dev/fd/0"), descriptor)
     assert os.fstat(descriptor).st_size == 0
 
 
@@ -181,18 +181,18 @@ def test_a_full_disk_names_the_directory_and_the_way_out(tmp_path, ending, limit
         from airflow_provider_capillary.errors import PublishError
         from airflow_provider_capillary.export.formats import write_object
         from airflow_provider_capillary.export.spool import Spool
-        from airflow_provider_capillary.export.workspace import local_disk_errors, open_workspace
+        from airflow_provider_capillary.export.tempdir import local_disk_errors, open_tempdir
         import os
         {"import pyarrow.parquet" if ending == ".parquet" else ""}
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         try:
-            with open_workspace() as workspace:
-                spool = Spool(workspace, stop=lambda: False)
+            with open_tempdir() as tempdir:
+                spool = Spool(tempdir, stop=lambda: False)
                 for number in range(20_000):
                     spool.add({{"id": str(number), "startTime": number, "message": os.urandom(450).hex()}})
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, {limit}))
-                with local_disk_errors(workspace):
-                    write_object(spool.lines(), workspace.file(), ending={ending!r})
+                with local_disk_errors(tempdir):
+                    write_object(spool.lines(), tempdir.file(), ending={ending!r})
         except PublishError as error:
             print(error)
         """

@@ -17,7 +17,7 @@ from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, DestinationError, PublishError
-from airflow_provider_capillary.export import _store_upload as upload_module
+from airflow_provider_capillary.export import store_upload as upload_module
 from airflow_provider_capillary.export import time_limit
 from airflow_provider_capillary.export.access import refusal
 
@@ -147,7 +147,7 @@ def test_what_would_be_refused_in_the_end_is_refused_before_anything_is_read(use
     with pytest.raises(DestinationError, match=saying) as caught:
         export_checked(users, reading, uri)
     assert uri in str(caught.value)
-    assert caught.value.cure
+    assert caught.value.hint
     assert not caught.value.retryable
     assert bucket.keys() == []
     assert bucket.unfinished_uploads() == []
@@ -315,7 +315,7 @@ def test_what_was_given_up_ends_at_its_next_sign_of_life(monkeypatch, short_limi
             raise
 
     with pytest.raises(PublishError, match="has not answered for 3 s while trying"):
-        time_limit.run_limited(call, doing="trying", log=logging.getLogger("tests.export"), cure="")
+        time_limit.run_limited(call, doing="trying", log=logging.getLogger("tests.export"), hint="")
     goes_on.set()
     assert ended.wait(10)
 
@@ -324,7 +324,7 @@ def test_what_a_call_raises_and_returns_is_passed_on():
     def fail(_):
         raise KeyError("x")
 
-    options = {"doing": "trying", "log": logging.getLogger("tests.export"), "cure": ""}
+    options = {"doing": "trying", "log": logging.getLogger("tests.export"), "hint": ""}
     assert time_limit.run_limited(lambda _: 7, **options) == 7
     with pytest.raises(KeyError, match="x"):
         time_limit.run_limited(fail, **options)
@@ -361,4 +361,4 @@ def test_a_refusal_is_told_apart_from_a_lack_of_rights(name, fields, expected, w
         error = outer
     refused = refusal(error, "s3://b/x.jsonl")
     assert type(refused) is (expected or type(None))
-    assert refused is None or (refused.cure and refused.retryable == (expected is PublishError))
+    assert refused is None or (refused.hint and refused.retryable == (expected is PublishError))

@@ -21,7 +21,7 @@ from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records, manifest_name
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import _store_upload as upload_module
+from airflow_provider_capillary.export import store_upload as upload_module
 
 NAME = "x.jsonl"
 MANIFEST = manifest_name(NAME)
@@ -131,7 +131,7 @@ class Place:
 
 def assert_useful(error, place):
     assert place.uri in str(error) or MANIFEST in str(error)
-    assert error.cure
+    assert error.hint
     assert SECRET not in "".join(traceback.format_exception(error)) + "".join(place.said)
 
 

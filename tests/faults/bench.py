@@ -16,15 +16,15 @@ from faults.clocks import Clock, QuietLoop, Today
 
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.export.run import export_records
+from airflow_provider_capillary.export.exporter import export_records
 from airflow_provider_capillary.hooks import capillary as task_driver
-from airflow_provider_capillary.hooks import driving_async as loop_driver
+from airflow_provider_capillary.hooks import capillary_async as loop_driver
+from airflow_provider_capillary.hooks._session import ApiSession
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
-from airflow_provider_capillary.hooks.driving_async import CapillaryAsyncHook
-from airflow_provider_capillary.hooks.session import ApiSession
-from airflow_provider_capillary.reading.instants import to_millis
+from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
 from airflow_provider_capillary.sensors import capillary as sensors
-from airflow_provider_capillary.triggers import watch
+from airflow_provider_capillary.timestamps import to_millis
+from airflow_provider_capillary.triggers import _shared_poller
 from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
 
 CONN = "AIRFLOW_CONN_CAPILLARY_DEFAULT"
@@ -148,7 +148,7 @@ class Bench:
         with self._api, self._patch.context() as patch, tempfile.TemporaryDirectory() as scratch:
             self._url = self._api.url
             patch.setattr(ApiSession, "send", observed)
-            for driver in (task_driver, loop_driver, watch):
+            for driver in (task_driver, loop_driver, _shared_poller):
                 patch.setattr(driver, "time", self._clock)
             patch.setattr(loop_driver, "_sleep", sleep)
             patch.setattr(sensors, "datetime", Today)

@@ -90,9 +90,9 @@ def _check_pauses(seen, row, longer, *, look):
 def _check_error(seen, row):
     error = seen.error
     assert type(error) is row.error, f"{type(error).__name__}: {error}"
-    assert error.asked == str(seen.plain[seen.place])
-    assert row.answered in error.answered
-    assert row.cure in error.cure
+    assert error.request == str(seen.plain[seen.place])
+    assert row.response in error.response
+    assert row.hint in error.hint
     assert row.problem in error.problem
     assert error.retryable == (row.verdict == "passing")
     assert error.retry_after == row.retry_after

@@ -3,9 +3,9 @@
 ========  ==================================================================================================================
 verdict   meaning
 ========  ==================================================================================================================
-passing   another try may cure it. Once: the same request is sent again, and all goes on as if nothing had been. Where it
+passing   another try may help it. Once: the same request is sent again, and all goes on as if nothing had been. Where it
           stays: the error of the row, after its number of tries. A sensor waits on, look after look.
-final     no retry cures it: the error of the row, after one request.
+final     no retry helps it: the error of the row, after one request.
 harmless  not a fault to who reads: nothing is asked twice, nothing is lost.
 ========  ==================================================================================================================
 
@@ -36,8 +36,8 @@ class Row:
 
     :param verdict: see above.
     :param error: the class of the error, where it comes to that.
-    :param answered: is in the error: what came back, in words.
-    :param cure: is in the error: what to do about it.
+    :param response: is in the error: what came back, in words.
+    :param hint: is in the error: what to do about it.
     :param problem: is in the error: what is wrong.
     :param tries: how often the request is sent until the error.
     :param pause: seconds between the first try and the second, at least and at most.
@@ -50,8 +50,8 @@ class Row:
 
     verdict: str
     error: type | None = None
-    answered: str = ""
-    cure: str = ""
+    response: str = ""
+    hint: str = ""
     problem: str = ""
     tries: int = 1
     pause: tuple[float, float] = (0.25, 0.5)
@@ -63,30 +63,30 @@ class Row:
     at_token: Row | None = None
 
 
-def passing(error, answered, cure, **more):
-    return Row(**{"verdict": "passing", "error": error, "answered": answered, "cure": cure, "tries": TRIES} | more)
+def passing(error, response, hint, **more):
+    return Row(**{"verdict": "passing", "error": error, "response": response, "hint": hint, "tries": TRIES} | more)
 
 
-def final(error, answered, cure, **more):
-    return Row(verdict="final", error=error, answered=answered, cure=cure, **more)
+def final(error, response, hint, **more):
+    return Row(verdict="final", error=error, response=response, hint=hint, **more)
 
 
 HARMLESS = Row(verdict="harmless")
 
 SUPPORT, LATER, MINUTE, PORTAL, NETWORK = "support", "try again later", "requests_per_minute", "portal or a proxy", "network"
 MOVED, WHO, KEY = "final address", "check login and password", "check login (the OAuth client key) and password"
-TOKEN = {"cure": "host is the API"}
+TOKEN = {"hint": "host is the API"}
 
 
-def malformed(answered, **more):
+def malformed(response, **more):
     """An answer that is none. A request for a token has an envelope of its own, so other words for the same fault."""
-    row = passing(MalformedAnswerError, answered, PORTAL, **more)
+    row = passing(MalformedAnswerError, response, PORTAL, **more)
     return row if row.at_token else replace(row, at_token=replace(row, **TOKEN))
 
 
 def bad_record(wrong, **more):
     """A whole answer with one record that can't be taken. A request for a token has no records."""
-    at_token = passing(MalformedAnswerError, wrong, TOKEN["cure"])
+    at_token = passing(MalformedAnswerError, wrong, TOKEN["hint"])
     return passing(MalformedAnswerError, "1 such records among", SUPPORT, **{"tries": 2, "problem": wrong, "at_token": at_token} | more)
 
 
@@ -117,11 +117,11 @@ TABLE = {
     # Redirects, which are not followed: they would carry the credential elsewhere.
     **{f"redirect_{status}": final(RequestRefusedError, f"HTTP {status}", MOVED) for status in (301, 302, 307, 308)},
     # Refusals.
-    "http_401": final(AuthenticationError, "HTTP 401", WHO, at_token=replace(REFUSED_KEY, answered="HTTP 401")),
-    "http_403": final(PermissionDeniedError, "HTTP 403", "access group", at_token=replace(REFUSED_KEY, answered="HTTP 403")),
-    "http_403_html": final(PermissionDeniedError, "HTTP 403", "access group", at_token=replace(REFUSED_KEY, answered="HTTP 403")),
+    "http_401": final(AuthenticationError, "HTTP 401", WHO, at_token=replace(REFUSED_KEY, response="HTTP 401")),
+    "http_403": final(PermissionDeniedError, "HTTP 403", "access group", at_token=replace(REFUSED_KEY, response="HTTP 403")),
+    "http_403_html": final(PermissionDeniedError, "HTTP 403", "access group", at_token=replace(REFUSED_KEY, response="HTTP 403")),
     "http_404": final(NotFoundError, "HTTP 404", "base URL"),
-    "http_498": final(AuthenticationError, "HTTP 498", WHO, at_token=replace(REFUSED_KEY, answered="HTTP 498")),
+    "http_498": final(AuthenticationError, "HTTP 498", WHO, at_token=replace(REFUSED_KEY, response="HTTP 498")),
     # Throttled: the pause is what the API asked for, at most a minute; where it asked for nothing readable, this client's own.
     "throttled_seconds": passing(ThrottledError, "HTTP 429", MINUTE, pause=(7.0, 7.25), retry_after=7.0),
     "throttled_date": passing(ThrottledError, "HTTP 429", MINUTE, pause=(6.0, 8.25), retry_after=7.0),  # a date is of whole seconds
@@ -135,21 +135,21 @@ TABLE = {
     "html_200": malformed("(text/html) that is not JSON"),
     "empty_200": malformed("an empty body"),
     "null": malformed(
-        "JSON that is not an object (null)", at_token=passing(MalformedAnswerError, "JSON without data.accessToken", TOKEN["cure"])
+        "JSON that is not an object (null)", at_token=passing(MalformedAnswerError, "JSON without data.accessToken", TOKEN["hint"])
     ),
-    "no_data": malformed("JSON without `data`", at_token=passing(MalformedAnswerError, "JSON without data.accessToken", TOKEN["cure"])),
-    "data_null": malformed("`data` that is not a list", at_token=passing(MalformedAnswerError, "without data.accessToken", TOKEN["cure"])),
+    "no_data": malformed("JSON without `data`", at_token=passing(MalformedAnswerError, "JSON without data.accessToken", TOKEN["hint"])),
+    "data_null": malformed("`data` that is not a list", at_token=passing(MalformedAnswerError, "without data.accessToken", TOKEN["hint"])),
     "data_not_a_list": malformed(
-        "`data` that is not a list (object)", at_token=passing(MalformedAnswerError, "without data.accessToken", TOKEN["cure"])
+        "`data` that is not a list (object)", at_token=passing(MalformedAnswerError, "without data.accessToken", TOKEN["hint"])
     ),
-    "errors_beside_data": malformed("1 non-empty `errors` with codes [500]", at_token=replace(REFUSED_KEY, answered="HTTP 200 with 1")),
+    "errors_beside_data": malformed("1 non-empty `errors` with codes [500]", at_token=replace(REFUSED_KEY, response="HTTP 200 with 1")),
     "errors_blank_item": HARMLESS,  # how other endpoints of this API say that there are none
     "errors_null": HARMLESS,  # as above
     "created_201_errors": passing(MalformedAnswerError, "HTTP 201", LATER),
     "invalid_utf8": bad_record("not UTF-8"),
     "duplicate_keys": malformed("the same key twice"),
     "huge_start_time": bad_record("`startTime` is not epoch milliseconds", at_token=HARMLESS),  # a token's life, taken for an hour
-    "huge_digits": bad_record("`startTime` is not epoch milliseconds", at_token=passing(MalformedAnswerError, "not JSON", TOKEN["cure"])),
+    "huge_digits": bad_record("`startTime` is not epoch milliseconds", at_token=passing(MalformedAnswerError, "not JSON", TOKEN["hint"])),
     "cut_json": malformed("cut off"),
     "nan": bad_record("NaN in the JSON"),
 }

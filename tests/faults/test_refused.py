@@ -46,6 +46,6 @@ def test_a_refused_question(run, how_long, step, driver):
         assert len(since) == len(questions)
         assert type(seen.error) is kind_of_error
         assert not seen.error.retryable
-        assert seen.error.cure
-        assert "HTTP 400" in seen.error.answered or kind_of_error is CalibrationError
+        assert seen.error.hint
+        assert "HTTP 400" in seen.error.response or kind_of_error is CalibrationError
     check_end(seen, survives=kind_of_error is None, writes=driver == "task" and step != "look")

@@ -78,15 +78,15 @@ def check_whole(end, api):
     assert Counter(end.ids) == truth(api)
 
 
-def check_error(error, kind, *, answered=None, request_id=True):
+def check_error(error, kind, *, response=None, request_id=True):
     """An error of exactly this class, with every field filled, and nothing secret in any of them or in what hangs on it."""
     assert type(error) is kind, f"{type(error).__name__}: {error}"
     assert error.problem
-    assert error.asked
-    assert error.answered
-    assert error.cure
-    if answered:
-        assert answered in error.answered
+    assert error.request
+    assert error.response
+    assert error.hint
+    if response:
+        assert response in error.response
     assert bool(error.request_id) is request_id
     check_silent(error)
 

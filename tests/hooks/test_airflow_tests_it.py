@@ -9,8 +9,8 @@ import os
 import pytest
 from hooks.support import MD5, PASSWORD
 
+from airflow_provider_capillary.connection.fields import EXTRA_FIELDS, PREFIX
 from airflow_provider_capillary.emulator import Emulator
-from airflow_provider_capillary.hooks.fields import EXTRA_FIELDS, PREFIX
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 

@@ -94,5 +94,5 @@ def test_other_statuses(monkeypatch, clock, status, kind, tries):
     body = b"" if status.startswith("204") else EMPTY
     with RawServer(always(answer(body, status=status))) as server:
         error = ends(monkeypatch, server.url)
-    check_error(error, kind, answered=f"HTTP {status[:3]}")
+    check_error(error, kind, response=f"HTTP {status[:3]}")
     assert tries is None or len(server.heads) == tries

@@ -13,9 +13,9 @@ from hooks.support import SECRETS, Clock, RawServer, connection
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import CapillaryError, ConnectionSettingsError
 from airflow_provider_capillary.hooks import capillary as sync_driver
-from airflow_provider_capillary.hooks import driving_async as async_driver
+from airflow_provider_capillary.hooks import capillary_async as async_driver
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
-from airflow_provider_capillary.hooks.driving_async import CapillaryAsyncHook
+from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
 
 CONN = "AIRFLOW_CONN_CAPILLARY_DEFAULT"
 START, END = 1756684800000, 1759276800000
@@ -46,7 +46,9 @@ GATES = {
     "oauth, key refused": {"auth_type": "oauth", "token_faults": ("http_401",)},
     "oauth, short tokens": {"auth_type": "oauth", "token_ttl": 1},
 }
-CASES = [(world, fault, "basic") for world in WORLDS for fault in FAULTS] + [("newest first", "none", gate) for gate in GATES]
+CASES = [(world, fault, "basic") for world in WORLDS for fault in FAULTS] + [
+    ("newest first", "none", authenticator) for authenticator in GATES
+]
 
 
 class Trace:
@@ -74,8 +76,8 @@ class Trace:
         return {"asked": asked, "times": self.times, "end": round(self.clock.now, 6), "ids": self.ids, "error": fields}
 
 
-def options_of(world, fault, gate):
-    options = {"events": 60, "seed": 5} | WORLDS[world] | GATES[gate]
+def options_of(world, fault, authenticator):
+    options = {"events": 60, "seed": 5} | WORLDS[world] | GATES[authenticator]
     return {"faults": FAULTS[fault]} | options
 
 
@@ -119,9 +121,9 @@ def by_loop(monkeypatch, options):
         return trace
 
 
-@pytest.mark.parametrize(("world", "fault", "gate"), CASES)
-def test_both_drivers_leave_the_same_trace(monkeypatch, world, fault, gate):
-    options = options_of(world, fault, gate)
+@pytest.mark.parametrize(("world", "fault", "authenticator"), CASES)
+def test_both_drivers_leave_the_same_trace(monkeypatch, world, fault, authenticator):
+    options = options_of(world, fault, authenticator)
     task, loop = by_task(monkeypatch, options).comparable(), by_loop(monkeypatch, options).comparable()
     assert task["asked"]
     assert task == loop

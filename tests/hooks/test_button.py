@@ -14,26 +14,26 @@ BUTTON = {
     "HTML": (always(answer(b"<html>canary-of-a-body")), "portal or a proxy"),
     "500": (always(answer(b"", status="500 No")), "support"),
     "429": (always(answer(b"", status="429 No", headers=["Retry-After: 3600"])), "requests_per_minute"),
-    "redirect": (always(answer(b"", status="302 No", headers=["Location: http://127.0.0.1:1/"])), "final address"),
+    "redirect": (always(answer(b"", status="302 No", headers=["Target: http://127.0.0.1:1/"])), "final address"),
     "silence": (silent, "read_timeout"),
 }
 
 
 @pytest.mark.parametrize("case", BUTTON)
 def test_the_button_says_what_to_change(monkeypatch, clock, case):
-    serve, cure = BUTTON[case]
+    serve, hint = BUTTON[case]
     with RawServer(serve) as server:
         good, said = hook_of(monkeypatch, connection(server.url, read_timeout=0.3)).test_connection()
         server.stop()
     assert not good
-    assert cure in said
+    assert hint in said
     assert "canary" not in said
     assert "raw-1" in said or case == "silence"
     assert sum(clock.slept) <= 5
 
 
 @pytest.mark.parametrize(
-    ("url", "cure"),
+    ("url", "hint"),
     [
         ("http://nowhere.invalid", "DNS"),
         ("http://127.0.0.1:{}", "host and port"),
@@ -41,10 +41,10 @@ def test_the_button_says_what_to_change(monkeypatch, clock, case):
         ("ftp://x", "https://"),
     ],
 )
-def test_the_button_without_a_server(monkeypatch, clock, url, cure):
+def test_the_button_without_a_server(monkeypatch, clock, url, hint):
     good, said = hook_of(monkeypatch, connection(url.format(free_port()))).test_connection()
     assert not good
-    assert cure in said
+    assert hint in said
 
 
 def test_the_button_tells_count_and_age(monkeypatch, clock):

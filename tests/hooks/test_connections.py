@@ -37,9 +37,9 @@ def test_tls(monkeypatch, clock, certificate, tmp_path):
     nothing.write_text("no certificate")
     with RawServer(always(answer(EMPTY)), tls=context) as server:
         error = ends(monkeypatch, server.url)
-        check_error(error, TransportError, answered="certificate that does not verify", request_id=False)
-        assert "`verify`" in error.cure
-        assert server.connections == 1, "no retry cures it"
+        check_error(error, TransportError, response="certificate that does not verify", request_id=False)
+        assert "`verify`" in error.hint
+        assert server.connections == 1, "no retry helps it"
         assert ends(monkeypatch, server.url, verify=cert) is None
         with pytest.warns(match="Unverified"):
             assert ends(monkeypatch, server.url, verify=False) is None
@@ -50,20 +50,20 @@ def test_tls(monkeypatch, clock, certificate, tmp_path):
             assert ends(monkeypatch, server.url, verify=False) is None
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
         named = ends(monkeypatch, server.url.replace("127.0.0.1", "localhost"), verify=cert)
-        check_error(named, TransportError, answered="for another host", request_id=False)
+        check_error(named, TransportError, response="for another host", request_id=False)
         count = server.connections
         unreadable = ends(monkeypatch, server.url, verify=str(nothing))
-        check_error(unreadable, TransportError, answered="CA certificates", request_id=False)
+        check_error(unreadable, TransportError, response="CA certificates", request_id=False)
         assert server.connections <= count + 1
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-        check_error(ends(monkeypatch, server.url), TransportError, answered="CA certificates", request_id=False)
+        check_error(ends(monkeypatch, server.url), TransportError, response="CA certificates", request_id=False)
 
 
 def test_https_at_a_port_that_speaks_http(monkeypatch, clock):
     with RawServer(always(answer(EMPTY, status="400 Bad Request"))) as server:
         error = ends(monkeypatch, server.url.replace("http:", "https:"))
     check_error(error, TransportError, request_id=False)
-    assert "https" in error.cure
+    assert "https" in error.hint
 
 
 def test_http_only_where_it_is_said(monkeypatch, clock):
@@ -80,13 +80,13 @@ def test_http_only_where_it_is_said(monkeypatch, clock):
 
 def test_no_connection(monkeypatch, clock):
     refused = ends(monkeypatch, f"http://127.0.0.1:{free_port()}")
-    check_error(refused, TransportError, answered="refused connection", request_id=False)
+    check_error(refused, TransportError, response="refused connection", request_id=False)
     assert "(9 tries)" in refused.problem
     unknown = ends(monkeypatch, "http://nowhere.invalid")
-    check_error(unknown, TransportError, answered="does not resolve", request_id=False)
+    check_error(unknown, TransportError, response="does not resolve", request_id=False)
     proxied = ends(monkeypatch, "https://elsewhere.example", proxies={"https": f"http://u:server123@127.0.0.1:{free_port()}"})
-    check_error(proxied, TransportError, answered="proxy", request_id=False)
-    assert "proxies" in proxied.cure
+    check_error(proxied, TransportError, response="proxy", request_id=False)
+    assert "proxies" in proxied.hint
 
 
 def test_a_connection_that_is_not_taken_ends_in_time(monkeypatch, clock):

@@ -54,7 +54,7 @@ def test_basic_sends_the_documented_vector(monkeypatch, clock, form, password):
 
 
 REFUSED = [
-    # password, extras, words of the problem, words of the cure: what was sent, and what to change
+    # password, extras, words of the problem, words of the hint: what was sent, and what to change
     (PASSWORD, {}, "as it stands, which is not an md5", "set the extra `basic_format` (or `password_format`) to `plain`"),
     (MD5, {}, "Basic with the password field as it stands", "`plain`"),
     (MD5.upper(), {}, "an md5 in upper case", "write the md5 in lower case"),
@@ -66,14 +66,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("fault", ["http_401", "http_498"])
-@pytest.mark.parametrize(("password", "extras", "problem", "cure"), REFUSED)
-def test_a_401_says_which_form_was_sent_and_what_to_change(monkeypatch, clock, fault, password, extras, problem, cure):  # noqa: PLR0917
+@pytest.mark.parametrize(("password", "extras", "problem", "hint"), REFUSED)
+def test_a_401_says_which_form_was_sent_and_what_to_change(monkeypatch, clock, fault, password, extras, problem, hint):  # noqa: PLR0917
     with Emulator(**SMALL, password="another", faults=[fault]) as api:
         made = json.loads(api.connection_json(**extras)) | {"password": password}
         end = read(hook_of(monkeypatch, json.dumps(made)))
-    check_error(end.error, AuthenticationError, answered=f"HTTP {fault[-3:]}")
+    check_error(end.error, AuthenticationError, response=f"HTTP {fault[-3:]}")
     assert problem in end.error.problem
-    assert cure in end.error.cure
+    assert hint in end.error.hint
     assert MD5.upper() not in str(end.error)
     assert len(api.requests) == 1
 
@@ -109,16 +109,16 @@ def test_netrc_does_not_replace_the_credential(monkeypatch, clock, tmp_path, aut
         check_whole(read(hook_of(monkeypatch, api)), api)
 
 
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent", "300 Choices", "304 Same"])
+@pytest.mark.parametrize("status", ["301 Moved", "302 Records", "303 See", "307 Temporary", "308 Permanent", "300 Choices", "304 Same"])
 @pytest.mark.parametrize("target", ["{}/v2/events/logs", "http://[", "//", ""])
 def test_a_redirect_is_an_error_and_its_target_hears_nothing(monkeypatch, clock, status, target):
     with RawServer(always(answer(EMPTY))) as other:
         moved = answer(
-            b"" if status.startswith("304") else b"canary-of-a-body", status=status, headers=[f"Location: {target.format(other.url)}"]
+            b"" if status.startswith("304") else b"canary-of-a-body", status=status, headers=[f"Target: {target.format(other.url)}"]
         )
         with RawServer(always(moved)) as server:
             hook = hook_of(monkeypatch, connection(server.url))
-            check_error(read(hook).error, RequestRefusedError, answered=f"HTTP {status[:3]}")
+            check_error(read(hook).error, RequestRefusedError, response=f"HTTP {status[:3]}")
             assert len(server.heads) == 1
             assert hook.get_conn().get(server.url + "/v2/events/logs").status_code == int(status[:3])
     assert other.connections == 0
@@ -197,7 +197,7 @@ def test_an_end_of_the_token_inside_a_body_is_understood_in_each_shape(monkeypat
 def test_a_second_refusal_right_after_is_an_error(monkeypatch, clock, fault):
     with Emulator(**SMALL, auth_type="oauth", faults=[fault]) as api:
         end = read(hook_of(monkeypatch, api))
-    check_error(end.error, AuthenticationError, answered=f"HTTP {fault[-3:]}")
+    check_error(end.error, AuthenticationError, response=f"HTTP {fault[-3:]}")
     assert [seen.method for seen in api.requests] == ["POST", "GET", "POST", "GET"]
 
 
@@ -206,9 +206,9 @@ def test_a_refused_key_names_key_and_secret(monkeypatch, clock, status):
     with Emulator(**SMALL, auth_type="oauth", client_secret="another", refused_key_status=status) as api:
         made = json.loads(api.connection_json()) | {"password": "emulator-secret"}
         end = read(hook_of(monkeypatch, json.dumps(made)))
-    check_error(end.error, AuthenticationError, answered=f"HTTP {status}")
-    assert "key" in end.error.cure
-    assert "secret" in end.error.cure
+    check_error(end.error, AuthenticationError, response=f"HTTP {status}")
+    assert "key" in end.error.hint
+    assert "secret" in end.error.hint
     assert "password_format" not in str(end.error)
     assert len(api.requests) == 1
 
@@ -304,7 +304,7 @@ def test_a_hook_is_copied_without_its_credential(monkeypatch, clock, copied):
 
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name != "CapillaryError"])
 def test_every_error_survives_pickling(name):
-    error = getattr(errors, name)("problem", asked="a", answered="b", request_id="c", cure="d", retry_after=1.5)
+    error = getattr(errors, name)("problem", request="a", response="b", request_id="c", hint="d", retry_after=1.5)
     error.retryable = False
     back = pickle.loads(pickle.dumps(error))  # noqa: S301  # made a moment ago
     assert type(back) is type(error)
@@ -330,7 +330,7 @@ def test_arguments_are_refused_at_once(monkeypatch, arguments, kind):
     with pytest.raises(kind) as caught:
         CapillaryHook().iter_event_logs(**{"start": START, "end": END, **arguments})
     assert isinstance(caught.value, CapillaryError)
-    assert caught.value.cure
+    assert caught.value.hint
 
 
 def test_statuses_may_be_an_iterator(monkeypatch, clock):

@@ -10,10 +10,10 @@ import json
 import pytest
 from hooks.support import CONN, MD5, PASSWORD
 
+from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import AuthenticationError
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
-from airflow_provider_capillary.hooks.fields import EXTRA_FIELDS
 
 WORDS = "a plain Basic oauth md5 in X-CAP-API-OAUTH-TOKEN, auto iso UTC true 1000"
 

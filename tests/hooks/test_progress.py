@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_capillary.hooks import progress as progress_module
-from airflow_provider_capillary.hooks.progress import Progress
-from airflow_provider_capillary.reading.exchange import Traffic
+from airflow_provider_capillary.api.executor import RequestStats
+from airflow_provider_capillary.hooks import _progress as progress_module
+from airflow_provider_capillary.hooks._progress import Progress
 
 HOUR = 3_600_000
 START = 1_758_153_600_000  # 2025-09-18T00:00:00Z
@@ -26,18 +26,18 @@ class Clock:
 
 @pytest.fixture
 def said(monkeypatch):
-    """The progress of a reading of ten hours, its clock, its traffic, and its lines."""
-    clock, traffic, lines = Clock(), Traffic(requests=5, waited=60.0), []
+    """The progress of a reading of ten hours, its clock, its stats, and its lines."""
+    clock, stats, lines = Clock(), RequestStats(requests=5, waited=60.0), []
     monkeypatch.setattr(progress_module, "time", clock)
 
-    class Now(datetime):
+    class ReadClock(datetime):
         @classmethod
         def now(cls, _zone):
             return NOON
 
-    monkeypatch.setattr(progress_module, "datetime", Now)
-    made = Progress(lambda text, *args: lines.append(text % args), traffic, start=START, end=START + 10 * HOUR)
-    return made, clock, traffic, lines
+    monkeypatch.setattr(progress_module, "datetime", ReadClock)
+    made = Progress(lambda text, *args: lines.append(text % args), stats, start=START, end=START + 10 * HOUR)
+    return made, clock, stats, lines
 
 
 def at(*hours):
@@ -64,9 +64,9 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_line_says_how_much_is_done_in_which_direction_and_when_it_ends(said, way):
-    made, clock, traffic, lines = said
+    made, clock, stats, lines = said
     answers, expected = WAYS[way]
-    traffic.requests += 5
+    stats.requests += 5
     for answer in answers:
         clock.now += 40
         made.found(at(*answer))
@@ -85,13 +85,13 @@ def test_lines_are_some_seconds_apart(said):
 
 
 def test_the_last_line_begins_with_the_count_and_names_what_it_cost(said):
-    made, clock, traffic, lines = said
+    made, clock, stats, lines = said
     made.found(at(1, 2, 3))
     clock.now += 75.24
-    traffic.requests += 4
+    stats.requests += 4
     made.say_last(3)
-    traffic.waited += 12.34
-    traffic.retries = Counter(ServerError=2)
+    stats.waited += 12.34
+    stats.retries = Counter(ServerError=2)
     made.say_last(1)
     interval = "[2025-09-18T00:00:00Z, 2025-09-18T10:00:00Z)"
     cost = "4 requests, waited 12.3 s for the API, retries after ServerError 2"

@@ -1,4 +1,4 @@
-"""Proxies: which one is used, and each way in which it stands between the hook and the API, with its own cure."""
+"""Proxies: which one is used, and each way in which it stands between the hook and the API, with its own hint."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def no_proxies_of_the_environment(monkeypatch):
 
 
 REFUSED = {
-    # what the proxy answers to CONNECT: words of what was answered, of the cure, and how often it is asked
+    # what the proxy answers to CONNECT: words of what was answered, of the hint, and how often it is asked
     "407 Proxy Authentication Required": ("407 from the proxy, which wants a user name and password", "http://user:password@", 1),
     "403 Forbidden": ("403 from the proxy, which refuses to connect to this host; the API was not asked", "`no_proxy`", 1),
-    "404 Not Found": ("404 from the proxy, which refuses to connect", "allow the connection's host and port", 1),
+    "404 Not Records": ("404 from the proxy, which refuses to connect", "allow the connection's host and port", 1),
     "502 Bad Gateway": ("502 from the proxy, which does not reach this host", "check the connection's host", 9),
     "504 Gateway Timeout": ("504 from the proxy, which does not reach this host", "try again later", 9),
 }
@@ -37,30 +37,30 @@ REFUSED = {
 @pytest.mark.parametrize("given", ["extra", "environment"])
 @pytest.mark.parametrize("status", REFUSED)
 def test_a_proxy_that_refuses_the_tunnel_is_told_apart_from_the_api(monkeypatch, clock, status, given):
-    said, cure, tries = REFUSED[status]
+    said, hint, tries = REFUSED[status]
     with RawServer(always(answer(b"<html>canary-of-a-body", status=status, headers=["Connection: close"]))) as proxy:
         address = proxy.url.replace("//", "//u:server123@")
         monkeypatch.setenv("HTTPS_PROXY", address if given == "environment" else "")
         error = ends(monkeypatch, API, **({"proxies": {"https": address}} if given == "extra" else {}))
         assert [head[:8] for head in proxy.heads] == [b"CONNECT "] * tries
-    check_error(error, TransportError, answered=said, request_id=False)
-    assert cure in error.cure
+    check_error(error, TransportError, response=said, request_id=False)
+    assert hint in error.hint
     assert error.retryable is (tries > 1)
 
 
 def test_a_proxy_of_plain_http_that_wants_a_password(monkeypatch, clock):
     with RawServer(always(answer(b"", status="407 Proxy Authentication Required"))) as proxy:
         error = ends(monkeypatch, "http://api.example.invalid", proxies={"http": proxy.url})
-    check_error(error, RequestRefusedError, answered="HTTP 407")
+    check_error(error, RequestRefusedError, response="HTTP 407")
     assert "A proxy wants a user name and password" in error.problem
-    assert "HTTP_PROXY" in error.cure
+    assert "HTTP_PROXY" in error.hint
 
 
 def test_a_proxy_that_speaks_no_tls(monkeypatch, clock):
     with RawServer(always(answer(EMPTY))) as proxy:
         error = ends(monkeypatch, API, proxies={"https": proxy.url.replace("http:", "https:")})
-    check_error(error, TransportError, answered="a proxy that does not speak TLS", request_id=False)
-    assert "begin its address with http://" in error.cure
+    check_error(error, TransportError, response="a proxy that does not speak TLS", request_id=False)
+    assert "begin its address with http://" in error.hint
 
 
 @pytest.mark.parametrize("unheeded", [True, False])
@@ -68,15 +68,15 @@ def test_a_proxy_that_is_not_there(monkeypatch, clock, unheeded):
     if unheeded:
         monkeypatch.setenv("NO_PROXY", "api.example.invalid")
     error = ends(monkeypatch, API, proxies={"https": f"http://u:server123@127.0.0.1:{free_port()}"})
-    check_error(error, TransportError, answered="no answer from the proxy", request_id=False)
-    assert ("NO_PROXY does not count beside the extra, whose own key `no_proxy` does" in error.cure) is unheeded
+    check_error(error, TransportError, response="no answer from the proxy", request_id=False)
+    assert ("NO_PROXY does not count beside the extra, whose own key `no_proxy` does" in error.hint) is unheeded
 
 
 @pytest.mark.parametrize("address", ["http://", "http://[", "//"])
 def test_a_proxy_address_that_is_not_one(monkeypatch, clock, address):
     error = ends(monkeypatch, API, proxies={"https": address})
     assert type(error) is TransportError
-    assert "prox" in error.answered + error.cure
+    assert "prox" in error.response + error.hint
 
 
 USED = [

@@ -38,7 +38,7 @@ def stopped(hook, after):
     thread.join(8)
     assert not thread.is_alive()
     assert type(result["end"].error) is ReadingStoppedError, result["end"].error
-    assert result["end"].error.cure
+    assert result["end"].error.hint
     assert result["at"] - asked < 2
     assert hook.is_stopped
 

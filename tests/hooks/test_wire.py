@@ -49,12 +49,12 @@ def test_a_body_without_end_is_given_up_on_in_bounded_memory(monkeypatch, clock,
                 sent.append(1)
         return False
 
-    monkeypatch.setattr("airflow_provider_capillary.hooks.session.LARGEST_ANSWER", 8 * 2**20)
+    monkeypatch.setattr("airflow_provider_capillary.hooks._session.LARGEST_ANSWER", 8 * 2**20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with RawServer(serve) as server:
         error = ends(monkeypatch, server.url)
-    check_error(error, TransportError, answered="more than 8 MiB", request_id=False)
-    assert "page_size" in error.cure
+    check_error(error, TransportError, response="more than 8 MiB", request_id=False)
+    assert "page_size" in error.hint
     assert server.connections == 1
     assert how == "packed" or len(sent) < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 * 1024
@@ -107,8 +107,8 @@ def test_an_encoding_that_was_not_asked_for_is_named_whatever_is_installed(monke
         assert b"Accept-Encoding: gzip\r\n" in server.heads[0]
         assert len(server.heads) == 9
     named = coding.replace("gzip, ", "").replace("\x01", "?")
-    check_error(error, TransportError, answered=f"an answer in the encoding {named}, though gzip alone was asked for", request_id=False)
-    assert "Accept-Encoding" in error.cure
+    check_error(error, TransportError, response=f"an answer in the encoding {named}, though gzip alone was asked for", request_id=False)
+    assert "Accept-Encoding" in error.hint
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "deflate", "identity", ""])
@@ -120,7 +120,7 @@ def test_what_every_installation_can_unpack_is_taken(monkeypatch, clock, coding)
 
 def test_a_refusal_is_one_in_any_encoding(monkeypatch, clock):
     with RawServer(always(answer(b"canary-of-a-body", status="401 No", headers=["Content-Encoding: br"]))) as server:
-        check_error(ends(monkeypatch, server.url), AuthenticationError, answered="HTTP 401")
+        check_error(ends(monkeypatch, server.url), AuthenticationError, response="HTTP 401")
 
 
 @pytest.mark.parametrize("per_minute", [1, 3, 10])

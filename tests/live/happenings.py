@@ -73,11 +73,11 @@ class Api:
     @contextlib.contextmanager
     def revoked(self) -> Iterator[None]:
         """The credential is refused."""
-        self._emulator.gate.password = "another one"
+        self._emulator.authenticator.password = "another one"
         try:
             yield
         finally:
-            self._emulator.gate.password = CANARIES["the password"]
+            self._emulator.authenticator.password = CANARIES["the password"]
 
 
 class Arrival(NamedTuple):
@@ -106,7 +106,7 @@ def canaries_of(apis: Iterable[Api]) -> dict[str, str]:
     found = dict(CANARIES)
     for api in apis:
         found["the password's md5"] = json.loads(api.emulator.connection_json())["password"]
-        found["the header"] = api.emulator.gate.basic_header.removeprefix("Basic ")
+        found["the header"] = api.emulator.authenticator.basic_header.removeprefix("Basic ")
     return found
 
 

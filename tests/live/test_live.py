@@ -111,7 +111,7 @@ def test_a_revoked_credential_fails_the_task_at_once_with_the_cure(live):
     assert live.state("sensor_revoked", "note") == [("upstream_failed", 0)]
     (log,) = live.airflow.logs.glob("dag_id=sensor_revoked/*/task_id=wait/attempt=1.log")
     assert "The API does not accept the credential" in (text := log.read_text())
-    assert "Cure: check login and password of the connection" in text
+    assert "How to fix: check login and password of the connection" in text
     assert live.apis["sensor_revoked"].refused() == 1
 
 

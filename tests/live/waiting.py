@@ -78,7 +78,7 @@ class Live:
             self.story = Story(self.api)
             self.airflow = stack.enter_context(Airflow(self.home, database=self._database, environment=environment))
             for path in DAGS.glob("*.py"):
-                if path.name != "watching.py" or WATCHES:
+                if path.name != "subscribe.py" or WATCHES:
                     shutil.copy(path, self.airflow.dags)
             for subject in SUBJECTS:
                 self.until(self.waits, subject)

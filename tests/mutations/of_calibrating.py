@@ -63,8 +63,8 @@ MUTATIONS = (
     Mutation(
         breaks="calibration: a window in a cell lies a unit within it",
         file="reading/calibration.py",
-        text="    low, high = dates.up(first + unit), dates.down(last - unit)\n",
-        becomes="    low, high = dates.up(first), dates.down(last)\n",
+        text="    low, high = dates.ceil(first + unit), dates.floor(last - unit)\n",
+        becomes="    low, high = dates.ceil(first), dates.floor(last)\n",
         caught_by=CALIBRATION,
     ),
     Mutation(
@@ -146,31 +146,31 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="no date is sent from the hour that happens twice",
-        file="reading/dates.py",
+        file="api/date_formats.py",
         text="        return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()\n",
         becomes="        return False\n",
         caught_by=CALIBRATION,
     ),
     Mutation(
         breaks="the zone of a date without an offset",
-        file="reading/dates.py",
+        file="api/date_formats.py",
         text='UTC if self.name in ("iso_z", "epoch_ms") else self.zone)\n',
         becomes="UTC)\n",
         caught_by=CALIBRATION,
     ),
     Mutation(
         breaks="a bound is rounded up, not down",
-        file="reading/dates.py",
+        file="api/date_formats.py",
         text="        return after if after >= instant else",
         becomes="        return whole if after >= instant else",
         caught_by=WORLDS,
     ),
     Mutation(
         breaks="milliseconds of an interval's instants are rounded up",
-        file="reading/instants.py",
+        file="timestamps.py",
         text="    return -(-((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) // 1_000)\n",
         becomes="    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) // 1_000\n",
-        caught_by=("tests/reading/test_instants.py",),
+        caught_by=("tests/test_timestamps.py",),
     ),
     Mutation(
         breaks="a smaller limit where one is refused",

@@ -255,8 +255,8 @@ MUTATIONS = (
     Mutation(
         breaks="windows overlap by a day where the API's days begin at an unknown hour",
         file="reading/bounds.py",
-        text="            return self.dates.down(low - LONGEST_DAY), high\n",
-        becomes="            return self.dates.down(low - 1), high\n",
+        text="            return self.dates.floor(low - LONGEST_DAY), high\n",
+        becomes="            return self.dates.floor(low - 1), high\n",
         caught_by=BOUNDS,
     ),
     Mutation(

@@ -48,7 +48,7 @@ def refusal(task):
 
 OR_EMPTY = "{{ ... or '' }}"
 NONE = [
-    # what makes the task, its arguments, the one that the error names, words of the cure
+    # what makes the task, its arguments, the one that the error names, words of the hint
     (export, {"event_name": "{{ params.nothing }}", **ALL}, "event_name", OR_EMPTY),
     (export, {"event_name": "app_{{ params.nothing }}", **ALL}, "event_name", OR_EMPTY),
     (export, {"event_name": "x{{ params.nothing }}x", **ALL}, "event_name", OR_EMPTY),
@@ -78,12 +78,12 @@ NONE = [
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-@pytest.mark.parametrize(("make", "options", "name", "cure"), NONE)
-def test_none_that_became_text_is_an_error_that_names_the_argument(make, options, name, cure, deferrable):
+@pytest.mark.parametrize(("make", "options", "name", "hint"), NONE)
+def test_none_that_became_text_is_an_error_that_names_the_argument(make, options, name, hint, deferrable):
     message = refusal(rendered(make, options | {"deferrable": deferrable}))
     assert f"`{name}` is " in message
     assert "something is None" in message
-    assert cure in message
+    assert hint in message
 
 
 def test_none_in_a_path_object_is_one_as_well():
@@ -199,7 +199,7 @@ def test_statuses_may_be_json_text_in_both(api_of, tmp_path, written, kept, nati
     assert (receipt["events"] == 10) is (kept is None)
     watch = rendered(sensor, {"statuses": written}, native=native)
     watch.raise_template_errors()
-    assert watch._wanted.statuses == (None if kept is None else frozenset(kept))
+    assert watch._event_filter.statuses == (None if kept is None else frozenset(kept))
 
 
 NO_STATUSES = [

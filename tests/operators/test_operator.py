@@ -13,7 +13,7 @@ from operators.support import ALL, export_task, make_dag, names_in
 
 from airflow_provider_capillary import errors
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, ReadingStoppedError
-from airflow_provider_capillary.operators.arguments import with_connection
+from airflow_provider_capillary.operators._arguments import with_connection
 
 REFUSED = [
     ({"destination": "file:///out/events.csv"}, "destination='file:///out/events.csv'", ".jsonl.gz"),
@@ -50,13 +50,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("options", "value", "cure"), REFUSED)
-def test_what_is_wrong_as_written_is_refused_while_the_dag_is_parsed(options, value, cure):
+@pytest.mark.parametrize(("options", "value", "hint"), REFUSED)
+def test_what_is_wrong_as_written_is_refused_while_the_dag_is_parsed(options, value, hint):
     with pytest.raises(ConfigurationError) as caught:
         export_task(**({"destination": "/out/x.jsonl"} | options))
     assert value in str(caught.value)
-    assert cure in str(caught.value)
-    assert caught.value.cure
+    assert hint in str(caught.value)
+    assert caught.value.hint
 
 
 ALLOWED = [
@@ -253,17 +253,17 @@ def test_a_kill_ends_the_wait_for_settle(api_of, tmp_path):
 
 
 def test_a_kill_between_reading_and_publishing_publishes_nothing(api_of, tmp_path, monkeypatch):
-    from airflow_provider_capillary.export import run
+    from airflow_provider_capillary.export import exporter
 
     api_of()
     task = export_task(tmp_path / "x.jsonl", **ALL)
-    build = run._Export._build
+    build = exporter._Export._build
 
     def killed_while_building(*args):
         task.on_kill()
         return build(*args)
 
-    monkeypatch.setattr(run._Export, "_build", killed_while_building)
+    monkeypatch.setattr(exporter._Export, "_build", killed_while_building)
     with pytest.raises(ReadingStoppedError):
         task.execute({})
     assert names_in(tmp_path) == []
@@ -308,18 +308,18 @@ def test_a_retry_policy_of_the_user_s_wins():
 def test_without_retry_policies_an_error_keeps_its_text_and_is_the_cause(tmp_path):
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    from airflow_provider_capillary.operators.failing import failing_at_once
+    from airflow_provider_capillary.operators._fail_fast import fail_fast
 
     without = SimpleNamespace()
-    error = errors.AuthenticationError("No", cure="renew it")
-    with pytest.raises(AirflowFailException) as caught, failing_at_once(without):
+    error = errors.AuthenticationError("No", hint="renew it")
+    with pytest.raises(AirflowFailException) as caught, fail_fast(without):
         raise error
     assert str(caught.value) == str(error)
     assert caught.value.__cause__ is error
     passing = errors.ServerError("Later")
-    with pytest.raises(errors.ServerError) as caught, failing_at_once(without):
+    with pytest.raises(errors.ServerError) as caught, fail_fast(without):
         raise passing
-    with pytest.raises(errors.AuthenticationError), failing_at_once(SimpleNamespace(retry_policy=None)):
+    with pytest.raises(errors.AuthenticationError), fail_fast(SimpleNamespace(retry_policy=None)):
         raise error
 
 

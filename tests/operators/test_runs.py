@@ -149,12 +149,12 @@ def test_a_mapped_task_fails_on_the_first_try_as_well(api_of, tmp_path):
 
 
 def test_a_passing_fault_is_tried_again_and_then_all_is_there(api_of, tmp_path, monkeypatch):
-    from airflow_provider_capillary.reading import exchange
-    from airflow_provider_capillary.reading.retries import RetryPlan
+    from airflow_provider_capillary.api import executor
+    from airflow_provider_capillary.api.retries import RetryPlan
 
     # Whatever the reading would survive by itself, the first try of the task does not.
     plan = RetryPlan(attempts=1)
-    monkeypatch.setattr(exchange, "RetryPlan", lambda *_args, **_options: plan)
+    monkeypatch.setattr(executor, "RetryPlan", lambda *_args, **_options: plan)
     api = api_of(faults="http_503@3")
     with make_dag() as dag:
         export_task(tmp_path / "out.jsonl", retries=2, **ALL)
@@ -266,15 +266,15 @@ def test_neither_log_holds_a_secret_or_anything_of_the_records(api_of, tmp_path,
     ):
         api = api_of(faults=faults, extras={"read_timeout": 1})
         login, password = (json.loads(api.connection_json())[name] for name in ("login", "password"))
-        secrets = {api.gate.password, password, base64.b64encode(f"{login}:{password}".encode()).decode()}
+        secrets = {api.authenticator.password, password, base64.b64encode(f"{login}:{password}".encode()).decode()}
         with make_dag() as dag:
             export_task(tmp_path / "out.jsonl", **ALL)
         with pytest.MonkeyPatch.context() as patch:
-            from airflow_provider_capillary.reading import exchange
-            from airflow_provider_capillary.reading.retries import RetryPlan
+            from airflow_provider_capillary.api import executor
+            from airflow_provider_capillary.api.retries import RetryPlan
 
             plan = RetryPlan(attempts=1)
-            patch.setattr(exchange, "RetryPlan", lambda *_args, plan=plan, **_options: plan)
+            patch.setattr(executor, "RetryPlan", lambda *_args, plan=plan, **_options: plan)
             assert run(dag).state == state
         out = logged()
         assert known in out

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_provider_capillary.api.date_formats import PRECISIONS, zone_of
 from airflow_provider_capillary.emulator.dates import floor_to, next_unit
-from airflow_provider_capillary.reading.dates import LADDER, zone_of
 
 __all__ = ["NAMES", "Server"]
 
-NAMES = dict(zip(LADDER, ("ms", "s", "minute", "hour", "day"), strict=True))
+NAMES = dict(zip(PRECISIONS, ("ms", "s", "minute", "hour", "day"), strict=True))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Draws small worlds from a generator of random numbers: records, a server that takes liberties with them, and what is asked of it."""
+"""Draws small worlds from a generator of random numbers: records, a server that takes options with them, and what is asked of it."""
 
 from __future__ import annotations
 
@@ -76,21 +76,21 @@ def draw_once(rng: random.Random, seed: int, family: str) -> Case:
         for time in times
     ]
     start, end = draw_interval(rng, times, base, span)
-    liberties = draw_server(rng)
+    options = draw_server(rng)
     settings: dict[str, Any] = {"page_size": rng.choice([1000, 1000, 1000, 200, 100, 50, 10])}
-    FAMILIES[family](rng, liberties, end - start)
+    FAMILIES[family](rng, options, end - start)
     if family not in ("kind", "by_writing", "unordered", "subset") and rng.random() < 0.3:
-        FAMILIES[rng.choice(["by_writing", "unordered", "subset"])](rng, liberties, end - start)
+        FAMILIES[rng.choice(["by_writing", "unordered", "subset"])](rng, options, end - start)
     if family != "kind" and rng.random() < 0.05:
         # The connection names a format that the API reads; `auto` does not try it.
-        liberties["date_format"] = (rng.choice(OWN_FORMATS),)
-    if rng.random() < 0.4 or "%" in liberties["date_format"][0]:
-        settings["date_format"] = liberties["date_format"][0]
+        options["date_format"] = (rng.choice(OWN_FORMATS),)
+    if rng.random() < 0.4 or "%" in options["date_format"][0]:
+        settings["date_format"] = options["date_format"][0]
     if family != "kind" and rng.random() < 0.25:
-        settings["timezone"] = liberties["timezone"] = rng.choice(ZONES)
-    skips = family == "hostile" and make_hostile(rng, liberties, settings)
+        settings["timezone"] = options["timezone"] = rng.choice(ZONES)
+    skips = family == "hostile" and make_hostile(rng, options, settings)
     name = "e" if rng.random() < 0.15 else None
-    return Case(seed, liberties, records, start, end, settings=settings, event_name=name, skips=skips, family=family)
+    return Case(seed, options, records, start, end, settings=settings, event_name=name, skips=skips, family=family)
 
 
 def draw_times(rng: random.Random, base: int, span: int) -> list[int]:
@@ -161,14 +161,14 @@ def draw_server(rng: random.Random) -> dict[str, Any]:
     return drawn
 
 
-Liberties = dict[str, Any]
+ServerOptions = dict[str, Any]
 
 
-def as_published(_rng: random.Random, _does: Liberties, _length: int) -> None:
+def as_published(_rng: random.Random, _does: ServerOptions, _length: int) -> None:
     """Nothing further."""
 
 
-def by_writing(rng: random.Random, does: Liberties, _length: int) -> None:
+def by_writing(rng: random.Random, does: ServerOptions, _length: int) -> None:
     """Sorted by the time of writing, compared with it, or both."""
     sorts, compares = rng.choice([(True, False), (False, True), (True, True), (True, True)])
     does |= {"order_by": "write_time"} if sorts else {}
@@ -177,21 +177,21 @@ def by_writing(rng: random.Random, does: Liberties, _length: int) -> None:
     does["write_lag"] = rng.choice([None, None, *LAGS])
 
 
-def unordered(rng: random.Random, does: Liberties, length: int) -> None:
+def unordered(rng: random.Random, does: ServerOptions, length: int) -> None:
     """In a fixed order without time, or in a new one each time."""
     does["order"] = rng.choice(["unsorted", "shuffled"])
     if rng.random() < 0.3:
         by_writing(rng, does, length)
 
 
-def subset(rng: random.Random, does: Liberties, length: int) -> None:
+def subset(rng: random.Random, does: ServerOptions, length: int) -> None:
     """Any of the matching, where there are more than the limit."""
     does["cut"] = rng.choice(["trailing", "sample", "sample_random"])
     if rng.random() < 0.3:
         (by_writing if rng.random() < 0.5 else unordered)(rng, does, length)
 
 
-def coarse(rng: random.Random, does: Liberties, _length: int) -> None:
+def coarse(rng: random.Random, does: ServerOptions, _length: int) -> None:
     """Dates read to the minute, the hour or the day, or that can't be written more finely."""
     does["limit_cap"] = rng.choice([None, 50, 100, 250, 1000])
     if rng.random() < 0.4:
@@ -200,31 +200,31 @@ def coarse(rng: random.Random, does: Liberties, _length: int) -> None:
         does["precision"] = rng.choice(["minute", "hour", "day"])
 
 
-def windows(rng: random.Random, does: Liberties, length: int) -> None:
+def windows(rng: random.Random, does: ServerOptions, length: int) -> None:
     """Longer windows refused, cut, or answered with nothing."""
     does["over_span"] = rng.choice(["refuse", "clamp_from", "clamp_to", "empty"])
     least = (length + 20 * MINUTE) / 1000 / MOST_WINDOWS
     does["max_span"] = max(least, rng.choice([600, 3_600, 6 * 3_600, 86_400, 7 * 86_400, length / 1000 * rng.choice([0.2, 0.6, 1, 1.01])]))
 
 
-def lowering(rng: random.Random, does: Liberties, _length: int) -> None:
+def lowering(rng: random.Random, does: ServerOptions, _length: int) -> None:
     """The cap falls half way, and stays."""
     does["limit_cap_later"] = (rng.choice([1, 2, 3, 4, 6, 8, 12, 20, 40]), rng.choice([10, 11, 15, 20, 50, 100]))
 
 
-def late(rng: random.Random, does: Liberties, _length: int) -> None:
+def late(rng: random.Random, does: ServerOptions, _length: int) -> None:
     """Some records show while the others are read."""
     does["late_share"] = rng.choice([0.02, 0.1, 0.3, 0.9])
     does["late_request"] = rng.choice([2, 3, 4, 5, 7, 10, 15, 30])
 
 
-def hostile(rng: random.Random, does: Liberties, length: int) -> None:
+def hostile(rng: random.Random, does: ServerOptions, length: int) -> None:
     """Any of the others; what makes it hostile is :func:`make_hostile`'s."""
     if rng.random() < 0.5:
         rng.choice([coarse, windows, lowering, late])(rng, does, length)
 
 
-FAMILIES: dict[str, Callable[[random.Random, Liberties, int], None]] = {
+FAMILIES: dict[str, Callable[[random.Random, ServerOptions, int], None]] = {
     "kind": as_published,
     "by_writing": by_writing,
     "unordered": unordered,
@@ -238,7 +238,7 @@ FAMILIES: dict[str, Callable[[random.Random, Liberties, int], None]] = {
 """What sets the worlds of each family apart."""
 
 
-def make_hostile(rng: random.Random, does: Liberties, settings: dict[str, Any]) -> bool:
+def make_hostile(rng: random.Random, does: ServerOptions, settings: dict[str, Any]) -> bool:
     """Take what no promise covers; return whether its pages have holes."""
     kind = rng.choice(["dates", "dates", "strays", "zone", "zone", "holes", "format"])
     if kind == "dates":

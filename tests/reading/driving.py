@@ -8,15 +8,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_capillary.api.effects import MaskSecret, ReadClock, Records, Response, Send, Sleep, TransportFailure
+from airflow_provider_capillary.api.executor import Credential, RequestExecutor
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.reading.exchange import Credential, Exchange
 from airflow_provider_capillary.reading.reader import Reader
-from airflow_provider_capillary.reading.steps import Conceal, Found, NoReply, Now, Reply, Send, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_capillary.emulator.world import World
+    from airflow_provider_capillary.emulator.fake_api import FakeApi
 
 BASIC = Credential(oauth=False, described="sent as Basic")
 
@@ -37,17 +37,17 @@ class Run:
 
 
 def make_reader(*, per_minute: int = 10**9, seed: int = 0, **settings: Any) -> Reader:
-    return Reader(Exchange(credential=BASIC, per_minute=per_minute, rng=random.Random(seed)), **settings)
+    return Reader(RequestExecutor(credential=BASIC, per_minute=per_minute, rng=random.Random(seed)), **settings)
 
 
 def drive(
     reader: Reader,
-    world: World,
+    world: FakeApi,
     start: int,
     end: int,
     *,
     event_name: str | None = None,
-    fault: Callable[[int], Reply | NoReply | None] = lambda _number: None,
+    fault: Callable[[int], Response | TransportFailure | None] = lambda _number: None,
     most: int = 5000,
 ) -> Run:
     """Carry out the steps of one reading with a clock that only waiting moves."""
@@ -58,12 +58,12 @@ def drive(
             step = steps.send(outcome)
             outcome = None
             match step:
-                case Now():
+                case ReadClock():
                     outcome = clock
-                case Wait():
+                case Sleep():
                     clock += step.seconds
                     run.slept += step.seconds
-                case Found():
+                case Records():
                     run.ids.extend(record["id"] for record in step.records)
                 case Send():
                     run.asked.append(dict(step.request.params))
@@ -73,7 +73,7 @@ def drive(
                         status, body = world.answer(dict(step.request.params))
                         run.seen.update(record["id"] for record in body.get("data") or ())
                         outcome = reply(status, body)
-                case Conceal():
+                case MaskSecret():
                     raise AssertionError("nothing to conceal with Basic")
     except StopIteration:
         return run
@@ -82,11 +82,11 @@ def drive(
         return run
 
 
-def reply(status: int, body: Any) -> Reply:
-    return Reply(status=status, headers={"content-type": "application/json"}, body=json.dumps(body).encode())
+def reply(status: int, body: Any) -> Response:
+    return Response(status=status, headers={"content-type": "application/json"}, body=json.dumps(body).encode())
 
 
-def truth(world: World, start: int, end: int, event_name: str | None = None) -> Counter[str]:
+def truth(world: FakeApi, start: int, end: int, event_name: str | None = None) -> Counter[str]:
     """The ids of the interval's records, late ones included."""
     inside = (record for record in world.records if start <= record["startTime"] < end)
     return Counter(record["id"] for record in inside if event_name in (None, record.get("eventName")))

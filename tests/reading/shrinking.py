@@ -51,8 +51,8 @@ def _simpler(case: Case) -> Iterator[Case]:
         for first in range(0, len(case.records), size):
             yield replace(case, records=case.records[:first] + case.records[first + size :])
         size //= 2
-    for name in case.liberties:
-        yield replace(case, liberties={each: value for each, value in case.liberties.items() if each != name})
+    for name in case.options:
+        yield replace(case, options={each: value for each, value in case.options.items() if each != name})
     for name in case.settings:
         yield replace(case, settings={each: value for each, value in case.settings.items() if each != name})
     if case.event_name is not None:

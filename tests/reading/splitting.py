@@ -17,7 +17,7 @@ from airflow_provider_capillary.emulator.dates import PRECISIONS, floor_to, next
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from airflow_provider_capillary.emulator.world import World
+    from airflow_provider_capillary.emulator.fake_api import FakeApi
     from reading.worlds import Case
 
 __all__ = ["capacity", "crowd", "format_sent", "least_cap", "unit_of", "why_not"]
@@ -36,9 +36,9 @@ QUARTER = 900_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def why_not(case: Case, world: World) -> str | None:
+def why_not(case: Case, world: FakeApi) -> str | None:
     """Why the windows of this world can't be split until they are whole; ``None`` where they can."""
-    does = case.liberties
+    does = case.options
     form = format_sent(case)
     reasons: list[tuple[str, object]] = [
         ("no format that is sent is read", form is None),
@@ -58,17 +58,17 @@ def why_not(case: Case, world: World) -> str | None:
     return next((text for text, holds in reasons if holds), None)
 
 
-def known(world: World) -> list[tuple[int, str]]:
+def known(world: FakeApi) -> list[tuple[int, str]]:
     return [(record["startTime"], record["id"]) for record in world.records]
 
 
 def goes_by_writing(case: Case) -> bool:
-    return case.liberties.get("filter_by") == "write_time"
+    return case.options.get("filter_by") == "write_time"
 
 
 def format_sent(case: Case) -> str | None:
     """The format in which the dates are sent that this server reads; ``None`` where there is none."""
-    reads, setting = case.liberties.get("date_format", ("iso",)), case.settings.get("date_format", "auto")
+    reads, setting = case.options.get("date_format", ("iso",)), case.settings.get("date_format", "auto")
     return next((form for form in (AUTO if setting == "auto" else (setting,)) if form in reads), None)
 
 
@@ -86,19 +86,19 @@ def unit_of(case: Case) -> str:
         written = "day"
     elif "%H" in form and "%S" not in form:
         written = "minute"
-    return max(written, case.liberties.get("precision", "ms"), key=PRECISIONS.__getitem__)
+    return max(written, case.options.get("precision", "ms"), key=PRECISIONS.__getitem__)
 
 
 def is_told_zone(case: Case) -> bool:
     """Whether the client knows the zone by which the server reads dates, or needs none."""
-    if case.liberties.get("timezone", "UTC") == case.settings.get("timezone", "UTC"):
+    if case.options.get("timezone", "UTC") == case.settings.get("timezone", "UTC"):
         return True
     return carries_zone(format_sent(case)) and PRECISIONS[unit_of(case)] < PRECISIONS["hour"]
 
 
 def least_cap(case: Case) -> int:
     """The most records of an answer, at the worst time of the reading."""
-    does = case.liberties
+    does = case.options
     caps = [does.get("limit_cap"), (does.get("limit_cap_later") or [None, None])[1]]
     asked = DOCUMENTED if "limit" in does.get("ignores", ()) else case.settings.get("page_size", 1000)
     most = min([asked, *(cap for cap in caps if cap)])
@@ -107,23 +107,23 @@ def least_cap(case: Case) -> int:
     return most - case.skips
 
 
-def count_at_first(world: World) -> int:
+def count_at_first(world: FakeApi) -> int:
     return sum(world._late.get(name, (0, 0))[1] <= 1 for _, name in known(world))
 
 
-def capacity(case: Case, world: World) -> int:
+def capacity(case: Case, world: FakeApi) -> int:
     """The most records at once that the API is sure to show: its cap, or as many as there are, but no fewer than the documented ten."""
     return max(DOCUMENTED, min(least_cap(case), count_at_first(world)))
 
 
-def is_long_enough(case: Case, world: World) -> bool:
-    longest = case.liberties["max_span"]
+def is_long_enough(case: Case, world: FakeApi) -> bool:
+    longest = case.options["max_span"]
     lag = max((world.write_time(name) - at for at, name in known(world)), default=0) if goes_by_writing(case) else 0
-    hours = 12 * PRECISIONS["hour"] if zone_of(case.liberties.get("timezone", "UTC")) is not UTC else 0
+    hours = 12 * PRECISIONS["hour"] if zone_of(case.options.get("timezone", "UTC")) is not UTC else 0
     return longest >= SHORTEST_SPAN and longest * 1000 >= max(4 * PRECISIONS[unit_of(case)], 4 * lag, hours)
 
 
-def crowd(case: Case, world: World) -> int:
+def crowd(case: Case, world: FakeApi) -> int:
     """The most records in the narrowest window that surely holds some time, had the dates the format that is set or read."""
     times = sorted(world.write_time(name) if goes_by_writing(case) else at for at, name in known(world))
     # The units beside those of the records have to be shown to be empty.
@@ -136,7 +136,7 @@ def narrowest(case: Case, time: int) -> tuple[int, int]:
     """The times that match the narrowest window which surely holds ``time``, ``[low, high)``, were its bounds inclusive."""
     unit, form = unit_of(case), format_sent(case)
     is_fine = PRECISIONS[unit] < PRECISIONS["hour"]
-    zone = UTC if carries_zone(form) and is_fine else zone_of(case.liberties.get("timezone", "UTC"))
+    zone = UTC if carries_zone(form) and is_fine else zone_of(case.options.get("timezone", "UTC"))
     # A client that sends UTC can't know where the units of another zone begin.
     more = 1 + (carries_zone(form) and zone is not UTC)
     low = floor_to(time, unit, zone)

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, PRECISIONS, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.reading.bounds import ELSEWHERE, LONGEST_DAY, MARGIN, Bounds
-from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, LADDER, MINUTE, SECOND, DateFormat, zone_of
 from reading.dating import Server
 
 ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "+00:30", "-08:00")
 TURNS = (1_761_440_400_000, 1_743_296_400_000, 1_762_063_200_000, 1_743_865_200_000, 1_758_067_200_000)
 """When clocks are set back, forward, back in New York, back by half an hour; and a midnight."""
 TIMES = st.builds(lambda turn, away: turn + away, st.sampled_from(TURNS), st.integers(-3 * DAY, 3 * DAY))
-UNITS = st.sampled_from(LADDER)
+UNITS = st.sampled_from(PRECISIONS)
 
 
 @st.composite
@@ -26,7 +26,7 @@ def cases(draw: st.DrawFn) -> tuple[Bounds, Server, list[int]]:
     zone = draw(st.sampled_from(ZONES))
     dates = DateFormat(draw(st.sampled_from((*AUTO, "%d.%m.%Y %H:%M"))), zone_of(zone))
     bounds = Bounds(dates=dates, unit=draw(UNITS))
-    unit = draw(st.sampled_from([unit for unit in LADDER if unit <= bounds.step]))
+    unit = draw(st.sampled_from([unit for unit in PRECISIONS if unit <= bounds.step]))
     # What carries its zone may be read by the days and hours of any.
     server = Server(unit, draw(st.sampled_from(ZONES)) if dates.carries_zone else zone, *(draw(st.booleans()) for _ in range(3)))
     step = draw(st.sampled_from([1, 20, SECOND, 17 * MINUTE, HOUR, DAY]))

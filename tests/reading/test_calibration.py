@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
+from airflow_provider_capillary.api.executor import RequestExecutor
+from airflow_provider_capillary.emulator.fake_api import FakeApi
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
 from airflow_provider_capillary.reading.calibration import _Probes, calibrate, calibrate_closely
 from airflow_provider_capillary.reading.client import EventLogsClient
-from airflow_provider_capillary.reading.dates import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
-from airflow_provider_capillary.reading.exchange import Exchange
 from reading.dating import NAMES, Server
 from reading.driving import BASIC, drive, make_reader, reply
 
@@ -29,12 +29,12 @@ def records(count: int = 40, over: int = 90 * DAY) -> list[dict[str, Any]]:
     return [{"id": f"r{index}", "startTime": BASE - rng.randrange(over)} for index in range(count)]
 
 
-def calibrated(world: World, formats: tuple[str, ...] = AUTO, zone: str = "UTC") -> tuple[Bounds | None, int]:
-    client = EventLogsClient(Exchange(credential=BASIC, per_minute=10**9), limit=1000)
-    return outcome_of(calibrate(client, [DateFormat(name, zone_of(zone)) for name in formats]), world), world.asked
+def calibrated(world: FakeApi, formats: tuple[str, ...] = AUTO, zone: str = "UTC") -> tuple[Bounds | None, int]:
+    client = EventLogsClient(RequestExecutor(credential=BASIC, per_minute=10**9), limit=1000)
+    return outcome_of(calibrate(client, [DateFormat(name, zone_of(zone)) for name in formats]), world), world.request_count
 
 
-def outcome_of(steps: Any, world: World) -> Any:
+def outcome_of(steps: Any, world: FakeApi) -> Any:
     outcome: Any = None
     while True:
         try:
@@ -48,13 +48,13 @@ def outcome_of(steps: Any, world: World) -> Any:
 @pytest.mark.parametrize("reads", ["epoch_ms", "iso_z", "iso", "datetime", "date"])
 def test_auto_finds_the_format_in_a_few_requests(reads: str, unparsable: str) -> None:
     """Whatever the API does with the formats that it does not read; two where the format is set, and three where it writes days alone."""
-    world = World(records(), date_format=reads, unparsable_date=unparsable)
+    world = FakeApi(records(), date_format=reads, unparsable_date=unparsable)
     bounds, asked = calibrated(world)
     assert bounds is not None
     assert bounds.dates.name == reads
     # Days are tried last: an API that answers other formats with nothing may read them in another zone, which is asked for first.
     assert asked <= (24 if (reads, unparsable) == ("date", "empty") else 9 if reads == "date" else 8)
-    bounds, asked = calibrated(World(records(), date_format=reads, unparsable_date=unparsable), (reads,))
+    bounds, asked = calibrated(FakeApi(records(), date_format=reads, unparsable_date=unparsable), (reads,))
     assert bounds is not None
     assert asked == 2 + (reads == "date")
 
@@ -63,14 +63,14 @@ def test_auto_finds_the_format_in_a_few_requests(reads: str, unparsable: str) ->
 def test_a_window_that_is_widened_shows_the_precision(precision: str, unit: int) -> None:
     """To the second at first; finer only where a second can't be read (:func:`calibrate_closely`)."""
     dense = [{"id": f"r{index}", "startTime": BASE - index * 400} for index in range(900)]
-    bounds, _ = calibrated(World(dense, date_format="epoch_ms", precision=precision))
+    bounds, _ = calibrated(FakeApi(dense, date_format="epoch_ms", precision=precision))
     assert bounds is not None
     assert bounds.unit <= unit
     # What it asks for holds the interval, however the API floors and compares.
     start, end = BASE - 200_000, BASE - 100_001
     for bound in ("inclusive", "exclusive"):
         for compared in ("unit", "instant"):
-            world = World(dense, date_format="epoch_ms", precision=precision, coarse_bound=compared, from_bound=bound, to_bound=bound)
+            world = FakeApi(dense, date_format="epoch_ms", precision=precision, coarse_bound=compared, from_bound=bound, to_bound=bound)
             found, _ = calibrated(world)
             assert found is not None
             low, high = found.window(found.floor(start), found.ceil(end))
@@ -85,10 +85,10 @@ def test_a_window_that_is_widened_shows_the_precision(precision: str, unit: int)
 )
 def test_a_wrong_zone_is_named(zone: str, offset: str, order: str) -> None:
     """The error says which offset would fit; with it set, the reading succeeds."""
-    world = World(records(), date_format="iso", timezone=zone, order=order)
+    world = FakeApi(records(), date_format="iso", timezone=zone, order=order)
     run = drive(make_reader(), world, BASE - DAY, BASE)
     assert isinstance(run.error, CalibrationError)
-    assert f"`{offset}`" in str(run.error.cure)
+    assert f"`{offset}`" in str(run.error.hint)
     assert drive(make_reader(timezone=offset), world, BASE - DAY, BASE + 1).error is None
 
 
@@ -96,25 +96,25 @@ def test_a_wrong_zone_is_named(zone: str, offset: str, order: str) -> None:
 def test_a_wrong_zone_is_named_though_records_lie_where_it_shifts_the_window_to(order: str) -> None:
     """Every ten minutes one: the window around each holds another in the zone that the API reads."""
     grid = [{"id": f"r{index:04}", "startTime": BASE - index * 600_000} for index in range(1500)]
-    run = drive(make_reader(date_format="iso"), World(grid, date_format="iso", timezone="+05:30", order=order), BASE - DAY, BASE)
+    run = drive(make_reader(date_format="iso"), FakeApi(grid, date_format="iso", timezone="+05:30", order=order), BASE - DAY, BASE)
     assert isinstance(run.error, CalibrationError)
-    assert "`+05:30`" in str(run.error.cure)
+    assert "`+05:30`" in str(run.error.hint)
 
 
 @pytest.mark.parametrize(("precision", "bounds"), [("s", "inclusive"), ("s", "exclusive"), ("minute", "inclusive")])
 def test_a_wrong_zone_is_named_though_dates_are_read_coarsely(precision: str, bounds: str) -> None:
     """The window by which the zone is tried is wider than any unit below a quarter of an hour."""
-    world = World(records(), date_format="iso", timezone="+05:30", precision=precision, from_bound=bounds, to_bound=bounds)
+    world = FakeApi(records(), date_format="iso", timezone="+05:30", precision=precision, from_bound=bounds, to_bound=bounds)
     run = drive(make_reader(date_format="iso"), world, BASE - DAY, BASE)
     assert isinstance(run.error, CalibrationError)
-    assert "`+05:30`" in str(run.error.cure)
+    assert "`+05:30`" in str(run.error.hint)
 
 
 @pytest.mark.parametrize("reads", ["iso_z", "iso", "datetime"])
 def test_auto_is_not_deceived_where_all_records_lie_together(reads: str) -> None:
     """An API that ignores dates which it can't read gives the same answer to any window; one elsewhere shows it."""
     together = [{"id": f"r{index}", "startTime": BASE + index} for index in range(5)]
-    world = World(together, date_format=reads, unparsable_date="ignore")
+    world = FakeApi(together, date_format=reads, unparsable_date="ignore")
     bounds, _ = calibrated(world)
     assert bounds is not None
     assert bounds.dates.name == reads
@@ -126,7 +126,7 @@ def test_auto_is_not_deceived_where_all_records_lie_together(reads: str) -> None
 def test_dates_are_found_out_in_any_order(precision: str, order: str, filter_by: str) -> None:
     """Read to the unit that the API reads, or finer than is asked, in a few requests."""
     server = {"date_format": "epoch_ms", "precision": precision, "order": order, "filter_by": filter_by, "write_lag": (0, 20_000)}
-    bounds, asked = calibrated(World(records(400), limit_cap=100, **server))
+    bounds, asked = calibrated(FakeApi(records(400), limit_cap=100, **server))
     assert bounds is not None
     assert bounds.unit <= {"ms": SECOND, "s": SECOND, "minute": MINUTE}[precision]
     assert asked <= 4
@@ -136,7 +136,7 @@ def test_a_cap_that_is_lowered_while_dates_are_found_out_names_no_wrong_zone() -
     """Records that the first answer held no longer fit; they are found among what the API shows now."""
     dense = [{"id": f"r{index:04}", "startTime": BASE - index * 40} for index in range(200)]
     for after in range(1, 8):
-        world = World(dense, date_format="datetime", limit_cap=100, limit_cap_later=(after, 30))
+        world = FakeApi(dense, date_format="datetime", limit_cap=100, limit_cap_later=(after, 30))
         bounds, _ = calibrated(world)
         assert bounds is not None
         assert bounds.dates.name == "datetime"
@@ -144,7 +144,7 @@ def test_a_cap_that_is_lowered_while_dates_are_found_out_names_no_wrong_zone() -
 
 def test_a_date_that_carries_its_zone_needs_no_setting() -> None:
     """The zone of the API does not matter to epoch milliseconds."""
-    world = World(records(), date_format=("iso", "epoch_ms"), timezone="Asia/Kolkata")
+    world = FakeApi(records(), date_format=("iso", "epoch_ms"), timezone="Asia/Kolkata")
     run = drive(make_reader(), world, BASE - 30 * DAY, BASE + 1)
     assert run.error is None
     assert run.ids
@@ -152,20 +152,20 @@ def test_a_date_that_carries_its_zone_needs_no_setting() -> None:
 
 def test_a_strftime_format_is_used() -> None:
     """For a cluster that reads none of the named formats."""
-    world = World(records(), date_format="%d/%m/%Y %H:%M:%S")
+    world = FakeApi(records(), date_format="%d/%m/%Y %H:%M:%S")
     run = drive(make_reader(date_format="%d/%m/%Y %H:%M:%S"), world, BASE - 30 * DAY, BASE + 1)
     assert run.error is None
     assert run.ids
 
 
 def test_the_error_says_what_was_tried_and_holds_no_record() -> None:
-    """Formats with what came of each, and the cure."""
-    world = World([record | {"inputRequest": "canary"} for record in records()], date_format="%m-%d-%Y")
+    """Formats with what came of each, and the hint."""
+    world = FakeApi([record | {"inputRequest": "canary"} for record in records()], date_format="%m-%d-%Y")
     error = drive(make_reader(), world, BASE - DAY, BASE).error
     assert isinstance(error, CalibrationError)
     for name in AUTO:
         assert f"{name}: refused" in str(error)
-    assert "date_format" in str(error.cure)
+    assert "date_format" in str(error.hint)
     assert "canary" not in str(error)
 
 
@@ -174,7 +174,7 @@ def test_nothing_is_lost_in_the_hour_that_happens_twice(zone: str) -> None:
     """Where clocks are set back, a date without an offset means two instants; none in that hour is sent."""
     turn = {"Europe/Berlin": 1_761_440_400_000, "America/New_York": 1_762_063_200_000, "Australia/Lord_Howe": 1_743_865_200_000}[zone]
     held = [{"id": f"r{index}", "startTime": turn + index * 300_000 + 37_123} for index in range(-60, 60)]
-    world = World(held, date_format="iso", timezone=zone, limit_cap=40)
+    world = FakeApi(held, date_format="iso", timezone=zone, limit_cap=40)
     for start in range(turn - 3 * 3_600_000, turn + 3 * 3_600_000, 700_000):
         run = drive(make_reader(timezone=zone), world, start, start + 3_600_000)
         assert run.error is None
@@ -206,7 +206,7 @@ def test_nothing_is_taken_for_shown_that_is_not_so(where: str, draw: Any, filter
         for zone in ("UTC", "Asia/Kolkata") if reads != "iso" else ("UTC",):
             for has_from, has_to, by_unit in itertools.product([False, True], repeat=3):
                 server = Server(unit, zone, has_from=has_from, has_to=has_to, by_unit=by_unit)
-                world = World(
+                world = FakeApi(
                     held,
                     date_format=reads,
                     precision=name,
@@ -217,7 +217,7 @@ def test_nothing_is_taken_for_shown_that_is_not_so(where: str, draw: Any, filter
                     filter_by=filter_by,
                     write_lag=(0, 2_000),
                 )
-                client = EventLogsClient(Exchange(credential=BASIC, per_minute=10**9), limit=1000)
+                client = EventLogsClient(RequestExecutor(credential=BASIC, per_minute=10**9), limit=1000)
                 try:
                     bounds = outcome_of(calibrate(client, [DateFormat(reads, zone_of("UTC"))]), world)
                 except CalibrationError:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_capillary.emulator.liberties import Late
-from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.emulator.fake_api import FakeApi
+from airflow_provider_capillary.emulator.options import Late
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, RequestRefusedError, TieError
 from airflow_provider_capillary.reading.reader import _Waiting
 from reading.driving import drive, make_reader, truth
@@ -107,31 +107,31 @@ FAILS: list[tuple[str, dict[str, Any], type[CapillaryError]]] = [
 
 
 @pytest.mark.parametrize("date_format", ["auto", "set"])
-@pytest.mark.parametrize(("server", "liberties"), READ_IN_FULL, ids=[case[0] for case in READ_IN_FULL])
-def test_it_is_read_in_full(server: str, liberties: dict[str, Any], date_format: str) -> None:
+@pytest.mark.parametrize(("server", "options"), READ_IN_FULL, ids=[case[0] for case in READ_IN_FULL])
+def test_it_is_read_in_full(server: str, options: dict[str, Any], date_format: str) -> None:
     """Every record of the interval, once, in every date format that the server reads."""
-    for reads in [liberties["date_format"]] if "date_format" in liberties else ["epoch_ms", "iso", "iso_z", "datetime"]:
-        world = World(spread(600) + weeks_before(), **liberties | {"date_format": reads})
+    for reads in [options["date_format"]] if "date_format" in options else ["epoch_ms", "iso", "iso_z", "datetime"]:
+        world = FakeApi(spread(600) + weeks_before(), **options | {"date_format": reads})
         for start, end in INTERVALS:
             run = drive(make_reader(date_format="auto" if date_format == "auto" else reads), world, start, end)
             assert run.error is None, (server, reads, run.error)
             assert sorted(run.ids) == sorted(truth(world, start, end))
 
 
-@pytest.mark.parametrize(("server", "liberties", "error"), FAILS, ids=[case[0] for case in FAILS])
-def test_it_fails_and_says_why(server: str, liberties: dict[str, Any], error: type[CapillaryError]) -> None:
+@pytest.mark.parametrize(("server", "options", "error"), FAILS, ids=[case[0] for case in FAILS])
+def test_it_fails_and_says_why(server: str, options: dict[str, Any], error: type[CapillaryError]) -> None:
     """No records are better than some of them."""
-    world = World(spread(600, over=30 * DAY), **{"date_format": "iso"} | liberties)
+    world = FakeApi(spread(600, over=30 * DAY), **{"date_format": "iso"} | options)
     run = drive(make_reader(), world, BASE, BASE + DAY)
     assert isinstance(run.error, error), (server, run.error)
-    assert run.error.cure
+    assert run.error.hint
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "unsorted", "shuffled"])
 @pytest.mark.parametrize(("ties", "cap"), [(8, 10), (9, 10), (10, 10), (11, 10), (500, 10)])
 def test_an_instant_with_more_records_than_an_answer_is_never_skipped(ties: int, cap: int, order: str) -> None:
     """Fewer are read; as many, or more, are an error with the instant and the count."""
-    world = World(spread(60) + crowd(ties), date_format="epoch_ms", limit_cap=cap, order=order)
+    world = FakeApi(spread(60) + crowd(ties), date_format="epoch_ms", limit_cap=cap, order=order)
     run = drive(make_reader(), world, BASE, BASE + DAY)
     if ties < cap:
         assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), run.error
@@ -143,7 +143,7 @@ def test_an_instant_with_more_records_than_an_answer_is_never_skipped(ties: int,
 
 def test_a_crowded_instant_is_asked_for_with_a_larger_limit() -> None:
     """Where the API answers with more, the reading goes on."""
-    world = World(spread(60) + crowd(40), date_format="epoch_ms")
+    world = FakeApi(spread(60) + crowd(40), date_format="epoch_ms")
     run = drive(make_reader(page_size=20), world, BASE, BASE + DAY)
     assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), run.error
     assert "200" in {asked["limit"] for asked in run.asked}
@@ -156,7 +156,7 @@ def test_a_crowded_instant_is_asked_for_with_a_larger_limit() -> None:
 def test_windows_that_are_cut_in_silence_lose_nothing_in_silence(over_span: str, hours: int, order: str, cap: int | None) -> None:
     """An empty stretch is believed only of a length that is known to be answered."""
     few = [{"id": f"f{index}", "startTime": BASE + index * DAY // 8 + 1_234_567} for index in range(-16, 24)]
-    world = World(few, date_format="epoch_ms", max_span=hours * 3_600, over_span=over_span, order=order, limit_cap=cap)
+    world = FakeApi(few, date_format="epoch_ms", max_span=hours * 3_600, over_span=over_span, order=order, limit_cap=cap)
     for start, end in [
         (BASE, BASE + DAY),
         (BASE + 3 * DAY, BASE + 4 * DAY),
@@ -175,7 +175,7 @@ def test_what_lies_beyond_a_cut_is_not_taken_for_nothing(over_span: str, order: 
     """Records at both ends of an interval that is longer than any window which is answered, none between, none shown without dates."""
     ends = [{"id": f"e{day}{index}", "startTime": BASE + day * DAY + index * 60_000} for day in (0, 9) for index in range(15)]
     shown = [{"id": f"s{index}", "startTime": BASE + (30 if order == "newest" else -30) * DAY + index * 60_000} for index in range(12)]
-    world = World(ends + shown, date_format="epoch_ms", limit_cap=12, max_span=86_400, over_span=over_span, order=order)
+    world = FakeApi(ends + shown, date_format="epoch_ms", limit_cap=12, max_span=86_400, over_span=over_span, order=order)
     for first, last in [(-1, 10), (-1, 5), (5, 10), (-2, 1), (8, 11), (1, 8)]:
         run = drive(make_reader(), world, BASE + first * DAY, BASE + last * DAY)
         assert isinstance(run.error, CalibrationError) or sorted(run.ids) == sorted(truth(world, BASE + first * DAY, BASE + last * DAY)), (
@@ -188,7 +188,7 @@ def test_what_lies_beyond_a_cut_is_not_taken_for_nothing(over_span: str, order: 
 def test_many_in_a_second_are_read_by_milliseconds_though_bounds_are_exclusive(order: str) -> None:
     """Twenty at once, fifty in a second: calibration has to have found that milliseconds are read."""
     dense = [{"id": f"d{index:04}", "startTime": BASE + index * 20} for index in range(-200, 400)]
-    world = World(dense, date_format="epoch_ms", limit_cap=20, from_bound="exclusive", to_bound="exclusive", order=order)
+    world = FakeApi(dense, date_format="epoch_ms", limit_cap=20, from_bound="exclusive", to_bound="exclusive", order=order)
     run = drive(make_reader(), world, BASE, BASE + 5000)
     assert run.error is None
     assert sorted(run.ids) == sorted(truth(world, BASE, BASE + 5000))
@@ -197,14 +197,14 @@ def test_many_in_a_second_are_read_by_milliseconds_though_bounds_are_exclusive(o
 def test_an_order_that_turns_round_half_way_is_none_of_its_business() -> None:
     """Nothing is concluded from order."""
 
-    class Turning(World):
+    class Turning(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
-            return status, envelope | {"data": envelope["data"][::-1]} if self.asked > 10 else envelope
+            return status, envelope | {"data": envelope["data"][::-1]} if self.request_count > 10 else envelope
 
     world = Turning(spread(400), date_format="epoch_ms", limit_cap=20)
     run = drive(make_reader(date_format="epoch_ms"), world, BASE - 3 * DAY, BASE + 3 * DAY)
-    assert world.asked > 20
+    assert world.request_count > 20
     assert run.error is None
     assert sorted(run.ids) == sorted(truth(world, BASE - 3 * DAY, BASE + 3 * DAY))
 
@@ -212,7 +212,7 @@ def test_an_order_that_turns_round_half_way_is_none_of_its_business() -> None:
 def test_a_record_that_is_shown_without_dates_only_is_an_error() -> None:
     """It is of the interval, so the dates do not show all of it."""
 
-    class Hiding(World):
+    class Hiding(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
             hidden = "r0003" if "from_date" in params else None
@@ -226,7 +226,7 @@ def test_a_record_that_is_shown_without_dates_only_is_an_error() -> None:
 def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
     """An empty undated answer shows no date format; with dates, records may come all the same."""
 
-    class Demanding(World):
+    class Demanding(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
             return status, envelope if "from_date" in params else envelope | {"data": []}
@@ -239,7 +239,7 @@ def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
 @pytest.mark.parametrize(("most_pending", "most"), [(10_000, 5_000), (500, 1_000)])
 def test_no_more_records_are_held_than_those_of_a_few_answers(most_pending: int, most: int, order: str) -> None:
     """Of 20,000 records, in answers of 100; where too many wait, a request shows that the API still gives as many."""
-    world = World(spread(20_000), date_format="epoch_ms", limit_cap=100, order=order)
+    world = FakeApi(spread(20_000), date_format="epoch_ms", limit_cap=100, order=order)
     reader, held = make_reader(), []
 
     class Watched(_Waiting):
@@ -261,7 +261,7 @@ def test_no_more_records_are_held_than_those_of_a_few_answers(most_pending: int,
 def test_a_filter_that_dates_records_earlier_loses_none(order: str) -> None:
     """Its clock is two minutes slow: within the margin at both ends, and where spans join."""
 
-    class Slow(World):
+    class Slow(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             late = {name: str(int(params[name]) + 120_000) for name in ("from_date", "to_date") if name in params}
             return super().answer({**params, **late})
@@ -281,7 +281,7 @@ def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int, cap: 
     """What was short of the cap before is not short of twenty; and in spans of seconds it is the limit, not the window."""
     dense = [{"id": f"x{index:03}", "startTime": BASE + index * 500} for index in range(400)]
     for start, end in INTERVALS:
-        world = World(spread(600) + dense, date_format="iso", limit_cap=cap, limit_cap_later=(number, 20), over_limit="refuse")
+        world = FakeApi(spread(600) + dense, date_format="iso", limit_cap=cap, limit_cap_later=(number, 20), over_limit="refuse")
         run = drive(make_reader(date_format="iso"), world, start, end)
         assert run.error is None
         assert sorted(run.ids) == sorted(truth(world, start, end))
@@ -290,7 +290,7 @@ def test_a_limit_that_is_refused_at_any_request_hides_nothing(number: int, cap: 
 @pytest.mark.parametrize("date_format", ["epoch_ms", "iso", "date"])
 def test_all_of_time_is_read_in_a_few_requests(date_format: str) -> None:
     """And no date is sent that can't be written."""
-    world = World(spread(200), date_format=date_format, limit_cap=None if date_format == "date" else 100)
+    world = FakeApi(spread(200), date_format=date_format, limit_cap=None if date_format == "date" else 100)
     run = drive(make_reader(date_format=date_format), world, 0, 6 * 10**13)
     assert run.error is None
     assert len(run.ids) == 200
@@ -300,8 +300,8 @@ def test_all_of_time_is_read_in_a_few_requests(date_format: str) -> None:
 def test_a_single_record_and_an_empty_api() -> None:
     """The least that there can be."""
     for records in ([], spread(1)):
-        for liberties in ({}, {"to_bound": "exclusive", "from_bound": "exclusive"}, {"unparsable_date": "ignore"}, {"precision": "s"}):
-            world = World(records, date_format="iso", **liberties)
+        for options in ({}, {"to_bound": "exclusive", "from_bound": "exclusive"}, {"unparsable_date": "ignore"}, {"precision": "s"}):
+            world = FakeApi(records, date_format="iso", **options)
             run = drive(make_reader(), world, BASE - 9 * DAY, BASE + 9 * DAY)
             assert run.error is None
             assert len(run.ids) == len(records)
@@ -309,7 +309,7 @@ def test_a_single_record_and_an_empty_api() -> None:
 
 def test_an_event_name_is_asked_of_the_api() -> None:
     """The API filters; the hook checks."""
-    world = World(spread(300), date_format="iso", limit_cap=20)
+    world = FakeApi(spread(300), date_format="iso", limit_cap=20)
     run = drive(make_reader(), world, BASE, BASE + DAY, event_name="a")
     assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY, "a"))
 
@@ -318,7 +318,7 @@ def test_other_events_are_not_taken_for_a_window_that_is_cut() -> None:
     """The one page of an event holds the newest record of all; among those of other events, its oldest does not fit into an answer."""
     others = [{"id": f"o{index:03}", "startTime": BASE + 60_000 * index, "eventName": "other"} for index in range(600)]
     rare = [{"id": f"e{index:03}", "startTime": BASE + 60_000 * index + 7, "eventName": "rare"} for index in (0, 300, 599)]
-    world = World(others + rare, date_format="epoch_ms", limit_cap=100)
+    world = FakeApi(others + rare, date_format="epoch_ms", limit_cap=100)
     run = drive(make_reader(), world, BASE - 3 * DAY, BASE + 9 * DAY, event_name="rare")
     assert run.error is None
     assert len(run.ids) == 3
@@ -329,7 +329,7 @@ def test_other_events_are_not_taken_for_a_window_that_is_cut() -> None:
 def test_records_that_appear_while_it_reads_hide_none_that_were_there(request_number: int, order: str) -> None:
     """They may be among those that are read or not, each of them once at most."""
     late = {f"r{index:04}": Late(request=request_number) for index in range(0, 600, 9)}
-    world = World(spread(600), date_format="epoch_ms", limit_cap=50, order=order, late=late)
+    world = FakeApi(spread(600), date_format="epoch_ms", limit_cap=50, order=order, late=late)
     run = drive(make_reader(), world, BASE - DAY, BASE + 2 * DAY)
     assert run.error is None
     assert len(set(run.ids)) == len(run.ids)
@@ -348,7 +348,7 @@ GUESSES: list[tuple[str, Callable[[random.Random, int, int], int]]] = [
 @pytest.mark.parametrize(("what", "guess"), GUESSES, ids=[row[0] for row in GUESSES])
 def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callable[[random.Random, int, int], int], order: str) -> None:
     """And the reading goes on all the same: a span that was too wide is not asked for again."""
-    world = World(spread(120, over=2 * DAY) + spread_over_a_minute(60), date_format="iso", limit_cap=20, order=order)
+    world = FakeApi(spread(120, over=2 * DAY) + spread_over_a_minute(60), date_format="iso", limit_cap=20, order=order)
     start, end = BASE + DAY // 2, BASE + DAY // 2 + 60_000
     with pytest.MonkeyPatch.context() as patch:
         rng = random.Random(7)
@@ -361,7 +361,7 @@ def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callabl
 
 def test_a_second_reading_needs_no_second_calibration() -> None:
     """What was found out about the dates serves the next interval."""
-    world = World(spread(600), date_format="epoch_ms", limit_cap=100)
+    world = FakeApi(spread(600), date_format="epoch_ms", limit_cap=100)
     reader = make_reader()
     first = drive(reader, world, BASE, BASE + DAY)
     second = drive(reader, world, BASE, BASE + DAY)
@@ -374,7 +374,7 @@ def test_a_second_reading_needs_no_second_calibration() -> None:
 def test_a_record_past_the_interval_is_none_of_its_business() -> None:
     """Though the window holds it, for it is read to the second."""
     records = [{"id": str(time), "startTime": BASE + time} for time in (1_353, 2_514, 3_173)]
-    world = World(records, date_format="iso_z", precision="s", limit_cap=10)
+    world = FakeApi(records, date_format="iso_z", precision="s", limit_cap=10)
     run = drive(make_reader(), world, BASE + 744, BASE + 999)
     assert run.error is None
     assert run.ids == []

@@ -12,7 +12,7 @@ from reading.drawing import FAMILIES, draw
 from reading.splitting import LIMITS, MOST_LAG, QUARTER, carries_zone, format_sent, is_twice, unit_of, why_not
 
 if TYPE_CHECKING:
-    from airflow_provider_capillary.emulator.world import World
+    from airflow_provider_capillary.emulator.fake_api import FakeApi
     from reading.worlds import Case
 
 SEEDS = 50
@@ -23,10 +23,10 @@ PATTERNS = {"iso": "%Y-%m-%dT%H:%M:%S", "iso_z": "%Y-%m-%dT%H:%M:%SZ", "datetime
 class Told:
     """Reads a world by the rule that an answer is whole when it holds fewer records than have been shown to come at once."""
 
-    def __init__(self, case: Case, world: World) -> None:
+    def __init__(self, case: Case, world: FakeApi) -> None:
         self.case, self.world = case, world
         self.form, self.unit = format_sent(case) or "iso", unit_of(case)
-        zone = zone_of(case.liberties.get("timezone", "UTC"))
+        zone = zone_of(case.options.get("timezone", "UTC"))
         self.zone = UTC if carries_zone(self.form) and PRECISIONS[self.unit] < PRECISIONS["hour"] else zone
         self.written_in = UTC if carries_zone(self.form) else zone
         self.limit = case.settings.get("page_size", 1000)
@@ -39,7 +39,7 @@ class Told:
         for _ in range(3):
             self.greatest, self.capacity = 0, 0
             self.ask({})
-            low, high = self.down(self.case.start - PRECISIONS[self.unit]), self.up(self.case.end + MOST_LAG)
+            low, high = self.floor(self.case.start - PRECISIONS[self.unit]), self.ceil(self.case.end + MOST_LAG)
             self.take(low, high)
             # Does it still give more than was taken for whole?
             if self.greatest < 10 or len(self.ask({})) > self.greatest:
@@ -50,18 +50,18 @@ class Told:
         return {record["id"] for record in inside if self.case.event_name in (None, record["eventName"])}
 
     def take(self, low: int, high: int) -> None:
-        """All from ``low`` to ``high``, both as :meth:`down` and :meth:`up` return them."""
-        before = self.down(low - 1)
-        is_short = high - before <= self.case.liberties.get("max_span", 10**12) * 1000
+        """All from ``low`` to ``high``, both as :meth:`floor` and :meth:`ceil` return them."""
+        before = self.floor(low - 1)
+        is_short = high - before <= self.case.options.get("max_span", 10**12) * 1000
         if is_short:
             params = {"from_date": self.text(before), "to_date": self.text(high)}
             answer = self.ask(params | ({"event_name": self.case.event_name} if self.case.event_name else {}))
             if len(answer) < max(10, self.capacity):
                 self.greatest = max(self.greatest, len(answer))
                 return
-        middle = self.down((low + high) // 2)
+        middle = self.floor((low + high) // 2)
         if middle <= low:
-            middle = self.up(low + 1)
+            middle = self.ceil(low + 1)
         assert middle < high, ("too many at one time", low, high)
         self.take(low, middle)
         self.take(middle, high)
@@ -75,13 +75,13 @@ class Told:
         self.seen |= {record["id"]: record for record in envelope["data"]}
         return envelope["data"]
 
-    def down(self, time: int) -> int:
+    def floor(self, time: int) -> int:
         whole = floor_to(time, self.unit, self.zone)
         while not carries_zone(self.form) and is_twice(whole, self.zone):
             whole = floor_to(whole - whole % QUARTER - 1, self.unit, self.zone)
         return whole
 
-    def up(self, time: int) -> int:
+    def ceil(self, time: int) -> int:
         whole = floor_to(time, self.unit, self.zone)
         if whole < time:
             whole = next_unit(whole, self.unit, self.zone)
@@ -109,5 +109,5 @@ def test_the_one_rule_reads_every_world_of_which_the_whole_is_demanded(family: s
         inside = [record for record in world.records if case.start <= record["startTime"] < case.end]
         wanted = {record["id"] for record in inside if case.event_name in (None, record["eventName"])}
         got = Told(case, world).read()
-        assert wanted & shown_at_first <= got <= wanted, (seed, family, case.liberties, case.settings)
+        assert wanted & shown_at_first <= got <= wanted, (seed, family, case.options, case.settings)
     assert read > (40 if family != "hostile" else 1)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_capillary.emulator.liberties import Late
-from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.emulator.fake_api import FakeApi
+from airflow_provider_capillary.emulator.options import Late
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, ParametersRefusedError, TieError
 from reading.driving import drive, make_reader, truth
 
@@ -19,16 +19,16 @@ BASE = 1_758_067_200_000
 RECORDS = [{"id": f"r{index:04}", "startTime": BASE + index * 60_000} for index in range(-300, 1440)]
 
 
-class Tampered(World):
+class Tampered(FakeApi):
     """A world whose answers from the n-th request on are changed; never, where n is 0."""
 
-    def __init__(self, number: int, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], **liberties: Any) -> None:
-        super().__init__(RECORDS, date_format="epoch_ms", limit_cap=100, **liberties)
+    def __init__(self, number: int, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], **options: Any) -> None:
+        super().__init__(RECORDS, date_format="epoch_ms", limit_cap=100, **options)
         self._number, self._change = number, change
 
     def answer(self, params: Any) -> tuple[int, Any]:
         status, envelope = super().answer(params)
-        if 0 < self._number <= self.asked and envelope["data"]:
+        if 0 < self._number <= self.request_count and envelope["data"]:
             envelope = envelope | {"data": self._change(envelope["data"])}
         return status, envelope
 
@@ -102,7 +102,7 @@ def test_an_answer_that_is_odd_and_true_is_read(number: int, change: Any) -> Non
 def test_a_cap_that_falls_hides_nothing(number: int, order: str) -> None:
     """From a hundred at once to less than what was taken for whole before: at any request, the last included."""
     for later in (95, 90, 60, 12):
-        world = World(RECORDS, date_format="epoch_ms", limit_cap=100, limit_cap_later=(number, later), order=order)
+        world = FakeApi(RECORDS, date_format="epoch_ms", limit_cap=100, limit_cap_later=(number, later), order=order)
         run = drive(make_reader(), world, BASE, BASE + DAY)
         assert run.error is None, (later, run.error)
         assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), later
@@ -116,7 +116,7 @@ def test_a_cap_lowered_to_the_last_ties_hides_none_of_them(cap: int) -> None:
     failed = 0
     for after in range(2, 12):
         for first_cap in range(cap + 2, 22):
-            world = World([*last, *others], date_format="epoch_ms", limit_cap=first_cap, limit_cap_later=(after, cap))
+            world = FakeApi([*last, *others], date_format="epoch_ms", limit_cap=first_cap, limit_cap_later=(after, cap))
             run = drive(make_reader(), world, BASE - DAY, BASE + DAY)
             failed += run.error is not None
             if run.error is None:
@@ -132,7 +132,7 @@ def test_a_late_record_in_a_second_that_is_read_twice_hides_none_that_was_there(
     caught = []
     for index in range(20, 300, 7):
         late = {"id": "late", "startTime": BASE + index * 700 + 350}
-        world = World([*records, late], date_format="iso", limit_cap=20, late={"late": Late(request=30)})
+        world = FakeApi([*records, late], date_format="iso", limit_cap=20, late={"late": Late(request=30)})
         run = drive(make_reader(), world, BASE, BASE + DAY)
         assert run.error is None
         caught.append(run.ids.count("late"))
@@ -147,10 +147,10 @@ def test_a_late_record_in_a_second_that_is_read_twice_hides_none_that_was_there(
 def test_a_window_that_is_refused_once_hands_nothing_on_twice(number: int, order: str) -> None:
     """A 400 that comes from nowhere: all of it, each once, or an error."""
 
-    class Refusing(World):
+    class Refusing(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
-            return (400, {}) if self.asked == number else (status, envelope)
+            return (400, {}) if self.request_count == number else (status, envelope)
 
     world = Refusing(RECORDS, date_format="epoch_ms", limit_cap=100, order=order)
     run = drive(make_reader(), world, BASE, BASE + DAY)
@@ -167,10 +167,10 @@ def test_a_window_that_is_refused_once_hands_nothing_on_twice(number: int, order
 def test_an_answer_that_is_empty_once_empties_nothing(number: int, order: str) -> None:
     """A 200 without records that comes from nowhere: all of it, or an error."""
 
-    class Absent(World):
+    class Absent(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
-            return status, envelope | {"data": []} if self.asked == number and "data" in envelope else envelope
+            return status, envelope | {"data": []} if self.request_count == number and "data" in envelope else envelope
 
     for start, end in [(BASE, BASE + DAY), (BASE + DAY // 2, BASE + DAY // 2 + 600_000)]:
         world = Absent(RECORDS, date_format="iso", limit_cap=100, order=order, unparsable_date="empty")
@@ -189,7 +189,7 @@ def test_a_record_of_a_full_answer_that_no_whole_one_holds_is_noticed(order: str
     hidden = {"newest": "r1400", "oldest": "r0050", "shuffled": "r0720"}[order]
     showed = []
 
-    class Hiding(World):
+    class Hiding(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
             data = [record for record in envelope["data"] if record["id"] != hidden or len(envelope["data"]) == 100]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_capillary.emulator.world import World
+from airflow_provider_capillary.emulator.fake_api import FakeApi
 from airflow_provider_capillary.errors import CapillaryError, TieError
 from airflow_provider_capillary.reading import reader as reader_module
 from reading.driving import drive, make_reader, truth
@@ -29,11 +29,11 @@ WEEKS_BEFORE = evenly(120, prefix="w", at=BASE - 120 * DAY, over=30 * DAY + 7 * 
 """So that there is something to find out about dates, and answers that are full, on a quiet day too."""
 
 
-class Traced(World):
+class Traced(FakeApi):
     """Keeps each request with what it was answered, in words."""
 
-    def __init__(self, records: list[dict[str, Any]], **liberties: Any) -> None:
-        super().__init__(records, **{"date_format": "iso", "limit_cap": CAP} | liberties)
+    def __init__(self, records: list[dict[str, Any]], **options: Any) -> None:
+        super().__init__(records, **{"date_format": "iso", "limit_cap": CAP} | options)
         self.lines: list[Line] = []
         self.limits: list[str] = []
 

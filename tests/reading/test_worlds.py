@@ -29,7 +29,7 @@ def test_a_world_is_read_whole_or_fails_and_says_why(family: str) -> None:
 
 @pytest.mark.parametrize("number", range(len(kept_worlds())))
 def test_a_world_that_was_read_wrongly_is_not_any_more(number: int) -> None:
-    """Found by ``worlds_by_hand.py``, shrunk, and kept; or made by hand for a rule that no drawn world needs."""
+    """Records by ``worlds_by_hand.py``, shrunk, and kept; or made by hand for a rule that no drawn world needs."""
     was, case = kept_worlds()[number]
     _, said = complaint(case)
     assert said is None, (was, said, case)
@@ -49,9 +49,9 @@ DAY = 86_400_000
 AT = 1_757_000_000_000
 
 
-def case_of(*times: int, settings: dict | None = None, **liberties: object) -> Case:
+def case_of(*times: int, settings: dict | None = None, **options: object) -> Case:
     records = [{"id": f"r{index:03}", "startTime": AT + time, "eventName": "e", "responseTime": 0} for index, time in enumerate(times)]
-    return Case(1, {"date_format": ("iso",), **liberties}, records, AT - DAY, AT + DAY, settings=settings or {})
+    return Case(1, {"date_format": ("iso",), **options}, records, AT - DAY, AT + DAY, settings=settings or {})
 
 
 FEW = range(0, 60_000, 5_000)
@@ -135,11 +135,11 @@ def test_the_judge_condemns() -> None:
 
 
 def test_a_wrong_world_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the records and liberties without which it is not wrong."""
+    """To the records and options without which it is not wrong."""
     case = next(case for case in (draw(seed) for seed in range(999)) if 50 < len(case.records) < 200)
     last = case.records[-1]["id"]
     monkeypatch.setattr("reading.shrinking.judge", lambda case, *_: "bad" if any(r["id"] == last for r in case.records) else None)
     small = shrink(case)
     assert [record["id"] for record in small.records] == [last]
-    assert (small.liberties, small.settings, small.event_name) == ({}, {}, None)
+    assert (small.options, small.settings, small.event_name) == ({}, {}, None)
     assert Case.from_data(small.to_data()).make_world().records[0]["startTime"] == case.records[-1]["startTime"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary import errors
 from airflow_provider_capillary.emulator.dates import PRECISIONS
-from airflow_provider_capillary.emulator.world import World
-from reading.driving import NoReply, Reply, Run, drive, make_reader
+from airflow_provider_capillary.emulator.fake_api import FakeApi
+from reading.driving import Response, Run, TransportFailure, drive, make_reader
 from reading.splitting import capacity, crowd, format_sent, unit_of, why_not
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ MOST_IN_A_ROW = 3
 """Faults that pass do so before any client gives up."""
 
 
-class Skipping(World):
+class Skipping(FakeApi):
     """A world whose answers, where they are full, lack a record in their midst: its pages have holes."""
 
     def answer(self, params: Mapping[str, str]) -> tuple[int, Any]:
         """As any world, with a hole."""
         status, envelope = super().answer(params)
         data = envelope.get("data") or []
-        if len(data) > 2 and len(data) >= min(int(params.get("limit", "10")), self.liberties.limit_cap or 10**9):
+        if len(data) > 2 and len(data) >= min(int(params.get("limit", "10")), self.options.limit_cap or 10**9):
             envelope = {**envelope, "data": [data[0], *data[2:]]}
         return status, envelope
 
@@ -49,7 +49,7 @@ class Case:
     """
 
     seed: int
-    liberties: dict[str, Any]
+    options: dict[str, Any]
     records: list[dict[str, Any]]
     start: int
     end: int
@@ -58,10 +58,10 @@ class Case:
     skips: bool = False
     family: str = ""
 
-    def make_world(self) -> World:
-        return (Skipping if self.skips else World)(self.records, seed=self.seed, **self.liberties)
+    def make_world(self) -> FakeApi:
+        return (Skipping if self.skips else FakeApi)(self.records, seed=self.seed, **self.options)
 
-    def read(self, *, faulty: bool = False) -> tuple[Run, World]:
+    def read(self, *, faulty: bool = False) -> tuple[Run, FakeApi]:
         """Read it once."""
         world = self.make_world()
         fault = passing_faults(self.seed) if faulty else (lambda _number: None)
@@ -90,7 +90,7 @@ def passing_faults(seed: int) -> Any:
     retry_after = ["1", "99999", "soon", "-3", "Wed, 21 Oct 2015 07:28:00 GMT"]
     in_a_row = 0
 
-    def fault(_number: int) -> Reply | NoReply | None:
+    def fault(_number: int) -> Response | TransportFailure | None:
         nonlocal in_a_row
         if rng.random() > 0.15 or in_a_row == MOST_IN_A_ROW:
             in_a_row = 0
@@ -98,22 +98,22 @@ def passing_faults(seed: int) -> Any:
         in_a_row += 1
         return rng.choice(
             [
-                NoReply(what="a connection that broke", cure="retry"),
-                Reply(status=rng.choice([500, 502, 503, 504, 520, 461]), headers={}, body=b""),
-                Reply(status=429, headers={"retry-after": rng.choice(retry_after)}, body=b""),
-                Reply(status=429, headers={}, body=b""),
-                Reply(status=200, headers={}, body=b'{"data":[{"id":'),
-                Reply(status=200, headers={"content-type": "text/html"}, body=b"<html>"),
-                Reply(status=200, headers={}, body=b""),
+                TransportFailure(what="a connection that broke", hint="retry"),
+                Response(status=rng.choice([500, 502, 503, 504, 520, 461]), headers={}, body=b""),
+                Response(status=429, headers={"retry-after": rng.choice(retry_after)}, body=b""),
+                Response(status=429, headers={}, body=b""),
+                Response(status=200, headers={}, body=b'{"data":[{"id":'),
+                Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"),
+                Response(status=200, headers={}, body=b""),
             ]
         )
 
     return fault
 
 
-def causes(case: Case, world: World) -> set[str]:
+def causes(case: Case, world: FakeApi) -> set[str]:
     """The names of the errors that name something which this server does, where its windows can't be split."""
-    does = case.liberties
+    does = case.options
     is_unread = format_sent(case) is None
     is_crowded = crowd(case, world) >= capacity(case, world)
     has_another_zone = does.get("timezone", "UTC") != case.settings.get("timezone", "UTC")
@@ -151,7 +151,7 @@ def is_one_of(error: errors.CapillaryError, names: set[str]) -> bool:
     return isinstance(error, tuple(kind for kind in kinds if kind is not None))
 
 
-def judge(case: Case, run: Run, world: World) -> str | None:
+def judge(case: Case, run: Run, world: FakeApi) -> str | None:
     """What is wrong with how a reading ended, ``None`` where nothing is."""
     if run.error is not None:
         why = why_not(case, world)

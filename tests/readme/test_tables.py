@@ -11,9 +11,9 @@ import pytest
 from readme.blocks import README, blocks, table
 
 import airflow_provider_capillary.errors
+from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
 from airflow_provider_capillary.emulator import documented_records
-from airflow_provider_capillary.export.run import Receipt
-from airflow_provider_capillary.hooks.fields import EXTRA_FIELDS
+from airflow_provider_capillary.export.exporter import Receipt
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.reading.news import Memory
+from airflow_provider_capillary.polling.watermark import Watermark
 from airflow_provider_capillary.sensors import _report_store as store_module
-from airflow_provider_capillary.sensors import remembering
+from airflow_provider_capillary.sensors import _state
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 
 T0 = 1_758_171_600_000
@@ -55,9 +55,9 @@ def context(monkeypatch):
     return make
 
 
-def memory(minute, *names):
+def watermark(minute, *names):
     instant = T0 + minute * 60_000
-    return Memory(floor=T0, watermark=instant, reported=dict.fromkeys(names, instant - 1))
+    return Watermark(not_before=T0, seen_until=instant, reported=dict.fromkeys(names, instant - 1))
 
 
 # Each row: the hours of the runs that have reported, in this order; then the hour of a run, and up to which of theirs it knows.
@@ -78,52 +78,52 @@ EARLIER = {
 def test_which_reports_a_run_takes_for_earlier(context, name):
     hours, own, expected = EARLIER[name]
     for hour in hours:
-        remembering.note_reported(context(hour), memory(60 * hour))
-    found = remembering.reported_before(context(own))
-    assert (found and (found.watermark - T0) / 3_600_000) == expected
+        _state.save_watermark(context(hour), watermark(60 * hour))
+    found = _state.load_watermark(context(own))
+    assert (found and (found.seen_until - T0) / 3_600_000) == expected
 
 
 def test_runs_with_a_date_and_without_one_are_in_one_order(context):
-    remembering.note_reported(context(1), memory(60))
-    remembering.note_reported(context(2, dated=False), memory(120))
-    assert remembering.reported_before(context(3)).watermark == memory(120).watermark
-    assert remembering.reported_before(context(3, dated=False)).watermark == memory(120).watermark
-    assert remembering.reported_before(context(2, run_id="another")).watermark == memory(120).watermark
+    _state.save_watermark(context(1), watermark(60))
+    _state.save_watermark(context(2, dated=False), watermark(120))
+    assert _state.load_watermark(context(3)).seen_until == watermark(120).seen_until
+    assert _state.load_watermark(context(3, dated=False)).seen_until == watermark(120).seen_until
+    assert _state.load_watermark(context(2, run_id="another")).seen_until == watermark(120).seen_until
 
 
 def test_reports_of_runs_side_by_side_and_of_xcom_are_joined(context):
-    remembering.note_reported(context(1), memory(60, "a"))
-    remembering.note_reported(context(2), memory(61, "b"))
-    xcoms = {remembering.DATED: memory(62, "c").to_json(), remembering.UNDATED: memory(63, "d").to_json()}
-    found = remembering.reported_before(context(3, xcoms=xcoms))
-    assert (sorted(found.reported), found.watermark) == (["a", "b", "c", "d"], memory(63).watermark)
+    _state.save_watermark(context(1), watermark(60, "a"))
+    _state.save_watermark(context(2), watermark(61, "b"))
+    xcoms = {_state.KEY_SCHEDULED: watermark(62, "c").to_json(), _state.UNDATED: watermark(63, "d").to_json()}
+    found = _state.load_watermark(context(3, xcoms=xcoms))
+    assert (sorted(found.reported), found.seen_until) == (["a", "b", "c", "d"], watermark(63).seen_until)
 
 
 def test_what_xcom_alone_holds_is_read_whichever_kind_of_run_has_left_it(context):
     """As what an earlier version left, and before Airflow 3.3."""
     for dated, undated in ((60, 61), (61, 60)):
-        xcoms = {remembering.DATED: memory(dated, "a").to_json(), remembering.UNDATED: memory(undated, "b").to_json()}
-        found = remembering.reported_before(context(3, xcoms=xcoms) | {"asset_state_store": None})
-        assert (sorted(found.reported), found.watermark) == (["a", "b"], memory(61).watermark)
+        xcoms = {_state.KEY_SCHEDULED: watermark(dated, "a").to_json(), _state.UNDATED: watermark(undated, "b").to_json()}
+        found = _state.load_watermark(context(3, xcoms=xcoms) | {"asset_state_store": None})
+        assert (sorted(found.reported), found.seen_until) == (["a", "b"], watermark(61).seen_until)
 
 
 def test_each_mapped_task_has_its_own(context):
-    remembering.note_reported(context(1, map_index=0), memory(60))
-    assert remembering.reported_before(context(2, map_index=1)) is None
-    assert remembering.reported_before(context(2, map_index=0)) is not None
+    _state.save_watermark(context(1, map_index=0), watermark(60))
+    assert _state.load_watermark(context(2, map_index=1)) is None
+    assert _state.load_watermark(context(2, map_index=0)) is not None
 
 
 def test_few_large_reports_are_kept(context):
     names = [f"{number:012}" for number in range(2000)]
     for hour in range(1, 6):
-        remembering.note_reported(context(hour), memory(60 * hour, *names))
+        _state.save_watermark(context(hour), watermark(60 * hour, *names))
     (note,) = context.state.values()
     assert [report["run_id"] for report in json.loads(note)] == ["run 4", "run 5"]
 
 
 def test_a_state_that_can_not_be_written_is_told_and_no_more(context, caplog):
     context.state.is_down = True
-    remembering.note_reported(context(1), memory(60))
+    _state.save_watermark(context(1), watermark(60))
     assert "RuntimeError" in caplog.text
     assert "server123" not in caplog.text
 
@@ -131,14 +131,14 @@ def test_a_state_that_can_not_be_written_is_told_and_no_more(context, caplog):
 @pytest.mark.parametrize("note", [5, {}, ["x"], [{"run_id": "r"}], [{"run_id": "r", "moment": 1.5}], [{"run_id": "r", "moment": 1}]])
 def test_a_note_of_somebody_else_is_an_error(context, note):
     context.state.set("d/t/-1", note)
-    with pytest.raises(CapillaryError, match="can't be read"):
-        remembering.reported_before(context(1))
+    with pytest.raises(CapillaryError, match="unreadable"):
+        _state.load_watermark(context(1))
 
 
 def test_a_task_whose_asset_was_taken_away_goes_on_with_xcom(context):
     taken = context(1) | {"asset_state_store": {}}
-    remembering.note_reported(taken, memory(60))
-    assert remembering.reported_before(taken) is None
+    _state.save_watermark(taken, watermark(60))
+    assert _state.load_watermark(taken) is None
 
 
 # Each row: a run's interval, and where a run without an earlier report then begins, by when it was to run.
@@ -157,7 +157,7 @@ def test_where_a_run_without_an_earlier_report_begins(name):
         return datetime.fromtimestamp(T0 / 1000, UTC) + timedelta(hours=hour)
 
     ends = {} if interval is None else dict(zip(("data_interval_start", "data_interval_end"), map(at, interval), strict=True))
-    assert remembering.first_since(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
+    assert _state.first_since(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
 
 
 @pytest.mark.skipif(store_module._asset() is None, reason="before Airflow 3.3 tasks have no state of assets")

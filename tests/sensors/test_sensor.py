@@ -16,10 +16,10 @@ from triggers.support import SECRETS, failure, iso, now
 
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, ConfigurationError, ServerError
-from airflow_provider_capillary.reading.news import Memory
-from airflow_provider_capillary.sensors import remembering
+from airflow_provider_capillary.polling.watermark import Watermark
+from airflow_provider_capillary.sensors import _state
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
-from airflow_provider_capillary.triggers import events
+from airflow_provider_capillary.triggers import _events as events
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
@@ -208,7 +208,7 @@ def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged
 # Each row: what is wrong, what the task was told of failing, how it then ends after how many tries, and what its log says.
 WRONG = {
     "refused, soft": ("http_401", {"soft_fail": True}, "failed", 1, "check login and password"),
-    "forbidden, soft": ("http_403", {"soft_fail": True}, "failed", 1, "Cure: "),
+    "forbidden, soft": ("http_403", {"soft_fail": True}, "failed", 1, "How to fix: "),
     "an empty connection, soft": ("connection", {"soft_fail": True}, "failed", 1, "login is missing"),
     "an argument, soft": ("argument", {"soft_fail": True}, "failed", 1, "`since`"),
     "refused, never": ("http_401", {"never_fail": True}, "skipped", 1, "check login and password"),
@@ -237,7 +237,7 @@ def test_soft_fail_leaves_what_another_try_may_cure_to_the_retries(api_of, mode)
     """A trigger's error that passes is retried; in the other modes, the next poke comes anyway."""
     api_of()
     made = sensor(soft_fail=True, **MODES[mode])
-    event = events.failed(ServerError("down", cure="wait"))
+    event = events.failed(ServerError("down", hint="wait"))
     with pytest.raises(Exception, match="down") as caught:
         made.resume_execution("execute_complete", {"event": event}, context_of())
     assert type(caught.value).__name__ == "AirflowException"
@@ -254,7 +254,7 @@ def test_soft_fail_leaves_what_another_try_may_cure_to_the_retries(api_of, mode)
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_fault_that_passes_is_waited_out(api_of, monkeypatch, mode):
-    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.0)
+    monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.0)
     api = api_of(faults=("http_503@1..20",))
     api.add(failure("a"))
     assert result_of(run(dag_with(since=iso(now() - 60_000), **MODES[mode])))["ids"] == ["a"]
@@ -311,11 +311,11 @@ def test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try(api_of):
     api_of()
     store, made = Store(), sensor(deferrable=True, timeout=100, retries=2)
     assert 99 < deferral(made, context_of(store=store)).timeout.total_seconds() <= 100
-    store[remembering.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
+    store[_state.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
     assert 59 < deferral(made, context_of(store=store, try_number=2)).timeout.total_seconds() <= 60
     # Cleared: a first try again, whatever was noted.
     assert 99 < deferral(made, context_of(store=store, try_number=3, max_tries=4)).timeout.total_seconds() <= 100
-    store[remembering.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=101)).isoformat()
+    store[_state.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=101)).isoformat()
     with pytest.raises(Exception, match="timed out") as caught:
         made.execute(context_of(store=store, try_number=2))
     assert type(caught.value).__name__ == "AirflowSensorTimeout"
@@ -337,10 +337,10 @@ def test_what_it_defers_with(api_of):
 
 def test_a_run_goes_back_as_far_as_it_is_told_now():
     context = context_of()
-    context["ti"].xcom_pull = lambda *, key, **_: Memory.since(5).to_json() if key == remembering.DATED else None
-    assert sensor(allowed_lateness=60)._begin(context).memory.lateness == 60_000
-    assert sensor(allowed_lateness=60)._begin(context_of()).memory.lateness == 60_000
-    assert sensor(allowed_lateness=60, since=iso(now()))._begin(context).memory.lateness == 60_000
+    context["ti"].xcom_pull = lambda *, key, **_: Watermark.starting_at(5).to_json() if key == _state.KEY_SCHEDULED else None
+    assert sensor(allowed_lateness=60)._begin(context).watermark.lateness == 60_000
+    assert sensor(allowed_lateness=60)._begin(context_of()).watermark.lateness == 60_000
+    assert sensor(allowed_lateness=60, since=iso(now()))._begin(context).watermark.lateness == 60_000
 
 
 def test_a_reschedule_goes_on_from_the_poke_before(api_of):
@@ -354,7 +354,7 @@ def test_a_reschedule_goes_on_from_the_poke_before(api_of):
     assert not store
     api.add(failure("c", now() - 30_000))
     changed = sensor(mode="reschedule", min_count=2, statuses=["OTHER"], since=made.since)
-    store.set(remembering.PROGRESS, made._hunt.to_json())
+    store.set(_state.PROGRESS, made._state.to_json())
     assert not changed.poke(context_of(store=store))
 
 
@@ -367,8 +367,8 @@ def test_it_resumes_with_nothing_but_its_own_event(event):
 
 @pytest.mark.parametrize(("error", "kind"), [(AuthenticationError, "AirflowFailException"), (ServerError, "AirflowException")])
 def test_an_error_of_the_trigger_fails_the_task_with_its_cure(error, kind):
-    event = json.loads(json.dumps(events.failed(error("no", cure="do this"))))
-    with pytest.raises(Exception, match="Cure: do this") as caught:
+    event = json.loads(json.dumps(events.failed(error("no", hint="do this"))))
+    with pytest.raises(Exception, match="How to fix: do this") as caught:
         sensor().execute_complete(context_of(), event)
     assert type(caught.value).__name__ == kind
 

@@ -8,8 +8,8 @@ import itertools
 import json
 import time
 
-from airflow_provider_capillary.reading.instants import from_millis
-from airflow_provider_capillary.triggers import events
+from airflow_provider_capillary.timestamps import from_millis
+from airflow_provider_capillary.triggers import _events as events
 from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
 
 CANARY = "canary-of-a-body"
@@ -55,7 +55,7 @@ async def fire(made):
 
 
 async def found_by(made):
-    return events.hunt_of(await fire(made)).result()
+    return events.state_of(await fire(made)).result()
 
 
 @contextlib.asynccontextmanager

@@ -13,8 +13,9 @@ from triggers.support import SECRETS, failure, fire, found_by, iso, left_over, n
 
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError, ThrottledError
-from airflow_provider_capillary.reading.news import Hunt
-from airflow_provider_capillary.triggers import events, watch
+from airflow_provider_capillary.polling.poll_state import PollState
+from airflow_provider_capillary.triggers import _events as events
+from airflow_provider_capillary.triggers import _shared_poller
 from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, CapillaryEventWatchTrigger
 
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
@@ -23,7 +24,7 @@ AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
     yield
-    assert not [watches for watches in watch._watches.values() if watches]
+    assert not [watches for watches in _shared_poller._watches.values() if watches]
 
 
 def test_its_arguments_are_scalars_and_come_back():
@@ -68,7 +69,7 @@ def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
             assert not task.done()
             api.add(failure("second", instant=now() - 30_000))
             added = time.monotonic()
-            result = events.hunt_of(await task).result()
+            result = events.state_of(await task).result()
             assert time.monotonic() - added < 3
             await asyncio.sleep(0)
             assert not left_over()
@@ -82,8 +83,8 @@ def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
 def test_it_goes_on_from_a_state_and_begins_again_from_it(api_of):
     api = api_of()
     api.add(failure("old"))
-    hunt = events.hunt_of(asyncio.run(fire(trigger())))
-    state = Hunt.begin(hunt.wanted, hunt.memory).to_json()
+    state = events.state_of(asyncio.run(fire(trigger())))
+    state = PollState.begin(state.event_filter, state.watermark).to_json()
     api.add(failure("new"))
 
     async def die_and_start_anew():
@@ -101,8 +102,8 @@ def test_late_and_simultaneous_failures_are_found(api_of):
     base = now()
 
     async def run():
-        first = events.hunt_of(await fire_after(failure("a", base)))
-        state = Hunt.begin(first.wanted, first.memory).to_json()
+        first = events.state_of(await fire_after(failure("a", base)))
+        state = PollState.begin(first.event_filter, first.watermark).to_json()
         api.add(failure("same", base))
         api.add(failure("late", base - 40_000), late=Late(seconds=1.5))
         return await found_by(trigger(state=state, min_count=2))
@@ -143,12 +144,12 @@ def test_each_of_many_gets_its_own(api_of):
         api.add(record)
 
     async def run():
-        wanted = [(since, status, event) for since in (0, 17, 44) for status in (None, "S1", "S2") for event in (None, "E1")]
+        event_filter = [(since, status, event) for since in (0, 17, 44) for status in (None, "S1", "S2") for event in (None, "E1")]
         made = [
             trigger(since=iso(start + since * 1000), statuses=None if status is None else [status], event_name=event)
-            for since, status, event in wanted
+            for since, status, event in event_filter
         ]
-        return list(zip(wanted, await asyncio.gather(*map(found_by, made)), strict=True))
+        return list(zip(event_filter, await asyncio.gather(*map(found_by, made)), strict=True))
 
     for (since, status, event), result in asyncio.run(run()):
         expected = [
@@ -179,8 +180,8 @@ def test_a_newcomer_from_long_ago_catches_up_once_and_holds_up_nobody(api_of):
 
 
 def test_an_api_that_is_down_or_throttles_is_waited_out(api_of, monkeypatch, caplog):
-    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.01)
-    monkeypatch.setattr(watch, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.01)
+    monkeypatch.setattr(_shared_poller, "LONGEST_PAUSE", 1.0)
     api = api_of(faults=("http_503@3..14", "throttled_absent@15..24", "reset_before_headers@25..29"))
     caplog.set_level(logging.WARNING)
 
@@ -189,7 +190,7 @@ def test_an_api_that_is_down_or_throttles_is_waited_out(api_of, monkeypatch, cap
             await until(lambda: len(api.requests) > 12, 20)
             api.add(failure("a"))
             payloads = await asyncio.wait_for(asyncio.gather(*tasks), 60)
-        return [events.hunt_of(payload).result()["ids"] for payload in payloads]
+        return [events.state_of(payload).result()["ids"] for payload in payloads]
 
     assert asyncio.run(run()) == [["a"], ["a"]]
     assert "HTTP 503" in caplog.text
@@ -204,8 +205,8 @@ def test_a_credential_that_is_revoked_while_waiting_ends_it_with_the_cure(api_of
         return await asyncio.gather(*[fire(trigger()) for _ in range(3)])
 
     for payload in asyncio.run(run()):
-        with pytest.raises(kind, match="Cure: ") as caught:
-            events.hunt_of(payload)
+        with pytest.raises(kind, match="How to fix: ") as caught:
+            events.state_of(payload)
         assert caught.value.request_id
     assert len(api.requests) == 6
 
@@ -231,7 +232,7 @@ def test_a_burst_after_a_quiet_start_is_found(api_of):
             instant = now()
             for number in range(30):
                 api.add(failure(instant=instant + number))
-            return events.hunt_of(await task).result()
+            return events.state_of(await task).result()
 
     assert asyncio.run(run())["count"] == 30
 
@@ -244,21 +245,21 @@ def test_a_burst_after_a_quiet_start_is_found(api_of):
         ("found", "str"),
         ({"outcome": "success"}, "success"),
         ({"outcome": "found"}, "found"),
-        ({"outcome": "found", "hunt": "{}"}, "can't be read"),
+        ({"outcome": "found", "hunt": "{}"}, "unreadable"),
         ({"outcome": "failed", "error": "SystemExit", "problem": "p"}, "p"),
         ({"outcome": "failed", "error": "__all__", "problem": "p"}, "p"),
     ],
 )
 def test_an_event_that_is_none_of_its_own_is_an_error(event, says):
     with pytest.raises(CapillaryError, match=says) as caught:
-        events.hunt_of(event)
+        events.state_of(event)
     assert type(caught.value) is CapillaryError
 
 
 def test_an_error_goes_through_an_event():
-    error = PermissionDeniedError("problem", asked="asked", answered="answered", request_id="id", cure="cure")
+    error = PermissionDeniedError("problem", request="asked", response="answered", request_id="id", hint="hint")
     with pytest.raises(PermissionDeniedError) as caught:
-        events.hunt_of(json.loads(json.dumps(events.failed(error))))
+        events.state_of(json.loads(json.dumps(events.failed(error))))
     assert str(caught.value) == str(error)
 
 
@@ -273,10 +274,10 @@ def test_an_error_goes_through_an_event():
     ],
 )
 def test_backing_off_means_fewer_looks(options, intervals):
-    pace, had = watch.Pace(**({"interval": 5} | options)), []
+    schedule, had = _shared_poller.PollSchedule(**({"interval": 5} | options)), []
     for _ in intervals:
-        pace.slow_down()
-        had.append(pace.interval)
+        schedule.slow_down()
+        had.append(schedule.interval)
     assert had == intervals
 
 
@@ -284,11 +285,11 @@ def test_each_look_slows_down_one_that_backs_off(api_of):
     api_of()
 
     async def run():
-        hunt = trigger()._hunt()
-        pace = watch.Pace(interval=1, doubles=True)
-        async with watch.watching("capillary_default", hunt, pace=pace, tell=print) as waiter:
-            await waiter.look()
-        return pace.interval, waiter.due - asyncio.get_running_loop().time()
+        state = trigger()._state()
+        schedule = _shared_poller.PollSchedule(interval=1, doubles=True)
+        async with _shared_poller.subscribe("capillary_default", state, schedule=schedule, tell=print) as subscriber:
+            await subscriber.poll()
+        return schedule.interval, subscriber.due - asyncio.get_running_loop().time()
 
     interval, left = asyncio.run(run())
     assert interval == 2
@@ -297,14 +298,14 @@ def test_each_look_slows_down_one_that_backs_off(api_of):
 
 def test_the_next_look_waits_as_long_as_the_api_says():
     async def run(retry_after):
-        hunt = trigger()._hunt()
-        watched = watch._Watch("capillary_default", {})
-        waiter = watch.Waiter(watched, hunt, pace=watch.Pace(interval=1), tell=print)
-        watched.join(waiter)
-        waiter.is_asking = True
+        state = trigger()._state()
+        watched = _shared_poller.SharedPoller("capillary_default", {})
+        subscriber = _shared_poller.Subscriber(watched, state, schedule=_shared_poller.PollSchedule(interval=1), tell=print)
+        watched.join(subscriber)
+        subscriber.is_asking = True
         watched._failures = 1
         watched._postpone(ThrottledError("throttled", retry_after=retry_after))
-        return waiter.due - asyncio.get_running_loop().time()
+        return subscriber.due - asyncio.get_running_loop().time()
 
     assert 499 < asyncio.run(run(500.0)) <= 500
     assert asyncio.run(run(None)) <= 1
@@ -315,9 +316,11 @@ def test_who_leaves_last_leaves_nothing_running(api_of):
     api = api_of()
 
     async def run():
-        hunt = trigger()._hunt()
-        async with watch.watching("capillary_default", hunt, pace=watch.Pace(interval=1), tell=print) as waiter:
-            looking = asyncio.create_task(waiter.look())
+        state = trigger()._state()
+        async with _shared_poller.subscribe(
+            "capillary_default", state, schedule=_shared_poller.PollSchedule(interval=1), tell=print
+        ) as subscriber:
+            looking = asyncio.create_task(subscriber.poll())
             await until(lambda: api.requests)
             looking.cancel()
         return [task.get_name() for task in left_over() if task is not looking]

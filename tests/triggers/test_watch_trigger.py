@@ -14,11 +14,11 @@ from triggers.support import SECRETS, failure, fire, iso, left_over, now, trigge
 
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import ConfigurationError
-from airflow_provider_capillary.reading.news import Memory
-from airflow_provider_capillary.reading.wanted import Wanted
-from airflow_provider_capillary.triggers import feed, watch
+from airflow_provider_capillary.polling.filters import EventFilter
+from airflow_provider_capillary.polling.watermark import Watermark
+from airflow_provider_capillary.triggers import _asset_watch, _shared_poller
+from airflow_provider_capillary.triggers._watermark_store import WatermarkStore
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
-from airflow_provider_capillary.triggers.notebook import Notebook
 
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets need the shared streams of Airflow 3.3")
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets ne
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(feed, "NOTED_EVERY", 0.5)
-    monkeypatch.setattr(feed, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(_asset_watch, "NOTED_EVERY", 0.5)
+    monkeypatch.setattr(_asset_watch, "FIRST_PAUSE", 0.3)
     yield
-    assert not [watches for watches in watch._watches.values() if watches]
+    assert not [watches for watches in _shared_poller._watches.values() if watches]
 
 
 def watcher(**options):
@@ -216,15 +216,17 @@ def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of
 
 
 def feed_of(store, **options):
-    wanted = Wanted()
-    notebook = Notebook(store, conn_id="capillary_default", wanted=wanted, asset_name=None)
-    return feed.Feed(conn_id="capillary_default", wanted=wanted, since=now() - 60_000, interval=1, notebook=notebook, **options)
+    event_filter = EventFilter()
+    store = WatermarkStore(store, conn_id="capillary_default", event_filter=event_filter, asset_name=None)
+    return _asset_watch.AssetEventSource(
+        conn_id="capillary_default", event_filter=event_filter, since=now() - 60_000, interval=1, store=store, **options
+    )
 
 
 def test_a_watch_goes_back_as_far_as_it_is_told_now():
     async def run():
         store = Store()
-        await feed_of(store).note(Memory.since(5))
+        await feed_of(store).note(Watermark.starting_at(5))
         return (await feed_of(store, lateness=1)._begin()).lateness, (await feed_of(Store(), lateness=2)._begin()).lateness
 
     assert asyncio.run(run()) == (1, 2)
@@ -236,12 +238,12 @@ def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_pa
     async def run():
         store = Store()
         made = feed_of(store)
-        left, taken = (feed.Delivery(made, {}, Memory.since(5)) for _ in range(2))
-        await left.settle(accepted=True)
+        left, taken = (_asset_watch.PendingEvent(made, {}, Watermark.starting_at(5)) for _ in range(2))
+        await left.acknowledge(accepted=True)
         assert not await left.is_stored()
         assert not store.notes
         assert taken.is_taken_by(made)
-        await taken.settle(accepted=True)
+        await taken.acknowledge(accepted=True)
         assert await taken.is_stored()
         assert store.notes
 
@@ -255,12 +257,12 @@ def test_an_event_that_was_not_accepted_is_reported_again(api_of):
         made = feed_of(Store())
         with made.running():
             for accepted in (False, False, True):
-                delivery = await asyncio.wait_for(feed.outbox_of("capillary_default").get(), 30)
-                assert delivery.payload["ids"] == ["a"]
-                delivery.is_taken_by(made)
-                await delivery.settle(accepted=accepted)
+                event = await asyncio.wait_for(_asset_watch.queue_for("capillary_default").get(), 30)
+                assert event.payload["ids"] == ["a"]
+                event.is_taken_by(made)
+                await event.acknowledge(accepted=accepted)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(feed.outbox_of("capillary_default").get(), 2.5)
+                await asyncio.wait_for(_asset_watch.queue_for("capillary_default").get(), 2.5)
         await until(lambda: not left_over())
 
     asyncio.run(run())
@@ -286,15 +288,15 @@ def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_o
 
 
 def notebook_of(store, *statuses):
-    return Notebook(store, conn_id="capillary_default", wanted=Wanted(statuses=frozenset(statuses)), asset_name=None)
+    return WatermarkStore(store, conn_id="capillary_default", event_filter=EventFilter(statuses=frozenset(statuses)), asset_name=None)
 
 
 def test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note():
     async def run():
         store = Store()
-        await notebook_of(store, "A").write(Memory.since(1000))
-        await notebook_of(store, "B").write(Memory.since(2000))
-        return (await notebook_of(store, "A").read()).watermark, (await notebook_of(store, "B").read()).watermark
+        await notebook_of(store, "A").write(Watermark.starting_at(1000))
+        await notebook_of(store, "B").write(Watermark.starting_at(2000))
+        return (await notebook_of(store, "A").read()).seen_until, (await notebook_of(store, "B").read()).seen_until
 
     assert asyncio.run(run()) == (1000, 2000)
 
@@ -355,8 +357,8 @@ def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
 
 
 def test_faults_of_api_and_store_are_ridden_out(api_of, monkeypatch, caplog):
-    monkeypatch.setattr("airflow_provider_capillary.reading.retries.RetryPlan.delay", lambda *_: 0.01)
-    monkeypatch.setattr(watch, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.01)
+    monkeypatch.setattr(_shared_poller, "LONGEST_PAUSE", 1.0)
     api = api_of(faults=("http_503@5..13", "throttled_absent@14..22", "http_401@30..31"))
     stored, store = {}, Store()
     caplog.set_level(logging.WARNING)
@@ -399,7 +401,7 @@ def test_a_note_that_somebody_else_wrote_is_not_passed_over(api_of, caplog):
         before = len(api.requests)
         async with Triggerer({}) as triggerer:
             triggerer.start("w", watcher(), store)
-            await until(lambda: "can't be read" in caplog.text)
+            await until(lambda: "unreadable" in caplog.text)
         return len(api.requests) - before
 
     assert asyncio.run(run()) == 0

@@ -26,7 +26,7 @@ def note(triggering_asset_events=None, dag_run=None) -> None:
                 arrivals.write(json.dumps(line) + "\n")
 
 
-def watching(dag_id: str, **options: object) -> None:
+def subscribe(dag_id: str, **options: object) -> None:
     """Make a DAG that a watcher starts."""
     trigger = CapillaryEventWatchTrigger(poke_interval=2, **options)
     failures = Asset(f"capillary_{dag_id}", uri=f"capillary://live/{dag_id}", watchers=[AssetWatcher(name="failures", trigger=trigger)])
@@ -34,7 +34,7 @@ def watching(dag_id: str, **options: object) -> None:
         note()
 
 
-watching("watcher", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_shared")
+subscribe("watcher", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_shared")
 # What it waits for never happens.
-watching("watcher_of_others", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_shared")
-watching("watcher_revoked", capillary_conn_id="capillary_watcher_revoked")
+subscribe("watcher_of_others", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_shared")
+subscribe("watcher_revoked", capillary_conn_id="capillary_watcher_revoked")

@@ -1,0 +1,136 @@
+"""An instant as the API wants it written, and the coarser units in which an API may read it.
+
+Nothing documents the format, the zone or the precision of ``from_date`` and ``to_date``; sibling endpoints disagree with one another
+about all three. So each is a setting or is found out (see :mod:`~airflow_provider_capillary.reading.calibration`).
+
+Instants are UTC epoch milliseconds, as ``startTime`` is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+
+__all__ = ["AUTO", "DAY", "FORMATS", "HOUR", "MINUTE", "PRECISIONS", "SECOND", "DateFormat", "zone_of"]
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+PRECISIONS = (1, SECOND, MINUTE, HOUR, DAY)
+"""The precisions in which an API may read dates, finest first."""
+
+FORMATS = {
+    "iso": "%Y-%m-%dT%H:%M:%S",
+    "iso_z": "%Y-%m-%dT%H:%M:%SZ",
+    "datetime": "%Y-%m-%d %H:%M:%S",
+    "date": "%Y-%m-%d",
+    "epoch_ms": "",
+}
+AUTO = ("epoch_ms", "iso", "iso_z", "datetime", "date")
+"""What ``auto`` tries: the finest first, then what a sibling of this endpoint is documented to read."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_QUARTER = 15 * MINUTE
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone called ``name``: an IANA name, or an offset such as ``+05:30``.
+
+    From pendulum, as in Airflow itself: it brings the zones along, where a slim container image has none.
+    """
+    import pendulum
+
+    if offset := re.fullmatch(r"([+-])(\d\d):?(\d\d)", name):
+        seconds = 3600 * int(offset[2]) + 60 * int(offset[3])
+        return pendulum.timezone(-seconds if offset[1] == "-" else seconds)
+    return pendulum.timezone(name)
+
+
+def _resolution_of(pattern: str) -> int:
+    used = set(re.findall(r"%-?([a-zA-Z])", pattern))
+    if not pattern or "f" in used:
+        return 1
+    if used & set("sSTcXr"):
+        return SECOND
+    if used & set("MR"):
+        return MINUTE
+    return HOUR if used & set("HI") else DAY
+
+
+@dataclass(frozen=True)
+class DateFormat:
+    """One way to write an instant.
+
+    :param name: a key of :data:`FORMATS`, or a strftime string.
+    :param zone: the zone in which the API reads a date that carries no offset.
+    """
+
+    name: str
+    zone: tzinfo = field(hash=False)  # pendulum 3.1's zones have no hash
+
+    def __post_init__(self) -> None:
+        pattern = FORMATS.get(self.name, self.name)
+        object.__setattr__(self, "_pattern", pattern)
+        object.__setattr__(self, "resolution", _resolution_of(pattern))
+        object.__setattr__(self, "_zone", UTC if self.name in ("iso_z", "epoch_ms") else self.zone)
+        object.__setattr__(self, "carries_zone", self.name in ("iso_z", "epoch_ms") or bool(re.search(r"%[zs]", pattern)))
+
+    _pattern: str = ""
+    _zone: tzinfo = field(default=UTC, hash=False)
+    resolution: int = 1
+    """The finest step that this format can write, milliseconds."""
+    carries_zone: bool = False
+
+    def text(self, instant: int) -> str:
+        """``instant`` as the API wants it; exact for what :meth:`floor` and :meth:`ceil` return."""
+        if self.name == "epoch_ms":
+            return str(instant)
+        pattern = self._pattern.replace("%s", str(instant // SECOND))
+        return self._local(instant).strftime(pattern)
+
+    def floor(self, instant: int, unit: int = 0) -> int:
+        """The latest instant at or before ``instant`` that is whole in ``unit`` and means one instant only.
+
+        Where clocks are set back, an hour of wall-clock time happens twice and the API could read either: no date in it is ever sent.
+        """
+        whole = self._floor(instant, max(unit, self.resolution))
+        while self._is_ambiguous(whole):
+            whole = self._floor(self._floor(whole, _QUARTER) - 1, max(unit, self.resolution))
+        return whole
+
+    def ceil(self, instant: int, unit: int = 0) -> int:
+        """The earliest instant at or after ``instant`` that is whole in ``unit`` and means one instant only."""
+        whole = self._ceil(instant, max(unit, self.resolution))
+        while self._is_ambiguous(whole):
+            whole = self._ceil(self._floor(whole, _QUARTER) + _QUARTER, max(unit, self.resolution))
+        return whole
+
+    def _local(self, instant: int) -> datetime:
+        return (_EPOCH + timedelta(milliseconds=instant)).astimezone(self._zone)
+
+    def offset(self, instant: int) -> int:
+        """Milliseconds by which the zone of these dates is ahead of UTC at ``instant``."""
+        if self._zone is UTC:
+            return 0
+        return round((self._local(instant).utcoffset() or timedelta()) / timedelta(milliseconds=1))
+
+    def _floor(self, instant: int, unit: int) -> int:
+        whole = instant - (instant + self.offset(instant)) % unit
+        # The offset may have changed between `whole` and `instant`; what is whole is so by the clock at `whole`.
+        again = whole - (whole + self.offset(whole)) % unit
+        return again if again <= instant else whole
+
+    def _ceil(self, instant: int, unit: int) -> int:
+        whole = self._floor(instant, unit)
+        if whole == instant:
+            return whole
+        after = self._floor(whole + unit, unit)
+        return after if after >= instant else self._floor(after + unit + unit // 2, unit)
+
+    def _is_ambiguous(self, instant: int) -> bool:
+        if self.carries_zone:
+            return False
+        local = self._local(instant)
+        return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()

@@ -1,0 +1,210 @@
+"""One question until it is answered: the budget, the token, and every retry."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_capillary.api.budget import Budget
+from airflow_provider_capillary.api.effects import MaskSecret, ReadClock, Request, Response, Send, Sleep
+from airflow_provider_capillary.api.responses import Page, codes_of, errors_in, read_json, read_page
+from airflow_provider_capillary.api.retries import RetryPlan, failure_of, request_id
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_capillary.api.effects import Flow, TransportFailure
+
+T = TypeVar("T")
+
+__all__ = ["LOGS_PATH", "TOKEN_PATH", "Credential", "RequestExecutor", "RequestStats"]
+
+LOGS_PATH = "/v2/events/logs"
+TOKEN_PATH = "/v3/oauth/token/generate"  # noqa: S105  # a path, no token
+
+TOKEN_LIFE = 60 * 60.0
+"""Seconds; what the documentation gives as the longest life, for an answer that does not say."""
+TOKEN_MARGIN = 60.0
+"""A token is renewed so many seconds before it ends, or at half its life where that is sooner."""
+KEY_REFUSALS = frozenset({400, 401, 403, 422, 498})
+"""Statuses that say of a request for a token that its key or secret is wrong; no page gives the one in use."""
+LEAST_WAIT = 0.001
+"""Seconds; so that a pause moves any clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What is needed to fetch a token; ``oauth`` false means Basic, which the session sends by itself.
+
+    :param described: what is sent, in words, for errors.
+    :param hint: what to do where the API does not accept it.
+    :param key_hint: what to do where the API gives no token for ``key`` and ``secret``.
+    """
+
+    oauth: bool
+    described: str
+    hint: str = "check login and password of the connection"
+    key_hint: str = "check login (the key) and password (the secret) of the connection, or set `auth_type` to `basic`"
+    key: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class RequestStats:
+    """What the questions so far have cost."""
+
+    requests: int = 0
+    waited: float = 0.0
+    retries: Counter[str] = field(default_factory=Counter)
+    warnings: int = 0
+
+
+class RequestExecutor:
+    """Asks questions of one API, one at a time, with one budget and one token.
+
+    :param per_minute: the client's own budget of requests a minute; retries and token fetches count too.
+    """
+
+    def __init__(self, *, credential: Credential, per_minute: int, plan: RetryPlan | None = None, rng: random.Random | None = None) -> None:
+        self._credential = credential
+        self._budget = Budget(per_minute)
+        self._plan = plan or RetryPlan()
+        self._rng = rng or random.Random()  # noqa: S311  # jitter
+        self._token: str | None = None
+        self._renew_at = 0.0
+        self.stats = RequestStats()
+
+    def logs(self, params: Mapping[str, str]) -> Flow[Page]:
+        """Ask for event logs until they come.
+
+        :raises RequestError: for what no retry helps, at once; for the rest, when attempts or patience are used up.
+        """
+        request = Request(method="GET", path=LOGS_PATH, params=tuple(params.items()))
+        reply = yield from self._with_retries(request, lambda reply: read_page(reply, str(request)), needs_token=self._credential.oauth)
+        self.stats.warnings += reply.warnings
+        return reply
+
+    def refresh_token(self) -> Flow[str]:
+        """The token, fetched anew where none is held or the one that is ends soon.
+
+        :raises AuthenticationError: where the API refuses the key.
+        """
+        return (yield from self._valid_token())
+
+    def _with_retries(self, request: Request, read: Callable[[Response], T], *, needs_token: bool) -> Flow[T]:
+        asked, patience, attempt, is_new = str(request), self._plan.total, 0, False
+        while True:
+            attempt += 1
+            # Asked for at each try: a token may end while a throttled one waits.
+            token = (yield from self._valid_token()) if needs_token else None
+            outcome = yield from self._send(Send(request=request, token=token))
+            error = _refused_key_of(outcome, asked) if request.path == TOKEN_PATH else None
+            error = error or failure_of(outcome, asked)
+            if error is None:
+                try:
+                    return read(outcome)  # type: ignore[arg-type]  # no reply at all is a failure
+                except RequestError as unreadable:
+                    error = unreadable
+            if isinstance(error, AuthenticationError) and needs_token and not is_new and attempt < self._plan.attempts:
+                # A token can end before its time (498, or 401 once revoked). One that is refused though it is new will stay so.
+                self._token, is_new = None, True
+                self.stats.retries[type(error).__name__] += 1
+                continue
+            is_new = False
+            if isinstance(error, AuthenticationError):
+                self._explain(error, is_key=request.path == TOKEN_PATH)
+            if not error.retryable:
+                raise error
+            delay = self._plan.delay(attempt, error, self._rng)
+            if attempt >= self._plan.attempts or delay > patience:
+                error.problem = f"{error.problem} ({attempt} tries)"
+                raise error
+            patience -= delay
+            self.stats.retries[type(error).__name__] += 1
+            yield from self._wait(delay, f"{type(error).__name__} at try {attempt} of {self._plan.attempts}: {error.response}")
+
+    def _explain(self, error: AuthenticationError, *, is_key: bool) -> None:
+        """Say of a refused credential what it was."""
+        if is_key:
+            error.hint = self._credential.key_hint
+        else:
+            error.problem, error.hint = f"{error.problem}, {self._credential.described}", self._credential.hint
+
+    def _send(self, send: Send) -> Flow[Response | TransportFailure]:
+        now = yield ReadClock()
+        while delay := self._budget.delay(now):
+            # By the clock, not by what was to be waited: a pause may be longer, and the budget counts from when it ended.
+            yield from self._wait(max(delay, LEAST_WAIT), "the budget of requests a minute is spent")
+            now = yield ReadClock()
+        self._budget.spend(now)
+        self.stats.requests += 1
+        outcome: Response | TransportFailure = yield send
+        return outcome
+
+    def _wait(self, seconds: float, reason: str) -> Flow[None]:
+        self.stats.waited += seconds
+        yield Sleep(seconds, reason)
+
+    def _valid_token(self) -> Flow[str]:
+        now = yield ReadClock()
+        if self._token is not None and now < self._renew_at:
+            return self._token
+        body = {"key": self._credential.key, "secret": self._credential.secret}
+        request = Request(method="POST", path=TOKEN_PATH, body=body)
+        token, life = yield from self._with_retries(request, lambda reply: _read_token(reply, str(request)), needs_token=False)
+        yield MaskSecret(token)
+        self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
+        return token
+
+
+def _refused_key_of(outcome: Response | TransportFailure, asked: str) -> RequestError | None:
+    if isinstance(outcome, Response) and outcome.status in KEY_REFUSALS:
+        return _refused_key(asked, f"HTTP {outcome.status}", outcome)
+    return None
+
+
+def _read_token(reply: Response, asked: str) -> tuple[str, float]:
+    try:
+        said = read_json(reply)
+    except ValueError as error:
+        raise _no_token(asked, str(error), reply) from None
+    envelope: dict[str, Any] = said if isinstance(said, dict) else {}
+    if said_errors := errors_in(envelope):
+        raise _refused_key(asked, f"HTTP 200 with {len(said_errors)} errors, codes {codes_of(said_errors)}", reply)
+    data: Any = envelope.get("data")
+    data = data if isinstance(data, dict) else {}
+    token = data.get("accessToken")
+    if not isinstance(token, str) or not token.strip() or not (token.isascii() and token.isprintable()):
+        raise _no_token(asked, "JSON without data.accessToken", reply)
+    return token.strip(), _life_of(data.get("ttlSeconds"))
+
+
+def _life_of(seconds: Any) -> float:  # noqa: ANN401  # any JSON
+    try:
+        life = float(seconds)
+    except (TypeError, ValueError, OverflowError):
+        return TOKEN_LIFE
+    return life if 0 < life <= TOKEN_LIFE * 24 else TOKEN_LIFE
+
+
+def _no_token(asked: str, answered: str, reply: Response) -> RequestError:
+    return MalformedAnswerError(
+        "The API answered a request for an OAuth token with something else",
+        request=asked,
+        response=answered,
+        request_id=request_id(reply.headers),
+        hint="if it stays so, check that the connection's host is the API",
+    )
+
+
+def _refused_key(asked: str, answered: str, reply: Response) -> AuthenticationError:
+    return AuthenticationError(
+        "The API refuses the OAuth client key and secret",
+        request=asked,
+        response=answered,
+        request_id=request_id(reply.headers),
+        hint="check login (the key) and password (the secret) of the connection, or set `auth_type` to `basic`",
+    )

@@ -1,0 +1,360 @@
+"""From the bytes of an answer to checked records, or to the error that they are.
+
+The envelope is ``{"data": [...], "warnings": [], "errors": []}``. Other v2 endpoints put ``null`` or ``[{}]`` where nothing is to be
+said, so both count as empty here; anything else in ``errors`` is a failure, data beside it or not.
+
+The records are decoded one by one, so that each keeps the text that it had in the answer, and so that one that can't be taken has a
+place and a time to be named by.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_capillary.api.retries import printable, request_id
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
+from airflow_provider_capillary.timestamps import from_millis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_capillary.api.effects import Record, Response
+
+__all__ = ["LATEST", "EventLog", "Page", "codes_of", "errors_in", "read_json", "read_page"]
+
+LATEST = 6 * 10**13
+"""Milliseconds; the year 3871. A startTime beyond it is no time, and as long before 1970 the calendar still has years."""
+
+TOKEN_CODES = frozenset({401, 498})
+"""An older API of Capillary's says these inside the body, with ``"success": "true"`` beside them."""
+
+TRIES_OF_A_BAD_RECORD = 2
+"""A record that can't be taken, in an answer that is whole, is stored so. One more try, in case the answer was made in a bad moment."""
+
+_CODE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+_BLANK = re.compile(r"[ \t\n\r]*")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_NOT_UTF8 = "a body that is not UTF-8"
+
+
+class EventLog(dict[str, Any]):
+    """A record: its fields as ``json`` decodes them, and :attr:`text`, the JSON that they were decoded from.
+
+    A float of Python's holds some 16 digits, and none beyond 1.8e308; the text holds what the API sent. Who changes a field has to write
+    the record anew: the text does not follow.
+    """
+
+    __slots__ = ("text",)
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The records of one answer, in its order, and how many warnings stood beside them."""
+
+    records: list[Record] = field(repr=False)
+    warnings: int = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class _NotJsonError(Exception):
+    """What Python's decoder takes and JSON forbids. Raised inside the decoder; its text names no content."""
+
+
+class _BadRecordError(Exception):
+    """What is wrong with a record; names no content."""
+
+
+def _reject_constant(name: str) -> NoReturn:
+    msg = f"{name} in the JSON"
+    raise _NotJsonError(msg)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # json keeps the last of two equal keys: an answer with two `data` would silently lose the first.
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        msg = "an object with the same key twice"
+        raise _NotJsonError(msg)
+    return made
+
+
+def _integer(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python converts; the record's text has them
+        return float(text)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
+_decode = _decoder.raw_decode
+# Slower, since each integer is a call: for the answer in a million that Python's own limit on integers would end.
+_decode_long = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant, parse_int=_integer).raw_decode
+# Takes what the others refuse: to find where such a record ends, and when it happened.
+_decode_loosely = json.JSONDecoder(parse_int=_integer).raw_decode
+
+
+def read_json(reply: Response) -> Any:  # noqa: ANN401  # it is what JSON is
+    """Decode a body strictly.
+
+    :raises ValueError: for what is not one JSON value in UTF-8; the text of the error names no content.
+    """
+    text, is_utf8 = _text_of(reply)
+    if not is_utf8:
+        _fail(_NOT_UTF8)
+    with _strictly(reply):
+        return _decoder.decode(text)
+
+
+def _text_of(reply: Response) -> tuple[str, bool]:
+    """The body as text, and whether it is UTF-8; bytes that are not stand in it as lone surrogates."""
+    if not reply.body.strip():
+        _fail("an empty body")
+    try:
+        return reply.body.decode("utf-8-sig"), True
+    except UnicodeDecodeError:
+        return reply.body.decode("utf-8-sig", "surrogateescape"), False
+
+
+@contextlib.contextmanager
+def _strictly(reply: Response) -> Iterator[None]:
+    try:
+        yield
+    except _NotJsonError as error:
+        raise ValueError(str(error)) from None
+    except (ValueError, RecursionError):
+        kind = printable(reply.headers.get("content-type", "no content type").split(";")[0], 60)
+        msg = f"a body of {len(reply.body)} bytes ({kind}) that is not JSON, or is cut off"
+        raise ValueError(msg) from None
+
+
+def read_page(reply: Response, asked: str) -> Page:
+    """Check a 200 and take its records, each an :class:`EventLog`.
+
+    :raises MalformedAnswerError: for anything but the documented envelope with whole records; another try may help. Where it is one record
+        of a whole answer that can't be taken, it is named by its place and its time, and asked for twice.
+    :raises AuthenticationError: where ``errors`` says that the token has ended.
+    """
+    try:
+        text, is_utf8 = _text_of(reply)
+        records = _Records(is_utf8=is_utf8)
+        with _strictly(reply):
+            envelope = _decode_envelope(text, records)
+        if not is_utf8 and not records.bad:
+            _fail(_NOT_UTF8)
+        if not isinstance(envelope, dict):
+            _fail(f"JSON that is not an object ({_kind(envelope)})")
+        _check_errors(envelope, asked, reply)
+        if "data" not in envelope:
+            _fail("JSON without `data`")
+        data = envelope["data"]
+        if data is not records.good:
+            _fail(f"`data` that is not a list ({_kind(data)})")
+    except ValueError as error:
+        raise MalformedAnswerError(
+            "The API answered 200 with something else than event logs",
+            request=asked,
+            response=str(error),
+            request_id=request_id(reply.headers),
+            hint="if it stays so, check that the connection's host is the API and not a portal or a proxy in front of it",
+        ) from None
+    if records.bad:
+        raise records.error(asked, reply)
+    warnings = envelope.get("warnings")
+    return Page(records.good, sum(map(bool, warnings if isinstance(warnings, list) else [warnings])))
+
+
+def _decode_envelope(text: str, records: _Records) -> Any:  # noqa: ANN401  # any JSON; where it is an object, a dict
+    """The body, decoded, with the records of a list ``data`` in :class:`_Records`.
+
+    :raises ValueError: it is not one JSON value.
+    """
+    at = _after_blank(text, 0)
+    if not text.startswith("{", at):
+        return _decoder.decode(text)
+    pairs: list[tuple[str, Any]] = []
+    at = _after_blank(text, at + 1)
+    while text.startswith('"', at):
+        name, at = _decode(text, at)
+        at = _after_blank(text, _past(":", text, _after_blank(text, at)))
+        value: Any
+        if name == "data" and text.startswith("[", at):
+            if records.good or records.bad:
+                _object([("data", 1), ("data", 2)])
+            value, at = records.good, records.take(text, at)
+        else:
+            value, at = _decode_any(text, at)
+        pairs.append((name, value))
+        at = _after_blank(text, at)
+        if not text.startswith(",", at):
+            break
+        at = _after_blank(text, at + 1)
+        if not text.startswith('"', at):
+            _fail("a comma before nothing")
+    if _after_blank(text, _past("}", text, at)) != len(text):
+        _fail("more than one value")
+    return _object(pairs)
+
+
+class _Records:
+    """The records of one answer: those that can be taken, and what is wrong with the first that can't.
+
+    :param is_utf8: of the body.
+    """
+
+    def __init__(self, *, is_utf8: bool) -> None:
+        self.good: list[Record] = []
+        self.bad = 0
+        self._is_utf8 = is_utf8
+        self._first = ""
+
+    def take(self, text: str, at: int) -> int:
+        """Decode the list that begins at ``at``.
+
+        :return: the place behind it.
+        :raises ValueError: it is not JSON, or cut off.
+        """
+        at = _after_blank(text, at + 1)
+        if text.startswith("]", at):
+            return at + 1
+        add, is_utf8 = self.good.append, self._is_utf8
+        while True:
+            begin = at
+            try:
+                decoded, at = _decode(text, begin)
+                _check_record(decoded)
+                record = EventLog(decoded)
+                record.text = text[begin:at]
+                if not is_utf8:
+                    _check_utf8(record.text)
+                add(record)
+            except (ValueError, RecursionError, _NotJsonError, _BadRecordError):
+                at = self._take_slowly(text, begin)
+            if text.startswith(",{", at):  # nearly always
+                at += 1
+                continue
+            at = _after_blank(text, at)
+            if not text.startswith(",", at):
+                return _past("]", text, at)
+            at = _after_blank(text, at + 1)
+
+    def _take_slowly(self, text: str, begin: int) -> int:
+        # What this can't decode is no JSON at all, and ends the reading of the answer.
+        loose, at = _decode_loosely(text, begin)
+        try:
+            decoded, _ = _decode_long(text, begin)
+            _check_record(decoded)
+            _check_utf8(text[begin:at])
+        except (_NotJsonError, _BadRecordError) as error:
+            self.bad += 1
+            if self.bad == 1:
+                self._first = f"record {len(self.good) + 1}{_time_of(loose)}: {error}"
+            return at
+        record = EventLog(decoded)
+        record.text = text[begin:at]
+        self.good.append(record)
+        return at
+
+    def error(self, asked: str, reply: Response) -> MalformedAnswerError:
+        """What to raise where :attr:`bad` is not zero."""
+        count = len(self.good) + self.bad
+        error = MalformedAnswerError(
+            f"The API answered with a record that can't be taken, {self._first}",
+            request=asked,
+            response=f"{self.bad} such records among {count}",
+            request_id=request_id(reply.headers),
+            hint="give the time of the record and the request id to Capillary's support; it is stored so, and a retry rarely helps",
+        )
+        error.most_tries = TRIES_OF_A_BAD_RECORD
+        return error
+
+
+def _time_of(record: object) -> str:
+    start = record.get("startTime") if isinstance(record, dict) else None
+    if type(start) is not int or not 0 <= start < LATEST:
+        return " (without a time)"
+    return f" ({from_millis(start).isoformat(timespec='milliseconds').replace('+00:00', 'Z')})"
+
+
+def _after_blank(text: str, at: int) -> int:
+    match = _BLANK.match(text, at)
+    return match.end() if match else at
+
+
+def _past(sign: str, text: str, at: int) -> int:
+    if not text.startswith(sign, at):
+        _fail("something else")
+    return at + 1
+
+
+def _decode_any(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return _decode(text, at)
+    except ValueError:
+        return _decode_long(text, at)
+
+
+def _fail(what: str) -> NoReturn:
+    raise ValueError(what)
+
+
+def _kind(value: object) -> str:
+    return {type(None): "null", dict: "object", list: "list", str: "string", bool: "boolean"}.get(type(value), "number")
+
+
+def errors_in(envelope: dict[str, Any]) -> list[Any]:
+    """What stands in ``errors``, without what other endpoints put there for nothing."""
+    errors = envelope.get("errors")
+    return [item for item in (errors if isinstance(errors, list) else [errors]) if item]
+
+
+def codes_of(items: list[Any]) -> list[int]:
+    """The codes of such items, sorted; a code is a number, or the digits of one."""
+    codes: Iterator[Any] = (item.get("code") for item in items if isinstance(item, dict))
+    return sorted({int(code) for code in codes if type(code) in (int, str) and _CODE.fullmatch(str(code))})
+
+
+def _check_errors(envelope: dict[str, Any], asked: str, reply: Response) -> None:
+    said = errors_in(envelope)
+    # An older API says it in a `status`, of the answer or of the `response` in it.
+    inner = envelope.get("response")
+    statuses = [part.get("status") for part in (envelope, inner) if isinstance(part, dict)]
+    refusals = TOKEN_CODES.intersection(codes_of([*said, *([] if isinstance(envelope.get("data"), list) else [envelope, *statuses])]))
+    if refusals:
+        raise AuthenticationError(
+            "The API does not accept the credential",
+            request=asked,
+            response=f"HTTP 200 with error code {', '.join(map(str, sorted(refusals)))}",
+            request_id=request_id(reply.headers),
+            hint="check login and password of the connection",
+        )
+    if said:
+        codes = codes_of(said)
+        _fail(f"{len(said)} non-empty `errors`" + (f" with codes {codes[:5]}" if codes else "") + " beside the data")
+
+
+def _check_record(record: object) -> None:
+    if not isinstance(record, dict):
+        _refuse(f"a record that is not an object ({_kind(record)})")
+    name = record.get("id")
+    if not isinstance(name, str) or not name:
+        _refuse("a record without an `id`, by which records are told apart")
+    start = record.get("startTime")
+    if type(start) is not int or not 0 <= start < LATEST:
+        _refuse("a record whose `startTime` is not epoch milliseconds")
+
+
+def _check_utf8(text: str) -> None:
+    if _UNDECODED.search(text):
+        _refuse("bytes that are not UTF-8")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise _BadRecordError(what)

@@ -1,0 +1,95 @@
+"""The connection form, rendered twice from :mod:`~airflow_provider_capillary.connection.fields`.
+
+No field comes filled in: a default is told in its description, and is what an empty field means. Airflow 3.2 and later would send
+``***`` in place of each value whose field it takes for a secret's, by a list of words to which every installation may add; saved as it
+came, the form would then hold ``***``. An empty field can't be masked.
+
+Airflow 3.2 and later build it from the provider info (3.3 from nothing else), Airflow 2.11 to 3.1 from two class methods of the
+hook. Airflow 3.0 and 3.1 call those with stand-ins for wtforms that know only string, integer, password and boolean fields with a
+label, validators, a description, a default and a widget, which is why nothing else is used here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_capillary.connection.fields import EXTRA_FIELDS, STANDARD_FIELDS, ExtraField, Kind
+
+__all__ = ["conn_fields", "connection_form_widgets", "provider_ui_field_behaviour", "ui_field_behaviour"]
+
+
+def conn_fields() -> dict[str, dict[str, Any]]:
+    """``conn-fields`` of the provider info: each extra with label, description and JSON schema."""
+    return {field.key: {"label": field.label, "description": _description(field), "schema": _schema(field)} for field in EXTRA_FIELDS}
+
+
+def provider_ui_field_behaviour() -> dict[str, Any]:
+    """``ui-field-behaviour`` of the provider info, whose keys are in kebab case."""
+    behaviour = ui_field_behaviour()
+    return {"hidden-fields": behaviour["hidden_fields"], "relabeling": behaviour["relabeling"], "placeholders": behaviour["placeholders"]}
+
+
+def ui_field_behaviour() -> dict[str, Any]:
+    """What the hook's ``get_ui_field_behaviour`` returns: hidden standard fields, labels and placeholders.
+
+    Those of extras are for Airflow 2; later ones show none.
+    """
+    defaults = {field.key: field.default_text for field in EXTRA_FIELDS if field.default_text}
+    return {
+        "hidden_fields": [field.name for field in STANDARD_FIELDS if field.label is None],
+        "relabeling": {field.name: field.label for field in STANDARD_FIELDS if field.label is not None},
+        "placeholders": {field.name: field.placeholder for field in STANDARD_FIELDS if field.placeholder is not None} | defaults,
+    }
+
+
+def connection_form_widgets() -> dict[str, Any]:
+    """What the hook's ``get_connection_form_widgets`` returns: a wtforms field for each extra, by its name.
+
+    Needs wtforms and Flask-AppBuilder, which Airflow 2 brings and Airflow 3.0 and 3.1 stand in for.
+    """
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+    from wtforms import IntegerField, StringField
+    from wtforms.validators import NumberRange, Optional, any_of
+
+    widgets = {}
+    for field in EXTRA_FIELDS:
+        validators: list[Any] = [Optional()]
+        if field.choices:
+            validators.append(any_of(list(field.choices)))
+        field_class = StringField
+        if field.kind is Kind.INTEGER:
+            validators.append(NumberRange(min=field.minimum, max=field.maximum))
+            field_class = IntegerField
+        widgets[field.key] = field_class(
+            field.label,
+            validators=validators,
+            description=_description(field),
+            widget=BS3TextFieldWidget(),
+        )
+    return widgets
+
+
+def _description(field: ExtraField) -> str:
+    return f"{field.description} Default: {field.default_text or 'none'}."
+
+
+def _schema(field: ExtraField) -> dict[str, Any]:
+    match field.kind:
+        case Kind.INTEGER:
+            json_type = "integer"
+        case Kind.SECONDS:
+            json_type = "number"
+        case _:
+            json_type = "string"
+    schema: dict[str, Any] = {"type": [json_type, "null"], "default": None}
+    if field.choices:
+        schema["enum"] = [None, *field.choices]
+        schema["values_display"] = {"null": f"{field.default_text} (default)"} | {choice: choice for choice in field.choices}
+    if field.examples:
+        schema["examples"] = list(field.examples)
+    if field.minimum is not None:
+        # What has to be above a bound gets it as an exclusive one.
+        schema["exclusiveMinimum" if field.kind is Kind.SECONDS else "minimum"] = field.minimum
+    if field.maximum is not None:
+        schema["maximum"] = field.maximum
+    return schema

@@ -1,0 +1,135 @@
+"""What a reading tells the people who watch it: a line in the log every few seconds, and counters for Airflow's metrics."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_capillary.api.effects import Record
+    from airflow_provider_capillary.api.executor import RequestStats
+
+__all__ = ["Progress"]
+
+EVERY = 10.0
+"""Seconds between two lines."""
+
+ENOUGH = 0.02
+"""The part of an interval that has to be done before the rest is guessed at from it."""
+
+
+class Progress:
+    """Counts what one reading has brought, and says from time to time how far it is, when it will have ended and how long it has waited.
+
+    :param log: a logger's ``info``.
+    :param stats: of the hook's exchange, which goes on from reading to reading; the difference is this reading's.
+    :param start: of the interval, epoch milliseconds.
+    :param end: of the interval, exclusive.
+    """
+
+    def __init__(self, log: Callable[..., object], stats: RequestStats, *, start: int, end: int) -> None:
+        self._log = log
+        self._traffic = stats
+        self._requests, self._waited = stats.requests, stats.waited
+        self._retries = stats.retries.copy()
+        self._start, self._end = start, end
+        self._first: tuple[int, int] | None = None
+        self._span: tuple[int, int] | None = None
+        self._began = self._said = time.monotonic()
+        self.records = 0
+
+    @property
+    def requests(self) -> int:
+        """Requests of this reading, retries and calibration included."""
+        return self._traffic.requests - self._requests
+
+    @property
+    def retries(self) -> dict[str, int]:
+        """Retries of this reading by the error that each came after."""
+        return dict(self._traffic.retries - self._retries)
+
+    def found(self, records: list[Record]) -> None:
+        """Count records."""
+        self.records += len(records)
+        if records:
+            times = [record["startTime"] for record in records]
+            low, high = min(times), max(times)
+            self._span = (min(low, self._span[0]), max(high, self._span[1])) if self._span else (low, high)
+            self._first = self._first or self._span
+        self.say()
+
+    def waits(self, seconds: float, reason: str) -> None:
+        """Say that and why there is a pause, where it is long enough to be noticed."""
+        if seconds >= EVERY:
+            self._log("Waiting %.0f s: %s", seconds, reason)
+
+    def say(self) -> None:
+        """Write a line, if the last one is a while ago."""
+        now = time.monotonic()
+        if now - self._said < EVERY:
+            return
+        self._said = now
+        self._log("%d event logs so far, %s", self.records, ", ".join(part for part in (*self._how_far(now), *self._cost()) if part))
+
+    def say_last(self, kept: int) -> None:
+        """Write what all of it was.
+
+        :param kept: how many of the records the filters kept.
+        """
+        parts = [f"kept {kept}"] if kept != self.records else []
+        parts += self._cost()
+        parts.append(format_duration(timedelta(seconds=round(time.monotonic() - self._began, 1))))
+        interval = f"[{format_timestamp(from_millis(self._start))}, {format_timestamp(from_millis(self._end))})"
+        self._log("Read %d event logs of %s: %s", self.records, interval, ", ".join(parts))
+
+    def count(self) -> None:
+        """Add this reading to Airflow's metrics."""
+        from airflow.providers.common.compat.sdk import Stats
+
+        Stats.incr("capillary.requests", self.requests)
+        Stats.incr("capillary.event_logs", self.records)
+        for name, count in self.retries.items():
+            Stats.incr(f"capillary.retries.{name}", count)
+
+    def _how_far(self, now: float) -> list[str]:
+        done, way = self._done()
+        if done is None:
+            return []
+        parts = [f"{100 * done:.0f} % of the interval{way}"]
+        if done >= ENOUGH:
+            left = (now - self._began) * (1 - done) / done
+            due = datetime.now(UTC) + timedelta(seconds=left)
+            parts.append(f"about {format_duration(timedelta(seconds=_rounded(left)))} to go (until {due:%H:%M:%S} UTC)")
+        return parts
+
+    def _done(self) -> tuple[float | None, str]:
+        """The part of the interval that has been read, and in which direction it goes on, as far as the records show either."""
+        if self._span is None or self._first is None or self._end <= self._start:
+            return None, ""
+        (low, high), length = self._span, self._end - self._start
+        backwards, forwards = low < self._first[0], high > self._first[1]
+        if backwards and not forwards:
+            # What lies behind the first records is empty.
+            return (self._end - low) / length, f", read backwards to {format_timestamp(from_millis(low))}"
+        if forwards and not backwards:
+            return (high - self._start) / length, f", read up to {format_timestamp(from_millis(high))}"
+        return (high - low) / length, ""
+
+    def _cost(self) -> list[str]:
+        parts = [f"{self.requests} requests"]
+        if (waited := self._traffic.waited - self._waited) >= 0.1:  # noqa: PLR2004  # what would be shown as none
+            parts.append(f"waited {waited:.1f} s for the API")
+        if retries := self.retries:
+            parts.append("retries after " + ", ".join(f"{name} {count}" for name, count in retries.items()))
+        return parts
+
+
+def _rounded(seconds: float) -> int:
+    """As exact as a guess is: whole seconds, ten of them from a minute on, minutes from ten on."""
+    unit = 1 if seconds < 60 else 10 if seconds < 600 else 60  # noqa: PLR2004  # seconds, as said above
+    return max(1, round(seconds / unit) * unit)

@@ -1,0 +1,120 @@
+"""Instants that somebody wrote, and their milliseconds.
+
+An instant says its zone: an aware datetime, or an ISO 8601 date and time with an offset. A date alone, a time without an offset or
+a number is refused, since each could mean several instants, and an interval that is off by a zone loses records without a sign.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, NoReturn
+
+from airflow_provider_capillary.errors import IntervalError
+
+__all__ = ["format_duration", "format_timestamp", "from_millis", "parse_timestamp", "to_millis"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-?\d\d-?\d\d", re.ASCII)
+_EXAMPLE: Final = "2025-09-18T00:00:00+00:00"
+_LONGEST_SHOWN: Final = 80
+
+
+def parse_timestamp(value: object, name: str) -> datetime:
+    """``value`` as an aware datetime in UTC, exactly.
+
+    :param value: an aware datetime (pendulum's included), or ISO 8601 text with an offset; a space may stand in place of the ``T``, as
+        where a template renders a datetime. At most microseconds.
+    :param name: what to call it in an error.
+    :raises IntervalError: for anything else.
+
+    >>> parse_timestamp("2025-09-18T05:30:00+05:30", "start")
+    datetime.datetime(2025, 9, 18, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    if isinstance(value, datetime):
+        return _to_utc(value, value, name)
+    if isinstance(value, date):
+        _refuse(value, name, "a date without a time of day", f"say when that day begins, as in {_EXAMPLE}")
+    if not isinstance(value, str):
+        _refuse(value, name, "neither a datetime nor text", f"pass an aware datetime or ISO text such as {_EXAMPLE}")
+    text = value.strip()
+    if _DATE.fullmatch(text):
+        _refuse(value, name, "a date without a time of day", f"say when that day begins, as in {_EXAMPLE}")
+    if text == "None":
+        _refuse(
+            value, name, "what a template makes of nothing", "end the template with `or ''` to leave the parameter out: {{ ... or '' }}"
+        )
+    match = _ISO.fullmatch(text)
+    if match is None:
+        _refuse(value, name, "not an ISO 8601 date and time", f"write it as in {_EXAMPLE}")
+    try:
+        parsed = datetime.fromisoformat(text.upper())
+    except ValueError:
+        _refuse(value, name, "not a date and time that exists", f"write it as in {_EXAMPLE}")
+    return _to_utc(parsed, value, name)
+
+
+def to_millis(instant: datetime) -> int:
+    """UTC epoch milliseconds of an aware datetime, rounded up, by integers only.
+
+    Up, because a half-open interval ``[start, end)`` over whole milliseconds holds the same of them when both its bounds are rounded up.
+
+    >>> to_millis(datetime(2025, 9, 18, 0, 0, 0, 1, tzinfo=UTC))
+    1758153600001
+
+    :raises ValueError: for a naive datetime.
+    """
+    if instant.utcoffset() is None:
+        msg = f"{instant!r} has no zone"
+        raise ValueError(msg)
+    # Plain UTC first: the difference of two datetimes of one zone is that of their clocks, wrong across a change of the offset.
+    since = _plain_utc(instant) - _EPOCH
+    return -(-((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) // 1_000)
+
+
+def from_millis(millis: int) -> datetime:
+    """The aware UTC datetime of epoch milliseconds, by integers only."""
+    return _EPOCH + timedelta(milliseconds=millis)
+
+
+def format_timestamp(instant: datetime) -> str:
+    """``2025-09-18T00:00:00Z``, or with as many digits of the second as it has."""
+    return _plain_utc(instant).isoformat().replace("+00:00", "Z")
+
+
+def format_duration(duration: timedelta) -> str:
+    """A length of time in words, exactly.
+
+    >>> format_duration(timedelta(days=1)), format_duration(timedelta(hours=1, seconds=1.5)), format_duration(-timedelta(minutes=5))
+    ('1 day', '1 hour 1.5 seconds', '-5 minutes')
+    """
+    if duration < timedelta():
+        return f"-{format_duration(-duration)}"
+    hours, rest = divmod(duration.seconds, 3_600)
+    minutes, seconds = divmod(rest, 60)
+    digits = f"{seconds}.{duration.microseconds:06}".rstrip("0").rstrip(".") if duration.microseconds else str(seconds)
+    parts = [(str(duration.days), "day"), (str(hours), "hour"), (str(minutes), "minute"), (digits, "second")]
+    words = [f"{number} {name}{'' if number == '1' else 's'}" for number, name in parts if number != "0"]
+    return " ".join(words) or "0 seconds"
+
+
+def _to_utc(instant: datetime, value: object, name: str) -> datetime:
+    if instant.utcoffset() is None:
+        _refuse(value, name, "without an offset, so it could be meant in any zone", f"add the offset, as in {_EXAMPLE}")
+    try:
+        return _plain_utc(instant)
+    except OverflowError:
+        _refuse(value, name, "outside the years that exist in UTC", "write an instant between the years 1 and 9999")
+
+
+def _plain_utc(instant: datetime) -> datetime:
+    """Without pendulum's or anybody's subclass, whose arithmetic and text may differ."""
+    utc = instant.astimezone(UTC)
+    return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC)
+
+
+def _refuse(value: object, name: str, what: str, hint: str) -> NoReturn:
+    shown = value.isoformat() if isinstance(value, date) else repr(value)
+    shown = shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "..."
+    raise IntervalError(f"`{name}` is {shown} (of type {type(value).__name__}), {what}", hint=hint)

@@ -1,0 +1,146 @@
+"""Which bodies of a 200 are taken for event logs, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+
+import pytest
+
+from airflow_provider_capillary.api.effects import Response
+from airflow_provider_capillary.api.responses import read_page
+from airflow_provider_capillary.api.retries import RetryPlan
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
+
+RECORD = b'{"id":"canary-id","startTime":1758171830945,"message":"canary"}'
+
+
+def read(body: bytes):
+    return read_page(Response(status=200, headers={"content-type": "application/json", "x-cap-requestid": "r-1"}, body=body), "GET /logs")
+
+
+TAKEN = {
+    "the documented envelope": (b'{"data":[%s],"warnings":[],"errors":[]}' % RECORD, 1, 0),
+    "without records": (b'{"data":[],"warnings":[],"errors":[]}', 0, 0),
+    "nothing beside the data": (b'{"data":[%s]}' % RECORD, 1, 0),
+    "what other endpoints write for no errors: null": (b'{"data":[%s],"warnings":null,"errors":null}' % RECORD, 1, 0),
+    "what other endpoints write for no errors: [{}]": (b'{"data":[%s],"errors":[{}]}' % RECORD, 1, 0),
+    "warnings are counted": (b'{"data":[%s],"warnings":["slow",{}]}' % RECORD, 1, 1),
+    "a mark of the byte order": (b'\xef\xbb\xbf{"data":[%s]}' % RECORD, 1, 0),
+    "an integer of any size in a field of no matter": (b'{"data":[{"id":"a","startTime":1,"orgId":%s}]}' % (b"9" * 400), 1, 0),
+    "an integer beyond what Python converts": (b'{"data":[{"id":"a","startTime":1,"orgId":%s}]}' % (b"9" * 5_000), 1, 0),
+    "such an integer beside the data": (b'{"data":[%s],"x":%s}' % (RECORD, b"9" * 5_000), 1, 0),
+    "a number beyond any float": (b'{"data":[{"id":"a","startTime":1,"x":-1e999}]}', 1, 0),
+    "blanks wherever JSON allows them": (b' {\r\n "data" : [ %s ,\t%s ] , "errors" : [ ] } \n' % (RECORD, RECORD), 2, 0),
+    "without records, and blanks": (b'{"data": [ ] }', 0, 0),
+    "the earliest time": (b'{"data":[{"id":"a","startTime":0}]}', 1, 0),
+    "a code inside a record is no error": (b'{"data":[{"id":"a","startTime":1,"code":401,"status":"401"}]}', 1, 0),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_it_is_taken(name):
+    body, records, warnings = TAKEN[name]
+    answer = read(body)
+    assert (len(answer), answer.warnings) == (records, warnings)
+
+
+REFUSED = {
+    "nothing": (b"", "an empty body"),
+    "blanks": (b" \n", "an empty body"),
+    "HTML": (b"<html></html>", "not JSON, or is cut off"),
+    "cut off": (b'{"data":[%s' % RECORD, "not JSON, or is cut off"),
+    "nested without end": (b"[" * 100_000, "not JSON, or is cut off"),
+    "two values": (b'{"data":[]}{"data":[]}', "not JSON, or is cut off"),
+    "null": (b"null", "not an object (null)"),
+    "a list": (b"[%s]" % RECORD, "not an object (list)"),
+    "not UTF-8": (b'{"data":[{"id":"\xff","startTime":1}]}', "not UTF-8"),
+    "two `data`": (b'{"data":[%s],"data":[]}' % RECORD, "the same key twice"),
+    "NaN beside the data": (b'{"data":[%s],"x":NaN}' % RECORD, "NaN in the JSON"),
+    "cut off inside a record": (b'{"data":[%s,{"id":"b","startTi' % RECORD, "not JSON, or is cut off"),
+    "cut off behind a record": (b'{"data":[%s,' % RECORD, "not JSON, or is cut off"),
+    "a comma too many in `data`": (b'{"data":[%s,]}' % RECORD, "not JSON, or is cut off"),
+    "a comma too many": (b'{"data":[%s],}' % RECORD, "not JSON, or is cut off"),
+    "no colon": (b'{"data"[%s]}' % RECORD, "not JSON, or is cut off"),
+    "two `data`, the first without records": (b'{"data":[],"data":[%s]}' % RECORD, "the same key twice"),
+    "no `data`": (b'{"warnings":[],"errors":[]}', "without `data`"),
+    "`data` null": (b'{"data":null}', "not a list (null)"),
+    "`data` an object": (b'{"data":{}}', "not a list (object)"),
+    "errors beside data": (b'{"data":[%s],"errors":[{"code":4000}]}' % RECORD, "1 non-empty `errors` with codes [4000]"),
+    "an error that is a text": (b'{"data":[%s],"errors":"canary"}' % RECORD, "1 non-empty `errors`"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_an_error_that_another_try_may_cure(name):
+    body, said = REFUSED[name]
+    with pytest.raises(MalformedAnswerError) as caught:
+        read(body)
+    assert said in str(caught.value)
+    assert caught.value.retryable
+    assert (caught.value.request, caught.value.request_id) == ("GET /logs", "r-1")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":[],"errors":[{"code":401}]}',
+        b'{"data":[%s],"errors":[{"code":"498"}]}' % RECORD,
+        b'{"success":"true","code":498}',
+        b'{"status":{"code":498}}',
+        b'{"response":{"status":{"success":"true","code":"401"}}}',
+    ],
+)
+def test_a_credential_that_is_refused_inside_a_200(body):
+    with pytest.raises(AuthenticationError):
+        read(body)
+
+
+# One record of an answer that is whole can't be taken: what is said of it. The record before it is good.
+GOOD = b'{"id":"good","startTime":1}'
+BAD_RECORDS = {
+    "NaN": (b'{"id":"a","startTime":1758171830945,"x":NaN}', "record 2 (2025-09-18T05:03:50.945Z): NaN in the JSON"),
+    "infinity, deep inside": (b'{"id":"a","startTime":1,"x":[{"y":-Infinity}]}', "record 2 (1970-01-01T00:00:00.001Z): -Infinity"),
+    "two `id`": (b'{"id":"canary","id":"b","startTime":1}', ".001Z): an object with the same key twice"),
+    "two of a key inside": (b'{"id":"canary","startTime":1,"x":{"y":1,"y":1}}', "the same key twice"),
+    "not UTF-8": (b'{"id":"a","startTime":1,"x":"canary\xff"}', ".001Z): bytes that are not UTF-8"),
+    "a text": (b'"canary"', "record 2 (without a time): a record that is not an object (string)"),
+    "no `id`": (b'{"startTime":1}', ".001Z): a record without an `id`"),
+    "an empty `id`": (b'{"id":"","startTime":1}', "without an `id`"),
+    "an `id` that is a number": (b'{"id":5,"startTime":1}', "without an `id`"),
+    "no time": (b'{"id":"canary"}', "record 2 (without a time): a record whose `startTime` is not epoch milliseconds"),
+    "a time that is a text": (b'{"id":"a","startTime":"1"}', "not epoch milliseconds"),
+    "a time that is a truth": (b'{"id":"a","startTime":true}', "not epoch milliseconds"),
+    "a time with a fraction": (b'{"id":"a","startTime":1.0}', "not epoch milliseconds"),
+    "a time before 1970": (b'{"id":"a","startTime":-1}', "not epoch milliseconds"),
+    "a time in microseconds": (b'{"id":"a","startTime":1758171830945000}', "not epoch milliseconds"),
+    "a time of 5,000 digits": (b'{"id":"a","startTime":%s}' % (b"9" * 5_000), "not epoch milliseconds"),
+}
+
+
+@pytest.mark.parametrize("blank", [b"", b" "], ids=["dense", "with blanks"])
+@pytest.mark.parametrize("name", BAD_RECORDS)
+def test_a_record_that_cannot_be_taken_is_named_by_place_and_time_and_asked_for_twice(name, blank):
+    record, said = BAD_RECORDS[name]
+    with pytest.raises(MalformedAnswerError) as caught:
+        read(b'{"data":[%s]}' % (b"," + blank).join([GOOD, record, GOOD, b"[]"]))
+    assert said in caught.value.problem
+    assert caught.value.response == "2 such records among 4"
+    assert (caught.value.request, caught.value.request_id) == ("GET /logs", "r-1")
+    assert "canary" not in str(caught.value)
+    plan, error = RetryPlan(), caught.value
+    assert error.retryable
+    assert [plan.delay(attempt, error, random.Random(1)) < plan.total for attempt in (1, 2)] == [True, False]
+
+
+def test_a_record_keeps_the_text_that_it_had_in_the_answer():
+    texts = [
+        '{"id":"a","startTime":1,"x":1234567890.123456789,"y":1.0,"z":[-0,1E5,1e400]}',
+        '{ "startTime": 2 , "id":"b\\u00e9é",\n"x":%s}' % ("9" * 5_000),
+    ]
+    answer = read(f'{{"data": [{texts[0]} ,\n {texts[1]}]}}'.encode())
+    assert [record.text for record in answer.records] == texts
+    assert answer.records[0] == {"id": "a", "startTime": 1, "x": 1234567890.1234567, "y": 1.0, "z": [0, 1e5, math.inf]}
+    assert [record.text for record in copy.deepcopy(answer.records)] == texts

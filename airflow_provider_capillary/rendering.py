@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, IntervalError
+from airflow_provider_capillary.validation import is_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,7 @@ def _template_in(content: object) -> str | None:
     if not isinstance(content, str) and not _is_path(content):
         return None
     text = str(content)
-    return text if "{{" in text or "{%" in text else None
+    return text if is_template(text) else None
 
 
 def _is_path(value: object) -> bool:

@@ -1,31 +1,40 @@
-"""Checks of arguments that the operator and the sensor share.
+"""One check for each kind of argument, used by the hook, the operator, the sensor and the triggers.
 
-What is written in the DAG is checked while it is parsed. A template, an XCom and what ``.expand`` passes have their values only in the
-run, so every check is made again there.
+A value that is written in the DAG is checked while the DAG is parsed. A template, an XCom and an argument of ``.expand`` have their values
+only in the run, so the same check is made again there. Each error names the argument, its value and what to write instead.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Final
 
 from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.timestamps import format_duration
 
-__all__ = ["check_conn_id", "is_known", "is_unset", "name_of", "statuses_of"]
+__all__ = ["check_choice", "duration_of", "is_known", "is_template", "is_unset", "statuses_of", "text_of"]
 
+_CHOICES: Final = {"on_empty": ("write", "skip", "fail"), "on_vanished": ("fail", "keep", "drop")}
 _STATUSES_HINT: Final = 'write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or in a template {{ ... | tojson }}; or leave it out for '
-_TEXT_HINT: Final = "write it as text in quotes"
 
 
 def is_unset(value: object) -> bool:
-    """Whether an optional argument was left out: ``None``, or what a template makes of an empty value."""
+    """Whether an optional argument is left out: ``None``, or blank text, which a template makes of an empty value."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
+def is_template(text: str) -> bool:
+    """Whether Jinja would change the text."""
+    return any(opening in text for opening in ("{{", "{%", "{#"))
+
+
 def is_known(value: object) -> bool:
-    """Whether a value is final while the DAG is parsed: neither a template nor a reference to what a task will return."""
+    """Whether a value is final while the DAG is parsed: neither a template nor a reference to the result of a task."""
     if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
+        return not is_template(value)
     if isinstance(value, list | tuple | set):
         return all(is_known(item) for item in value)
     # An ObjectStoragePath has a resolve() too, of another kind.
@@ -35,9 +44,11 @@ def is_known(value: object) -> bool:
 def statuses_of(value: object, *, without: str) -> list[str] | None:
     """The statuses of an argument; ``None`` where it is left out.
 
-    :param value: a list of text, or its JSON text, which is what ``{{ ... | tojson }}`` gives.
-    :param without: what is meant where it is left out, for the hint.
-    :raises ConfigurationError: it is anything else, or empty.
+    An empty list is an error everywhere: it could mean all statuses or none.
+
+    :param value: a collection of text, or its JSON text, as ``{{ ... | tojson }}`` gives it.
+    :param without: what applies where the argument is left out, for the hint.
+    :raises ConfigurationError: the value is anything else, or empty.
     """
     if is_unset(value):
         return None
@@ -51,33 +62,79 @@ def statuses_of(value: object, *, without: str) -> list[str] | None:
             return None
     shown = f"statuses={value!r:.200} (of type {type(value).__name__})"
     hint = _STATUSES_HINT + without
-    if not isinstance(statuses, list | tuple | set | frozenset):
+    if not isinstance(statuses, Collection) or isinstance(statuses, str | bytes | Mapping):
         raise ConfigurationError(f"{shown} is not a list of statuses", hint=hint)
-    if not all(isinstance(status, str) and status.strip() for status in statuses):
+    if not all(_is_text(status) and status.strip() for status in statuses):
         raise ConfigurationError(f"{shown} holds something that is no status", hint=hint)
     if not statuses:
         raise ConfigurationError(f"{shown} is empty, so that nothing would match", hint=hint)
     return list(statuses)
 
 
-def name_of(value: object) -> str | None:
-    """The event name of an argument; ``None`` where it is left out.
+def text_of(name: str, value: object, *, required: bool = False) -> str | None:
+    """The text of an argument, such as a name or a connection id; ``None`` where it is left out.
 
-    :raises ConfigurationError: it is not text.
+    :param required: whether leaving the argument out is an error.
+    :raises ConfigurationError: the value is not text that UTF-8 can carry, or it is required and left out.
     """
-    if value is not None and not isinstance(value, str):
-        raise ConfigurationError(f"event_name={value!r:.200} (of type {type(value).__name__}) is not text", hint=_TEXT_HINT)
-    return None if is_unset(value) else value
+    if is_unset(value) and not required:
+        return None
+    if not isinstance(value, str) or not _is_text(value):
+        raise ConfigurationError(f"{name}={value!r:.200} (of type {type(value).__name__}) is not text", hint="write it as text in quotes")
+    if is_unset(value):
+        raise ConfigurationError(f"{name}={value!r} is empty", hint=f"give {name} a value, or leave it out for its default")
+    return value
 
 
-def check_conn_id(name: str, value: object, *, optional: bool = False) -> None:
-    """Check the id of a connection.
+def duration_of(
+    name: str,
+    value: object,
+    *,
+    least: timedelta = timedelta(),
+    most: timedelta | None = None,
+    takes_seconds: bool = False,
+    example: str = "timedelta(minutes=5)",
+    error: type[ConfigurationError] = ConfigurationError,
+) -> timedelta:
+    """The length of time of an argument.
 
-    :raises ConfigurationError: it is not text, or empty and not optional.
+    :param value: a timedelta.
+    :param least: the shortest duration that is allowed.
+    :param most: the longest.
+    :param takes_seconds: whether a number of seconds is allowed too. Where it is not, a bare ``lookback=1`` is an error, because a day
+        could be meant.
+    :param example: a value that is allowed, for the hint.
+    :param error: the class to raise.
+    :raises ConfigurationError: the value is anything else, too short or too long.
     """
-    if optional and is_unset(value):
-        return
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{name}={value!r:.200} (of type {type(value).__name__}) is not text", hint=_TEXT_HINT)
-    if not value.strip():
-        raise ConfigurationError(f"{name}={value!r} is empty", hint="write the id of an Airflow connection, or leave it out")
+    duration = value
+    if takes_seconds and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        try:
+            duration = timedelta(seconds=value)
+        except OverflowError:
+            duration = timedelta.max if value > 0 else timedelta.min
+    hint = f"write {name}={example}"
+    if not isinstance(duration, timedelta):
+        kinds = "neither a timedelta nor a number of seconds" if takes_seconds else "not a timedelta"
+        raise error(f"`{name}` is {value!r:.200} (of type {type(value).__name__}), {kinds}", hint=hint)
+    if duration < least:
+        bound = "negative" if duration < timedelta() else f"less than {format_duration(least)}"
+    elif most is not None and duration > most:
+        bound = f"more than {format_duration(most)}"
+    else:
+        return duration
+    raise error(f"`{name}` is {format_duration(duration)}, {bound}", hint=hint)
+
+
+def check_choice(name: str, value: object) -> None:
+    """Check ``on_empty`` or ``on_vanished``.
+
+    :raises ConfigurationError: the value is none of its choices.
+    """
+    if value not in _CHOICES[name]:
+        raise ConfigurationError(f"{name}={value!r:.200} is not known", hint=f"use one of {', '.join(_CHOICES[name])}")
+
+
+def _is_text(value: object) -> bool:
+    """Text without half of a surrogate pair, which neither a URL nor an object can hold."""
+    return isinstance(value, str) and value.encode(errors="replace").decode() == value

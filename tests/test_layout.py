@@ -22,7 +22,7 @@ ALLOWED = {
     "error_text": set(),
     "timestamps": {"errors"},
     "validation": {"errors", "timestamps"},
-    "rendering": {"errors"},
+    "rendering": {"errors", "validation"},
     "get_provider_info": {"__version__", "connection"},
     "api": BASE,
     "reading": BASE | {"api"},

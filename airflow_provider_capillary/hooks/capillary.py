@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
@@ -15,14 +15,14 @@ from airflow_provider_capillary.api.responses import LATEST
 from airflow_provider_capillary.connection.form import connection_form_widgets, ui_field_behaviour
 from airflow_provider_capillary.errors import (
     CapillaryError,
-    ConfigurationError,
     IntervalError,
     ReadingStoppedError,
 )
 from airflow_provider_capillary.timestamps import format_timestamp, parse_timestamp, to_millis
+from airflow_provider_capillary.validation import statuses_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from requests import Session
 
@@ -129,12 +129,12 @@ class CapillaryHook(BaseHook):
         first, last = parse_timestamp(start, "start"), parse_timestamp(end, "end")
         if first > last:
             raise IntervalError(f"start={start!s} lies after end={end!s}", hint="exchange them")
-        wanted = _status_set(statuses)
-        if event_name is not None and not _is_text(event_name):
-            raise ConfigurationError(f"event_name={event_name!a} is not text", hint="pass the name of one event, or leave it out for all")
+        # Taken once: an iterator would be empty the second time, and an export of nothing look like one without failures.
+        wanted = statuses_of(list(statuses) if isinstance(statuses, Iterator) else statuses, without="all")
+        event_name = text_of("event_name", event_name)
         # No record lies outside of these bounds, and an instant beyond the years of the calendar could not be asked for.
         low, high = (min(max(to_millis(instant), 0), LATEST) for instant in (first, last))
-        return self._iter(low, high, event_name, wanted)
+        return self._iter(low, high, event_name, None if wanted is None else frozenset(wanted))
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds.
@@ -333,22 +333,6 @@ class CapillaryHook(BaseHook):
 
 def _hand_on(asking: Flow[Page]) -> Flow[None]:
     yield Records((yield from asking).records)
-
-
-def _status_set(statuses: Collection[str] | None) -> frozenset[str] | None:
-    if statuses is None:
-        return None
-    # Taken once: an iterator would be empty the second time, and an export of nothing look like one without failures.
-    wanted = list(statuses) if isinstance(statuses, Iterable) else []
-    if isinstance(statuses, str) or not isinstance(statuses, Iterable) or not all(isinstance(status, str) for status in wanted):
-        raise ConfigurationError(
-            f"statuses={statuses!r} is not a collection of statuses", hint='write a list, such as statuses=["EMF_PROCESSOR_FAILED"]'
-        )
-    return frozenset(wanted)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.encode(errors="replace").decode() == value
 
 
 def _conceal(secret: str) -> None:

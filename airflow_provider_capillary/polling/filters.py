@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from airflow_provider_capillary.api.statuses import SUCCESS, status_of
-from airflow_provider_capillary.errors import ConfigurationError
-from airflow_provider_capillary.validation import name_of, statuses_of
+from airflow_provider_capillary.validation import duration_of, statuses_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +59,7 @@ class EventFilter:
         :raises ConfigurationError: names the argument, its value and the hint.
         """
         known = statuses_of(statuses, without="every failure")
-        return cls(statuses=None if known is None else frozenset(known), event_name=name_of(event_name))
+        return cls(statuses=None if known is None else frozenset(known), event_name=text_of("event_name", event_name))
 
     @property
     def statuses_text(self) -> str | None:
@@ -82,18 +80,11 @@ class EventFilter:
         return which if self.event_name is None else f"{which} of {self.event_name}"
 
 
-def lateness_of(written: object) -> int:
-    """``allowed_lateness`` as a user wrote it, in milliseconds.
+def lateness_of(allowed_lateness: object) -> int:
+    """The argument ``allowed_lateness`` in milliseconds.
 
-    :param written: a timedelta, or seconds.
+    :param allowed_lateness: a timedelta, or seconds.
     :raises ConfigurationError: it is neither, negative, or longer than a day.
     """
-    late = written
-    if isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written):
-        late = timedelta(seconds=min(max(written, -1), 2 * LONGEST_LATENESS.total_seconds()))
-    if not isinstance(late, timedelta) or not timedelta() <= late <= LONGEST_LATENESS:
-        raise ConfigurationError(
-            f"allowed_lateness={written!r:.200} (of type {type(written).__name__}) is not a time from nothing to a day",
-            hint="write allowed_lateness=timedelta(minutes=5)",
-        )
-    return late // timedelta(milliseconds=1)
+    lateness = duration_of("allowed_lateness", allowed_lateness, most=LONGEST_LATENESS, takes_seconds=True)
+    return lateness // timedelta(milliseconds=1)

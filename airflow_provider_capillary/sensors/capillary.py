@@ -13,7 +13,7 @@ from airflow_provider_capillary.polling.filters import lateness_of
 from airflow_provider_capillary.rendering import TemplatedArguments
 from airflow_provider_capillary.sensors._report_store import with_asset
 from airflow_provider_capillary.timestamps import format_timestamp, from_millis, parse_timestamp, to_millis
-from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset
+from airflow_provider_capillary.validation import is_known, is_unset, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -357,7 +357,7 @@ def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
     conn_id, count = sensor.capillary_conn_id, sensor.min_count
     EventFilter.of(sensor.statuses if known(sensor.statuses) else None, sensor.event_name if known(sensor.event_name) else None)
     if known(conn_id):
-        check_conn_id("capillary_conn_id", conn_id)
+        text_of("capillary_conn_id", conn_id, required=True)
     if known(sensor.since) and not is_unset(sensor.since):
         parse_timestamp(sensor.since, "since")
     if known(count) and (type(count) is not int or count < 1):

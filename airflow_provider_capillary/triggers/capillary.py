@@ -14,6 +14,7 @@ from airflow_provider_capillary.polling.filters import EventFilter, lateness_of
 from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.polling.watermark import Watermark
 from airflow_provider_capillary.timestamps import format_timestamp, parse_timestamp, to_millis
+from airflow_provider_capillary.validation import duration_of, is_unset, text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Hashable
@@ -175,20 +176,17 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
                 hint="wait with CapillaryEventStatusSensor(deferrable=True) in a scheduled DAG, or upgrade Airflow",
             )
         event_filter = EventFilter.of(statuses, event_name)
-        _check_text(capillary_conn_id=capillary_conn_id)
-        if asset_name is not None:
-            _check_text(asset_name=asset_name)
-        if isinstance(poke_interval, bool) or not isinstance(poke_interval, int | float) or not 1 <= poke_interval <= _DAY:
-            raise ConfigurationError(
-                f"poke_interval={poke_interval!r} is not a number of seconds from 1 to a day", hint="write poke_interval=60"
-            )
+        text_of("capillary_conn_id", capillary_conn_id, required=True)
+        interval = duration_of(
+            "poke_interval", poke_interval, least=timedelta(seconds=1), most=timedelta(days=1), takes_seconds=True, example="60"
+        )
         self.capillary_conn_id = capillary_conn_id
         self.statuses = event_filter.statuses_text
         self.event_name = event_filter.event_name
-        self.poke_interval = float(poke_interval)
-        self.since = None if since is None else format_timestamp(parse_timestamp(since, "since"))
+        self.poke_interval = interval.total_seconds()
+        self.since = None if is_unset(since) else format_timestamp(parse_timestamp(since, "since"))
         self.allowed_lateness = lateness_of(allowed_lateness) / 1000
-        self.asset_name = asset_name
+        self.asset_name = text_of("asset_name", asset_name)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of the class, and its arguments as JSON scalars."""
@@ -253,14 +251,5 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
         yield
 
 
-_DAY = 86_400
-
-
 def _text_of(since: datetime | str | None) -> str | None:
     return since if since is None or isinstance(since, str) else format_timestamp(since)
-
-
-def _check_text(**arguments: object) -> None:
-    for name, value in arguments.items():
-        if not isinstance(value, str) or not value:
-            raise ConfigurationError(f"{name}={value!r} (of type {type(value).__name__}) is not text", hint="write it as text in quotes")

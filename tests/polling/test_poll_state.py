@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
+from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.polling import poll_state
-from airflow_provider_capillary.polling.filters import EventFilter, EventRef, lateness_of
+from airflow_provider_capillary.polling.filters import EventFilter, EventRef
 from airflow_provider_capillary.polling.matches import OTHERS
 from airflow_provider_capillary.polling.poll_state import AHEAD, PollState
 from airflow_provider_capillary.polling.watermark import LOOKBACK, Watermark
@@ -236,23 +235,6 @@ def test_two_that_go_back_differently_forget_nothing_that_either_reported():
 def test_a_note_of_the_first_version_goes_back_five_minutes():
     noted = Watermark.from_json(json.dumps({"floor": 1, "watermark": T0, "reported": {}}))
     assert (noted.lateness, noted.lookback_start) == (5 * M, T0 - 5 * M)
-
-
-@pytest.mark.parametrize(
-    ("written", "millis"),
-    [(timedelta(minutes=5), 300_000), (timedelta(), 0), (300, 300_000), (0.5, 500), (300.0, 300_000), (timedelta(days=1), 86_400_000)],
-)
-def test_how_late_a_record_may_be_is_a_timedelta_or_seconds(written, millis):
-    assert lateness_of(written) == millis
-
-
-@pytest.mark.parametrize(
-    "written",
-    [None, "5", True, -1, timedelta(seconds=-1), timedelta(days=1, milliseconds=1), 86_401, 1e300, float("nan"), float("inf"), [5]],
-)
-def test_what_is_no_time_from_nothing_to_a_day_is_named(written):
-    with pytest.raises(ConfigurationError, match=r"allowed_lateness=.* is not a time from nothing to a day"):
-        lateness_of(written)
 
 
 def test_a_record_that_an_answer_holds_twice_is_reported_once():

@@ -397,8 +397,8 @@ def test_a_timeout_in_the_triggerer_is_one_of_the_sensor():
         ({"since": datetime(2025, 9, 18)}, "`since`"),  # noqa: DTZ001  # the naive one that is refused
         ({"min_count": 0}, "min_count=0"),
         ({"min_count": True}, "min_count=True"),
-        ({"allowed_lateness": "5 minutes"}, "allowed_lateness='5 minutes'"),
-        ({"allowed_lateness": timedelta(days=2)}, "allowed_lateness="),
+        ({"allowed_lateness": "5 minutes"}, "`allowed_lateness` is '5 minutes'"),
+        ({"allowed_lateness": timedelta(days=2)}, "`allowed_lateness` is 2 days, more than 1 day"),
         ({"capillary_conn_id": None}, "capillary_conn_id"),
     ],
 )

@@ -447,11 +447,11 @@ def test_its_arguments_are_scalars_equal_at_each_parse():
         ({"statuses": []}, "statuses"),
         ({"event_name": 5}, "event_name=5"),
         ({"since": "2025-09-18"}, "`since`"),
-        ({"poke_interval": 0}, "poke_interval=0"),
-        ({"poke_interval": "60"}, "poke_interval='60'"),
-        ({"allowed_lateness": -1}, "allowed_lateness=-1"),
+        ({"poke_interval": 0}, "`poke_interval` is 0 seconds, less than 1 second"),
+        ({"poke_interval": "60"}, "`poke_interval` is '60'"),
+        ({"allowed_lateness": -1}, "`allowed_lateness` is -1 second, negative"),
         ({"capillary_conn_id": None}, "capillary_conn_id=None"),
-        ({"asset_name": ""}, "asset_name=''"),
+        ({"asset_name": 5}, "asset_name=5"),
     ],
 )
 def test_a_wrong_argument_is_named_while_the_dag_is_parsed(options, says):

@@ -78,9 +78,18 @@ def from_millis(millis: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=millis)
 
 
-def format_timestamp(instant: datetime) -> str:
-    """``2025-09-18T00:00:00Z``, or with as many digits of the second as it has."""
-    return _plain_utc(instant).isoformat().replace("+00:00", "Z")
+def format_timestamp(timestamp: datetime | int, *, timespec: str = "auto") -> str:
+    """ISO 8601 in UTC, with ``Z``: the one form in which this package writes a timestamp.
+
+    :param timestamp: an aware datetime, or UTC epoch milliseconds.
+    :param timespec: as in ``datetime.isoformat``: ``auto`` leaves out what is zero; ``milliseconds`` always writes three digits, as
+        results, receipts and manifests have them, and cuts off the rest.
+
+    >>> format_timestamp(datetime(2025, 9, 18, tzinfo=UTC)), format_timestamp(1_758_153_600_000, timespec="milliseconds")
+    ('2025-09-18T00:00:00Z', '2025-09-18T00:00:00.000Z')
+    """
+    moment = from_millis(timestamp) if isinstance(timestamp, int) else _plain_utc(timestamp)
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def format_duration(duration: timedelta) -> str:

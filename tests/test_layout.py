@@ -19,7 +19,7 @@ BASE = {"errors", "error_text", "timestamps", "validation"}
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
-    "error_text": set(),
+    "error_text": {"errors"},
     "timestamps": {"errors"},
     "validation": {"errors", "timestamps"},
     "rendering": {"errors", "validation"},

@@ -130,6 +130,23 @@ def test_what_is_shown_is_read_back(instant):
     assert parse_timestamp(format_timestamp(instant), "start") == instant.astimezone(UTC)
 
 
+# Each row: a timestamp as a datetime or as epoch milliseconds, and its text with as few digits as it needs, and with milliseconds.
+WRITTEN = [
+    (MIDNIGHT, "2025-09-18T00:00:00Z", "2025-09-18T00:00:00.000Z"),
+    (MIDNIGHT.astimezone(ZoneInfo("Asia/Kolkata")), "2025-09-18T00:00:00Z", "2025-09-18T00:00:00.000Z"),
+    (MIDNIGHT + timedelta(microseconds=1), "2025-09-18T00:00:00.000001Z", "2025-09-18T00:00:00.000Z"),
+    (1_758_153_600_000, "2025-09-18T00:00:00Z", "2025-09-18T00:00:00.000Z"),
+    (1_758_153_600_945, "2025-09-18T00:00:00.945000Z", "2025-09-18T00:00:00.945Z"),
+    (-1, "1969-12-31T23:59:59.999000Z", "1969-12-31T23:59:59.999Z"),
+]
+
+
+@pytest.mark.parametrize(("timestamp", "short", "with_milliseconds"), WRITTEN)
+def test_a_timestamp_is_written_in_utc(timestamp, short, with_milliseconds):
+    assert format_timestamp(timestamp) == short
+    assert format_timestamp(timestamp, timespec="milliseconds") == with_milliseconds
+
+
 DURATIONS = {
     timedelta(): "0 seconds",
     timedelta(days=1): "1 day",

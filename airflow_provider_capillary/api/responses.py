@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_capillary.api.retries import printable, request_id
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
-from airflow_provider_capillary.timestamps import from_millis
+from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,7 +280,7 @@ def _time_of(record: object) -> str:
     start = record.get("startTime") if isinstance(record, dict) else None
     if type(start) is not int or not 0 <= start < LATEST:
         return " (without a time)"
-    return f" ({from_millis(start).isoformat(timespec='milliseconds').replace('+00:00', 'Z')})"
+    return f" ({format_timestamp(start, timespec='milliseconds')})"
 
 
 def _after_blank(text: str, at: int) -> int:

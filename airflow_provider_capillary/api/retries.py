@@ -12,6 +12,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.api.effects import Response, TransportFailure
 from airflow_provider_capillary.errors import (
     AuthenticationError,
@@ -58,7 +59,7 @@ class RetryPlan:
         if error.most_tries is not None and attempt >= error.most_tries:
             return math.inf
         longest = self.longest_throttled if isinstance(error, ThrottledError) else self.longest
-        own = min(longest, self.first * 2.0 ** (attempt - 1)) * rng.uniform(0.5, 1.0)
+        own = Backoff(first=self.first, longest=longest).delay(attempt, rng)
         return own if error.retry_after is None else max(own, error.retry_after + rng.uniform(0.0, 0.25))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.destination import parse_destination
 from airflow_provider_capillary.export.formats import format_of, require_format, write_object
 from airflow_provider_capillary.export.manifest import manifest_of, manifest_text, prepare_manifest
@@ -14,7 +14,6 @@ from airflow_provider_capillary.export.spool import Spool
 from airflow_provider_capillary.export.subject import Subject, iso, iso_of_millis
 from airflow_provider_capillary.export.target import open_target, sha256_of
 from airflow_provider_capillary.export.tempdir import local_disk_errors, open_tempdir
-from airflow_provider_capillary.validation import check_choice
 
 if TYPE_CHECKING:
     import logging
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["export_records"]
+
+_ON_EMPTY = ("write", "skip", "fail")
+_ON_VANISHED = ("fail", "keep", "drop")
 
 
 def export_records(
@@ -91,8 +93,8 @@ def export_records(
         parse_destination(destination)  # first of all: what other errors show of it may be a password, unless this lets it pass
         ending = format_of(destination)
         require_format(ending)
-        check_choice("on_empty", on_empty)
-        check_choice("on_vanished", on_vanished)
+        _require_known("on_empty", on_empty, _ON_EMPTY)
+        _require_known("on_vanished", on_vanished, _ON_VANISHED)
         target = open_target(destination, log=log)
         target.prepare()
         if manifest:
@@ -112,6 +114,11 @@ def export_records(
         close = getattr(records, "close", None)
         if close is not None:
             close()
+
+
+def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigurationError(f"{name}={value!r} is not known", hint=f"use one of {', '.join(known)}")
 
 
 class _Told(NamedTuple):

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_capillary.errors import IntervalError
 from airflow_provider_capillary.export.schedule import cure_of_an_empty_interval, cure_of_no_interval
 from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp, to_millis
-from airflow_provider_capillary.validation import duration_of, is_unset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Interval", "check_durations", "resolve_interval"]
+__all__ = ["Interval", "resolve_interval"]
 
 _PARTITION_CURE: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
 
@@ -73,7 +72,8 @@ def resolve_interval(
     :param start: an aware datetime or ISO text with an offset; ``None`` and ``""`` leave it out, as for ``end``.
     :raises IntervalError: when none applies, or one of the values is not what it has to be.
     """
-    check_durations(lookback, partition_duration)
+    _require_positive("lookback", lookback)
+    _require_positive("partition_duration", partition_duration)
     explicit = _explicit(start, end)
     if explicit is not None:
         return explicit
@@ -113,18 +113,8 @@ def resolve_interval(
     )
 
 
-def check_durations(lookback: object, partition_duration: object) -> None:
-    """Check both, where they are given.
-
-    :raises IntervalError: one of them is not a timedelta of a millisecond or more.
-    """
-    for name, value in (("lookback", lookback), ("partition_duration", partition_duration)):
-        if value is not None:
-            duration_of(name, value, least=timedelta(milliseconds=1), example="timedelta(days=1)", error=IntervalError)
-
-
 def _explicit(start: object, end: object) -> Interval | None:
-    no_start, no_end = is_unset(start), is_unset(end)
+    no_start, no_end = _is_left_out(start), _is_left_out(end)
     if no_start and no_end:
         return None
     if no_start or no_end:
@@ -132,6 +122,10 @@ def _explicit(start: object, end: object) -> Interval | None:
         problem = f"`{given}` is given and `{missing}` is not"
         raise IntervalError(problem, hint=f"give `{missing}` as well, or leave out both, so that the run's own interval is used")
     return _interval(parse_timestamp(start, "start"), parse_timestamp(end, "end"), "start and end of the task")
+
+
+def _is_left_out(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _interval(start: datetime, end: datetime, source: str) -> Interval:
@@ -152,6 +146,16 @@ def _instant_of(context: Mapping[str, Any], key: str) -> datetime | None:
 def _run_after(context: Mapping[str, Any]) -> datetime | None:
     value = getattr(context.get("dag_run"), "run_after", None)  # Airflow 2 has none; there, every run has a data interval
     return None if value is None else parse_timestamp(value, "run_after")
+
+
+def _require_positive(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, timedelta):
+        problem = f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta"
+        raise IntervalError(problem, hint=f"write {name}=timedelta(days=1)")
+    if value < timedelta(milliseconds=1):
+        raise IntervalError(f"`{name}` is {format_duration(value)}, less than a millisecond", hint=f"write {name}=timedelta(days=1)")
 
 
 def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:

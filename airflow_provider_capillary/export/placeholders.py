@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError
-from airflow_provider_capillary.validation import is_template
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -183,7 +182,7 @@ def _check_that_times_are_told_apart(directives: set[str], text: str) -> None:
 
 def _outside_jinja(text: str) -> list[str]:
     """What of a template is plain text, piece by piece."""
-    if not is_template(text):
+    if not any(opening in text for opening in ("{{", "{%", "{#")):
         return [text]
     import jinja2
 

@@ -7,12 +7,13 @@ run, so every check is made again there.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.errors import DestinationError, IntervalError
+from airflow_provider_capillary.errors import ConfigurationError, DestinationError, IntervalError
 from airflow_provider_capillary.export.placeholders import check_placeholders, zone_named
-from airflow_provider_capillary.validation import check_choice, duration_of, is_known, is_unset, statuses_of, text_of
+from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset, name_of, statuses_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
 __all__ = ["check_arguments", "with_connection"]
+
+_ON_EMPTY: Final = ("write", "skip", "fail")
+_ON_VANISHED: Final = ("fail", "keep", "drop")
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rendered: bool = False) -> None:
@@ -38,17 +43,19 @@ def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
         zone_named(operator.path_timezone)
     if rendered or (is_known(operator.destination) and is_known(operator.object_storage_conn_id)):
         with_connection(operator.destination, operator.object_storage_conn_id)
-    _check_interval(operator, rendered=rendered)
-    duration_of("settle", operator.settle, error=IntervalError)
+    _check_interval(operator.start, operator.end, rendered=rendered)
+    _check_duration("lookback", operator.lookback, least=_MILLISECOND, optional=True)
+    _check_duration("partition_duration", operator.partition_duration, least=_MILLISECOND, optional=True)
+    _check_duration("settle", operator.settle, least=timedelta(), optional=False)
     if rendered or is_known(operator.statuses):
         statuses_of(operator.statuses, without="all")
     if rendered or is_known(operator.event_name):
-        text_of("event_name", operator.event_name)
+        name_of(operator.event_name)
     for name in ("object_storage_conn_id", "capillary_conn_id"):
         if rendered or is_known(getattr(operator, name)):
-            text_of(name, getattr(operator, name), required=name == "capillary_conn_id")
-    check_choice("on_empty", operator.on_empty)
-    check_choice("on_vanished", operator.on_vanished)
+            check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
+    _check_choice("on_empty", operator.on_empty, _ON_EMPTY)
+    _check_choice("on_vanished", operator.on_vanished, _ON_VANISHED)
 
 
 def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -> ObjectStoragePath | str:
@@ -97,12 +104,10 @@ def _check_destination(value: object, *, rendered: bool) -> None:
         format_of(value)
 
 
-def _check_interval(operator: CapillaryEventLogsToObjectStorageOperator, *, rendered: bool) -> None:
-    from airflow_provider_capillary.export.interval import check_durations, resolve_interval
+def _check_interval(start: object, end: object, *, rendered: bool) -> None:
+    from airflow_provider_capillary.export.interval import resolve_interval
     from airflow_provider_capillary.timestamps import parse_timestamp
 
-    check_durations(operator.lookback, operator.partition_duration)
-    start, end = operator.start, operator.end
     known = {name: value for name, value in (("start", start), ("end", end)) if rendered or is_known(value)}
     given = {name: value for name, value in known.items() if not is_unset(value)}
     if len(known) > len(given) or len(given) > 1:
@@ -111,3 +116,22 @@ def _check_interval(operator: CapillaryEventLogsToObjectStorageOperator, *, rend
         return
     for name, value in given.items():
         parse_timestamp(value, name)
+
+
+def _check_duration(name: str, value: object, *, least: timedelta, optional: bool) -> None:
+    if optional and value is None:
+        return
+    if not isinstance(value, timedelta):
+        raise IntervalError(
+            f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta", hint=f"write {name}=timedelta(minutes=5)"
+        )
+    if value < least:
+        from airflow_provider_capillary.timestamps import format_duration
+
+        what = "negative" if value < timedelta() else "less than a millisecond"
+        raise IntervalError(f"`{name}` is {format_duration(value)}, {what}", hint=f"write {name}=timedelta(minutes=5)")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r} is not known", hint=f"use one of {', '.join(choices)}")

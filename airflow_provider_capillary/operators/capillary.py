@@ -15,7 +15,7 @@ from airflow_provider_capillary.operators._arguments import check_arguments, wit
 from airflow_provider_capillary.operators._fail_fast import fail_fast, has_retry_policies
 from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
 from airflow_provider_capillary.rendering import TemplatedArguments
-from airflow_provider_capillary.validation import statuses_of, text_of
+from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     import logging
@@ -234,7 +234,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         # A task object may be executed twice in one process, as in a user's tests; each time has a hook of its own.
         self.__dict__.pop("hook", None)
         check_arguments(self, rendered=True)
-        self.event_name, self.statuses = text_of("event_name", self.event_name), statuses_of(self.statuses, without="all")
+        self.event_name, self.statuses = name_of(self.event_name), statuses_of(self.statuses, without="all")
         require_format(format_of(self.destination))
         interval = self._interval(context)
         # Done already where Airflow has rendered the task; a test may execute it without.

@@ -35,7 +35,7 @@ from airflow_provider_capillary.polling.filters import EventFilter, EventRef
 from airflow_provider_capillary.polling.matches import Matches
 from airflow_provider_capillary.polling.stored import mapping, parsed, unreadable, whole
 from airflow_provider_capillary.polling.watermark import Watermark
-from airflow_provider_capillary.timestamps import from_millis
+from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,4 +191,4 @@ def _newest_of(reported: Mapping[str, int]) -> tuple[dict[str, int], int]:
 
 
 def _written(instant: int | None) -> str | None:
-    return None if instant is None else from_millis(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if instant is None else format_timestamp(instant, timespec="milliseconds")

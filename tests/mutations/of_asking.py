@@ -195,10 +195,10 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="waiting doubles",
-        file="api/retries.py",
-        text="self.first * 2.0 ** (attempt - 1))",
+        file="api/backoff.py",
+        text="self.first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))",
         becomes="self.first)",
-        caught_by=EXCHANGE,
+        caught_by=(*EXCHANGE, "tests/api/test_backoff.py"),
     ),
     Mutation(
         breaks="the budget of requests a minute",

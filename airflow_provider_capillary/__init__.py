@@ -12,10 +12,10 @@ _OLDEST_AIRFLOW = (2, 11)
 
 
 def _refuse_older_airflow() -> None:
-    """Fail in one sentence now, rather than by an obscure import error later.
+    """Refuse an Airflow that is too old with one sentence, instead of an obscure import error later.
 
-    The version is read from the installed metadata: importing Airflow takes seconds, and where this package is imported by the
-    discovery of providers, Airflow is itself half imported. Without metadata (a vendored Airflow) nothing is known, so nothing is refused.
+    The version comes from the installed metadata, because importing Airflow takes seconds, and Airflow itself is only half imported while
+    it discovers its providers. Without metadata (a vendored Airflow) the version is unknown, and nothing is refused.
     """
     try:
         installed = importlib.metadata.version("apache-airflow")

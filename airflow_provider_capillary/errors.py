@@ -3,27 +3,27 @@
 .. code-block:: text
 
     CapillaryError
-    ├── ConfigurationError            what was written in the DAG or the connection; edit it
+    ├── ConfigurationError            something in the DAG or the connection is wrong; edit it
     │   ├── ConnectionSettingsError   ... a field of the Airflow connection
-    │   ├── IntervalError             ... the interval of a run, or the lack of one
-    │   └── DestinationError          ... where the object goes, or what is installed to write there
-    │       └── DestinationConflictError  ... what stands there stands for something else; use another path
-    ├── RequestError                  one request to the API came to nothing
+    │   ├── IntervalError             ... the interval of a run, or a run without one
+    │   └── DestinationError          ... the destination, or a package that is needed to write there
+    │       └── DestinationConflictError  ... another object is there already; use another path
+    ├── RequestError                  one request to the API failed
     │   ├── AuthenticationError       401, 498, a refused key: renew the credential
     │   ├── PermissionDeniedError     403: widen what the credential may read
     │   ├── NotFoundError             404: correct the host
     │   ├── RequestRefusedError       any other 4xx, and every redirect: no retry helps
     │   │   └── ParametersRefusedError    400, 413, 414, 422: the limit, the dates or the span
-    │   ├── ThrottledError            429 for longer than this client waits: come back later
+    │   ├── ThrottledError            429 for longer than this client waits: try later
     │   ├── ServerError               5xx and 461 after every retry
     │   ├── TransportError            no answer: DNS, TLS, refused, reset, timeout
-    │   └── MalformedAnswerError      an answer that is not the documented envelope
-    ├── CompletenessError             answers came, and do not prove that nothing is missing
+    │   └── MalformedAnswerError      the body is not the documented envelope
+    ├── CompletenessError             the answers do not prove that nothing is missing
     │   ├── CalibrationError          dates: format, zone, precision, or a filter that is ignored
     │   ├── ContinuityError           answers that contradict one another
-    │   └── TieError                  more records in one instant than one answer holds
-    ├── VanishedEventsError           the earlier object holds records that the API no longer shows; choose on_vanished
-    ├── PublishError                  the object store refused; the old object or the new one stands, whole
+    │   └── TieError                  more records with one timestamp than one answer holds
+    ├── VanishedEventsError           the earlier object holds records that the API no longer returns; choose on_vanished
+    ├── PublishError                  the object store failed; the old object or the new one is there, whole
     └── ReadingStoppedError           the task was killed while it read
 
 Match on the class and on the fields, never on the text. No field holds a credential, a record or the body of an answer.
@@ -59,14 +59,14 @@ __all__ = [
 
 
 class CapillaryError(Exception):
-    """Root of everything that this package raises on purpose.
+    """Root of all errors that this package raises on purpose.
 
     :param problem: what is wrong, one sentence.
-    :param request: the request in words (path, parameters), never the credential.
-    :param response: what came back, in a few words, never the body.
-    :param request_id: the ``X-Cap-RequestID`` of the answer; Capillary's support asks for it.
-    :param hint: what the reader can do about it.
-    :param retry_after: seconds after which a new try makes sense, where the API said.
+    :param request: the request in words (path and parameters), never the credential.
+    :param response: the response in a few words, never its body.
+    :param request_id: the ``X-Cap-RequestID`` of the response; Capillary's support asks for it.
+    :param hint: how to fix it.
+    :param retry_after: seconds until the next try, where the API named them.
     """
 
     retryable: bool = False
@@ -91,7 +91,7 @@ class CapillaryError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        # What is wrong and what to do come first: a narrow pane shows no more.
+        # The problem and the fix come first: a narrow pane of the UI shows only the beginning.
         parts = [self.problem.rstrip(". ") + "."]
         if self.hint:
             parts.append(f"How to fix: {self.hint.rstrip('. ')}.")
@@ -111,7 +111,7 @@ class CapillaryError(Exception):
 
 
 class ConfigurationError(CapillaryError, ValueError):
-    """Something written in the DAG or the connection is wrong; no retry changes that."""
+    """Something in the DAG or the connection is wrong; no retry helps."""
 
 
 class ConnectionSettingsError(ConfigurationError):
@@ -119,25 +119,25 @@ class ConnectionSettingsError(ConfigurationError):
 
 
 class IntervalError(ConfigurationError):
-    """The run has no interval, or the one given is not one."""
+    """The run has no interval, or ``start`` and ``end`` are not a valid one."""
 
 
 class DestinationError(ConfigurationError):
-    """The destination cannot be written: its ending, its scheme, or a package that is not installed."""
+    """The destination is wrong: its ending, its scheme, its folder, or a package that is not installed."""
 
 
 class DestinationConflictError(DestinationError):
-    """What stands at the destination is not this run's to replace: it stands for something else, or this package did not write it.
+    """The object at the destination is not replaced: it was written for something else, or not by this package.
 
-    Nothing was touched.
+    Nothing was changed.
     """
 
 
 class RequestError(CapillaryError):
-    """One request came to nothing, after whatever retries could help."""
+    """One request failed, after every retry that could help."""
 
     most_tries: int | None = None
-    """How often the same request is sent until this is raised; ``None`` for as often as any."""
+    """How often the same request is sent before this error is raised; ``None`` for as often as any other request."""
 
 
 class AuthenticationError(RequestError):
@@ -145,11 +145,11 @@ class AuthenticationError(RequestError):
 
 
 class PermissionDeniedError(RequestError):
-    """The credential is good and may not read event logs (403)."""
+    """The credential is valid but may not read event logs (403)."""
 
 
 class NotFoundError(RequestError):
-    """There is no such resource at this host (404)."""
+    """The host has no event logs (404)."""
 
 
 class RequestRefusedError(RequestError):
@@ -157,11 +157,11 @@ class RequestRefusedError(RequestError):
 
 
 class ParametersRefusedError(RequestRefusedError):
-    """The API refuses what it was request for (400, 413, 414, 422): another limit, other dates or a shorter span may be accepted."""
+    """The API refuses the parameters (400, 413, 414, 422); it may accept another limit, other dates or a shorter span."""
 
 
 class ThrottledError(RequestError):
-    """The API throttles (429) for longer than this client is allowed to wait."""
+    """The API throttles (429) for longer than this client waits."""
 
     retryable = True
 
@@ -173,19 +173,19 @@ class ServerError(RequestError):
 
 
 class TransportError(RequestError):
-    """No answer arrived: name resolution, TLS, a refused or reset connection, a timeout."""
+    """No response arrived: name resolution, TLS, a refused or reset connection, a timeout."""
 
     retryable = True
 
 
 class MalformedAnswerError(RequestError):
-    """What arrived is not the documented envelope: HTML, cut off, ``data`` missing, ``errors`` beside data."""
+    """The body is not the documented envelope: HTML, cut off, without ``data``, or with ``errors`` beside it."""
 
     retryable = True
 
 
 class CompletenessError(CapillaryError):
-    """The answers do not prove that every record was returned; nothing read so far may be used."""
+    """The answers do not prove that every record was returned; the records read so far must be discarded."""
 
 
 class CalibrationError(CompletenessError):
@@ -193,16 +193,16 @@ class CalibrationError(CompletenessError):
 
 
 class ContinuityError(CompletenessError):
-    """Two answers contradict one another: a record of one is missing from another that should hold it, or an id has two times."""
+    """Two answers contradict one another: one lacks a record that it should hold, or they give one id two timestamps."""
 
     retryable = True
 
 
 class TieError(CompletenessError):
-    """One instant of the API's precision holds more records than one answer does.
+    """More records have one timestamp, to the API's precision, than one answer holds.
 
-    :param instant: the instant, UTC epoch milliseconds.
-    :param count: how many records of it were seen.
+    :param instant: the timestamp, UTC epoch milliseconds.
+    :param count: how many records with it were seen.
     """
 
     def __init__(self, problem: str, *, instant: int | None = None, count: int | None = None, **fields: object) -> None:
@@ -212,7 +212,7 @@ class TieError(CompletenessError):
 
 
 class VanishedEventsError(CapillaryError):
-    """The object of an earlier run holds records that this reading did not return, and ``on_vanished="fail"``. Nothing was touched.
+    """The object of an earlier run holds records that the API no longer returns, and ``on_vanished="fail"``. Nothing was changed.
 
     :param vanished: how many.
     """
@@ -225,14 +225,14 @@ class VanishedEventsError(CapillaryError):
 class PublishError(CapillaryError):
     """The object or its manifest could not be published.
 
-    What stood at the destination before still stands. The new object, as whole, is there only where the message says so, and where the
-    store wrote it and its answer was lost on the way. In either case the next run sees what is there.
+    The earlier object is still there, whole. It is replaced by the new one, also whole, only where the message says so, or where the store
+    wrote the object and its response was lost. The next run examines the object that is there.
     """
 
     retryable = True
 
 
 class ReadingStoppedError(CapillaryError):
-    """The task was killed while it read; nothing is published."""
+    """The task was killed while it read; nothing was published."""
 
     retryable = True

@@ -1,4 +1,4 @@
-"""What Airflow asks a provider about itself. Every ``airflow`` command calls this, so nothing is imported before it is."""
+"""The provider info that Airflow asks for. Every ``airflow`` command calls it, so this module imports nothing at its top."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, object]:
-    """Name, connection type with its form, hooks, operators, sensor and triggers, as ``provider_info.schema.json`` of Airflow asks for.
+    """Name, connection type with its form, hooks, operators, sensor and triggers, by Airflow's ``provider_info.schema.json``.
 
-    ``package-name`` has to equal the distribution's name: where it does not, every ``airflow`` command fails.
+    ``package-name`` must be the name of the distribution; otherwise every ``airflow`` command fails.
     """
     from airflow_provider_capillary import __version__
     from airflow_provider_capillary.connection.fields import CONNECTION_TYPE, HOOK_CLASS, HOOK_NAME

@@ -1,9 +1,9 @@
-"""What becomes of templates: the arguments of the operator and of the sensor that Airflow renders before a task runs.
+"""Checks of the templated arguments of operator and sensor, made while Airflow renders them.
 
-Jinja writes ``None`` as the text "None", which is a valid event name, connection id and folder; native rendering makes a number of an event
-that is called 123; and a name that a run lacks (on Airflow 3 ``data_interval_start``, where the run has no logical date) is an error of its
-own that Airflow tries again and again. Each is noted while rendering and raised when the task checks its arguments, as an error that names
-the parameter and the hint.
+Three things go wrong in templates. Jinja writes ``None`` as the text "None", which is a valid event name, connection id and folder. Native
+rendering turns an event name such as 123 into a number. And a name that some runs lack (on Airflow 3 ``data_interval_start``, in a run
+without a logical date) raises an error of Jinja's, after which Airflow retries the task in vain. Each is noted while the template is
+rendered, and raised when the task checks its arguments, as an error that names the parameter and how to fix it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _NOT_IN_EVERY_RUN: Final = frozenset(
         # Absent on Airflow 3 where a run has no logical date: triggered by hand, by an asset, or of a partition.
         *("logical_date", "data_interval_start", "data_interval_end", "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
         *("prev_data_interval_start_success", "prev_data_interval_end_success"),
-        # Of Airflow 2 alone.
+        # Names of Airflow 2 only.
         *("execution_date", "prev_execution_date", "next_execution_date", "yesterday_ds", "tomorrow_ds", "prev_ds", "next_ds"),
         *("yesterday_ds_nodash", "tomorrow_ds_nodash", "prev_ds_nodash", "next_ds_nodash"),
     }
 )
 _NO_TEXT: Final = (int, float, complex, bytes, tuple, list, set, dict)
-"""What native rendering makes of text that looks like Python: of an event called 123 a number, of ``True`` a bool."""
+"""Types that native rendering makes of text that looks like Python: a number of ``123``, a bool of ``True``."""
 
 _WITH_A_DATE: Final = "start the run with a date, `airflow dags trigger --logical-date 2025-09-18T00:00:00Z ...`"
 _HINTS_FOR_A_MISSING_NAME: Final = {
-    "destination": "write {interval_start:%Y-%m-%d} in its place: it follows the interval that is exported, and every run has it",
+    "destination": "write {interval_start:%Y-%m-%d} instead, the start of the exported interval, which every run has",
     "start": f"leave out `start` and `end`, so that the run's own interval or `lookback` applies, or {_WITH_A_DATE}",
     "end": f"leave out `start` and `end`, so that the run's own interval or `lookback` applies, or {_WITH_A_DATE}",
     "since": f"leave out `since`, write {{{{ dag_run.run_after }}}}, or {_WITH_A_DATE}",
@@ -59,15 +59,15 @@ _HINT_FOR_NONE: Final = "end the template with `or ''`, which leaves the paramet
 
 
 class TemplatedArguments(_Rendering):
-    """A base of operators whose templated arguments are checked as they are rendered."""
+    """A base class for operators: checks templated arguments while Airflow renders them."""
 
-    # Never changed in place: Airflow makes shallow copies of a task for its runs.
+    # Replaced, never changed in place: the runs of a task are shallow copies of it.
     _template_errors: Mapping[str, ConfigurationError] = MappingProxyType({})
 
     def raise_template_errors(self) -> None:
-        """Raise what went wrong while rendering.
+        """Raise the first error that was noted while rendering.
 
-        :raises ConfigurationError: names the parameter, its template and the hint.
+        :raises ConfigurationError: names the parameter, its template and how to fix it.
         """
         for error in self._template_errors.values():
             raise error
@@ -79,13 +79,13 @@ class TemplatedArguments(_Rendering):
         jinja_env: jinja2.Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:  # noqa: ANN401
-        """As every operator; what went wrong with a template is noted, see :meth:`raise_template_errors`."""
+        """Render as every operator, and note errors for :meth:`raise_template_errors`."""
         name, source = self._argument_of(content), _template_in(content)
         if name is None or source is None:
             return super().render_template(content, context, jinja_env, seen_oids)
         env = jinja_env or self.get_template_env()
         nones: list[str] = []
-        if env.finalize is None:  # a DAG that has one has decided what becomes of None
+        if env.finalize is None:  # a DAG with a finalize of its own has decided how None is written
             env = env.overlay(finalize=lambda value: nones.append("None") if value is None else value)
         try:
             rendered = super().render_template(content, context, env, seen_oids)
@@ -103,7 +103,7 @@ class TemplatedArguments(_Rendering):
         return rendered
 
     def _argument_of(self, content: object) -> str | None:
-        """The name of the argument that is rendered, as a whole or as an item of it."""
+        """The name of the argument that is rendered, whole or item by item."""
         for name in self.template_fields:
             value = getattr(self, name, None)
             if value is content or (isinstance(value, list | tuple | set) and any(item is content for item in value)):
@@ -145,21 +145,21 @@ def _count_outside_jinja(env: jinja2.Environment, source: str) -> int:
 def _missing(name: str, source: str, missing: list[str]) -> ConfigurationError:
     return IntervalError(
         f"`{name}` is {source!r:.200}, and this run has no {' and '.join(missing)}: on Airflow 3, a run that is triggered by hand or by an "
-        "asset has no date",
+        "asset has no logical date",
         hint=_HINTS_FOR_A_MISSING_NAME.get(name, f"use a name that every run has, such as dag_run.run_after, or {_WITH_A_DATE}"),
     )
 
 
 def _misread(name: str, source: str, value: object) -> ConfigurationError:
     return ConfigurationError(
-        f"`{name}` is {source!r:.200}, and render_template_as_native_obj=True has made {value!r:.200} (of type {type(value).__name__}) "
-        "of its text",
-        hint=f"put quotes into the template, so that it stays text: {name}='\"{{{{ ... }}}}\"'",
+        f"`{name}` is {source!r:.200}, and render_template_as_native_obj=True turned its text into {value!r:.200} "
+        f"(of type {type(value).__name__})",
+        hint=f"put quotes into the template to keep it text: {name}='\"{{{{ ... }}}}\"'",
     )
 
 
 def _none(name: str, source: str) -> ConfigurationError:
     return ConfigurationError(
-        f"`{name}` is {source!r:.200}, in which something is None in this run; as text that would be 'None'",
+        f"`{name}` is {source!r:.200}, and a value in it is None in this run, which would be written as 'None'",
         hint=_HINTS_FOR_NONE.get(name, _HINT_FOR_NONE),
     )

@@ -1,7 +1,7 @@
-"""Instants that somebody wrote, and their milliseconds.
+"""Timestamps as users write them, as epoch milliseconds, and as text.
 
-An instant says its zone: an aware datetime, or an ISO 8601 date and time with an offset. A date alone, a time without an offset or
-a number is refused, since each could mean several instants, and an interval that is off by a zone loses records without a sign.
+A timestamp states its zone: an aware datetime, or an ISO 8601 date and time with an offset. A date alone, a time without an offset and
+a number are refused: each could mean several moments, and an interval in the wrong zone loses records without any error.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _LONGEST_SHOWN: Final = 80
 def parse_timestamp(value: object, name: str) -> datetime:
     """``value`` as an aware datetime in UTC, exactly.
 
-    :param value: an aware datetime (pendulum's included), or ISO 8601 text with an offset; a space may stand in place of the ``T``, as
-        where a template renders a datetime. At most microseconds.
-    :param name: what to call it in an error.
-    :raises IntervalError: for anything else.
+    :param value: an aware datetime (pendulum's too), or ISO 8601 text with an offset. The text may have a space instead of the ``T``, as a
+        template renders a datetime, and at most six digits of a second.
+    :param name: the name of the argument, for the error.
+    :raises IntervalError: the value is anything else.
 
     >>> parse_timestamp("2025-09-18T05:30:00+05:30", "start")
     datetime.datetime(2025, 9, 18, 0, 0, tzinfo=datetime.timezone.utc)
@@ -35,16 +35,15 @@ def parse_timestamp(value: object, name: str) -> datetime:
     if isinstance(value, datetime):
         return _to_utc(value, value, name)
     if isinstance(value, date):
-        _refuse(value, name, "a date without a time of day", f"say when that day begins, as in {_EXAMPLE}")
+        _refuse(value, name, "a date without a time of day", f"write when that day begins, as in {_EXAMPLE}")
     if not isinstance(value, str):
         _refuse(value, name, "neither a datetime nor text", f"pass an aware datetime or ISO text such as {_EXAMPLE}")
     text = value.strip()
     if _DATE.fullmatch(text):
-        _refuse(value, name, "a date without a time of day", f"say when that day begins, as in {_EXAMPLE}")
+        _refuse(value, name, "a date without a time of day", f"write when that day begins, as in {_EXAMPLE}")
     if text == "None":
-        _refuse(
-            value, name, "what a template makes of nothing", "end the template with `or ''` to leave the parameter out: {{ ... or '' }}"
-        )
+        hint = "end the template with `or ''` to leave the parameter out: {{ ... or '' }}"
+        _refuse(value, name, "the text that a template makes of None", hint)
     match = _ISO.fullmatch(text)
     if match is None:
         _refuse(value, name, "not an ISO 8601 date and time", f"write it as in {_EXAMPLE}")
@@ -55,26 +54,26 @@ def parse_timestamp(value: object, name: str) -> datetime:
     return _to_utc(parsed, value, name)
 
 
-def to_millis(instant: datetime) -> int:
-    """UTC epoch milliseconds of an aware datetime, rounded up, by integers only.
+def to_millis(moment: datetime) -> int:
+    """UTC epoch milliseconds of an aware datetime, rounded up; exact, without floats.
 
-    Up, because a half-open interval ``[start, end)`` over whole milliseconds holds the same of them when both its bounds are rounded up.
+    Rounded up, because records have whole milliseconds: ``[start, end)`` holds the same records when both its bounds are rounded up.
 
     >>> to_millis(datetime(2025, 9, 18, 0, 0, 0, 1, tzinfo=UTC))
     1758153600001
 
     :raises ValueError: for a naive datetime.
     """
-    if instant.utcoffset() is None:
-        msg = f"{instant!r} has no zone"
+    if moment.utcoffset() is None:
+        msg = f"{moment!r} has no zone"
         raise ValueError(msg)
-    # Plain UTC first: the difference of two datetimes of one zone is that of their clocks, wrong across a change of the offset.
-    since = _plain_utc(instant) - _EPOCH
-    return -(-((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) // 1_000)
+    # UTC first: Python subtracts two datetimes of one zone by wall clock, which is wrong across a change of the offset.
+    since_epoch = _plain_utc(moment) - _EPOCH
+    return -(-((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000)
 
 
 def from_millis(millis: int) -> datetime:
-    """The aware UTC datetime of epoch milliseconds, by integers only."""
+    """The aware UTC datetime of epoch milliseconds; exact, without floats."""
     return _EPOCH + timedelta(milliseconds=millis)
 
 
@@ -108,22 +107,22 @@ def format_duration(duration: timedelta) -> str:
     return " ".join(words) or "0 seconds"
 
 
-def _to_utc(instant: datetime, value: object, name: str) -> datetime:
-    if instant.utcoffset() is None:
-        _refuse(value, name, "without an offset, so it could be meant in any zone", f"add the offset, as in {_EXAMPLE}")
+def _to_utc(moment: datetime, value: object, name: str) -> datetime:
+    if moment.utcoffset() is None:
+        _refuse(value, name, "without an offset, so its zone is unknown", f"add the offset, as in {_EXAMPLE}")
     try:
-        return _plain_utc(instant)
+        return _plain_utc(moment)
     except OverflowError:
-        _refuse(value, name, "outside the years that exist in UTC", "write an instant between the years 1 and 9999")
+        _refuse(value, name, "outside the years that exist in UTC", "write a time between the years 1 and 9999")
 
 
-def _plain_utc(instant: datetime) -> datetime:
-    """Without pendulum's or anybody's subclass, whose arithmetic and text may differ."""
-    utc = instant.astimezone(UTC)
+def _plain_utc(moment: datetime) -> datetime:
+    """In UTC, as a plain ``datetime``: a subclass such as pendulum's may compute and format differently."""
+    utc = moment.astimezone(UTC)
     return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC)
 
 
-def _refuse(value: object, name: str, what: str, hint: str) -> NoReturn:
+def _refuse(value: object, name: str, problem: str, hint: str) -> NoReturn:
     shown = value.isoformat() if isinstance(value, date) else repr(value)
     shown = shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "..."
-    raise IntervalError(f"`{name}` is {shown} (of type {type(value).__name__}), {what}", hint=hint)
+    raise IntervalError(f"`{name}` is {shown} (of type {type(value).__name__}), {problem}", hint=hint)

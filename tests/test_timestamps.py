@@ -42,7 +42,7 @@ REFUSED = [
     (date(2025, 9, 18), "a date without a time of day"),
     ("2025-09-18", "a date without a time of day"),
     ("20250918", "a date without a time of day"),
-    ("None", "what a template makes of nothing"),
+    ("None", "the text that a template makes of None"),
     ("", "not an ISO 8601"),
     ("yesterday", "not an ISO 8601"),
     ("18.09.2025 00:00:00+00:00", "not an ISO 8601"),

@@ -168,8 +168,8 @@ MUTATIONS = (
     Mutation(
         breaks="milliseconds of an interval's instants are rounded up",
         file="timestamps.py",
-        text="    return -(-((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) // 1_000)\n",
-        becomes="    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) // 1_000\n",
+        text="    return -(-((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000)\n",
+        becomes="    return ((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000\n",
         caught_by=("tests/test_timestamps.py",),
     ),
     Mutation(

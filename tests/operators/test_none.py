@@ -82,13 +82,13 @@ NONE = [
 def test_none_that_became_text_is_an_error_that_names_the_argument(make, options, name, hint, deferrable):
     message = refusal(rendered(make, options | {"deferrable": deferrable}))
     assert f"`{name}` is " in message
-    assert "something is None" in message
+    assert "a value in it is None" in message
     assert hint in message
 
 
 def test_none_in_a_path_object_is_one_as_well():
     message = refusal(rendered(export, {"destination": path("dt={{ params.nothing }}/x.jsonl"), **ALL}))
-    assert "`destination` is 'file:///dt={{ params.nothing }}/x.jsonl', in which something is None" in message
+    assert "`destination` is 'file:///dt={{ params.nothing }}/x.jsonl', and a value in it is None" in message
 
 
 UNHARMED = [
@@ -135,9 +135,9 @@ def test_a_task_that_is_rendered_again_forgets_what_was_wrong_before():
 NATIVE = [
     # what makes the task, its arguments, words of the error
     (export, {"event_name": "{{ params.digits }}", **ALL}, "`event_name` is '{{ params.digits }}', and render_template_as_native_obj"),
-    (export, {"event_name": "{{ params.number }}", **ALL}, "has made 123 (of type int)"),
-    (export, {"event_name": "{{ 'True' }}", **ALL}, "has made True (of type bool)"),
-    (export, {"event_name": "{{ params.list }}", **ALL}, "has made ['NO_STATUS'] (of type list)"),
+    (export, {"event_name": "{{ params.number }}", **ALL}, "turned its text into 123 (of type int)"),
+    (export, {"event_name": "{{ 'True' }}", **ALL}, "turned its text into True (of type bool)"),
+    (export, {"event_name": "{{ params.list }}", **ALL}, "turned its text into ['NO_STATUS'] (of type list)"),
     (export, {"capillary_conn_id": "{{ '1e3' }}", **ALL}, "`capillary_conn_id` is"),
     (export, {"object_storage_conn_id": "{{ params.digits }}", **ALL}, "`object_storage_conn_id` is"),
     (export, {"destination": "{{ params.digits }}", **ALL}, "`destination` is"),
@@ -236,7 +236,7 @@ def test_in_a_real_run_it_fails_on_the_first_try_and_the_good_object_stands(api_
     (tmp_path / "x.jsonl").write_text("good\n")
     with make_dag(params={"e": None}) as dag:
         export_task(tmp_path / "x.jsonl", event_name="{{ params.e }}", on_empty="skip", retries=3, **ALL)
-    fails(run(dag), logged, tries=1, saying=["`event_name` is '{{ params.e }}', in which something is None", OR_EMPTY])
+    fails(run(dag), logged, tries=1, saying=["`event_name` is '{{ params.e }}', and a value in it is None", OR_EMPTY])
     assert api.requests == []
     assert names_in(tmp_path) == ["x.jsonl"]
     assert (tmp_path / "x.jsonl").read_text() == "good\n"
@@ -247,5 +247,5 @@ def test_in_a_real_run_the_sensor_fails_on_the_first_try_as_well(api_of, logged)
     api = api_of()
     with make_dag(params={"e": None}) as dag:
         sensor(task_id="export", event_name="{{ params.e }}", retries=3)
-    fails(run(dag), logged, tries=1, saying=["`event_name` is '{{ params.e }}', in which something is None", OR_EMPTY])
+    fails(run(dag), logged, tries=1, saying=["`event_name` is '{{ params.e }}', and a value in it is None", OR_EMPTY])
     assert api.requests == []

@@ -10,10 +10,10 @@ MINUTE = 60.0
 
 
 class Budget:
-    """At most ``per_minute`` requests in any 60 seconds, whatever their spacing.
+    """Allows at most ``per_minute`` requests in any 60 seconds.
 
-    A sliding window, not a token bucket: a bucket that starts full lets almost twice its rate through
-    in the first minute, and the API's limit is per minute.
+    A sliding window instead of a token bucket: a bucket that starts full allows almost twice its rate in the first minute, and the API's
+    limit is per minute. Times are seconds of a monotonic clock.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -26,5 +26,5 @@ class Budget:
         return max(0.0, self._sent[0] + MINUTE - now)
 
     def spend(self, at: float) -> None:
-        """Count one request, sent at ``at``."""
+        """Count one request that was sent at ``at``."""
         self._sent.append(at)

@@ -1,9 +1,9 @@
-"""An instant as the API wants it written, and the coarser units in which an API may read it.
+"""Timestamps in the form that the API reads, and the precisions with which an API may read them.
 
-Nothing documents the format, the zone or the precision of ``from_date`` and ``to_date``; sibling endpoints disagree with one another
-about all three. So each is a setting or is found out (see :mod:`~airflow_provider_capillary.reading.calibration`).
+Nothing documents the format, the zone and the precision of ``from_date`` and ``to_date``, and sibling endpoints differ in all three. So
+each is a setting, or calibration finds it (:mod:`~airflow_provider_capillary.reading.calibration`).
 
-Instants are UTC epoch milliseconds, as ``startTime`` is.
+Timestamps are UTC epoch milliseconds, as ``startTime`` is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 PRECISIONS = (1, SECOND, MINUTE, HOUR, DAY)
-"""The precisions in which an API may read dates, finest first."""
+"""The precisions with which an API may read dates, in milliseconds, finest first."""
 
 FORMATS = {
     "iso": "%Y-%m-%dT%H:%M:%S",
@@ -29,16 +29,16 @@ FORMATS = {
     "epoch_ms": "",
 }
 AUTO = ("epoch_ms", "iso", "iso_z", "datetime", "date")
-"""What ``auto`` tries: the finest first, then what a sibling of this endpoint is documented to read."""
+"""The formats that ``auto`` tries: the finest first, then those that sibling endpoints are documented to read."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = 15 * MINUTE
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone called ``name``: an IANA name, or an offset such as ``+05:30``.
+    """The zone of an IANA name, or of an offset such as ``+05:30``.
 
-    From pendulum, as in Airflow itself: it brings the zones along, where a slim container image has none.
+    From pendulum, as in Airflow itself: pendulum ships the zones, which a slim container image lacks.
     """
     import pendulum
 
@@ -61,7 +61,7 @@ def _resolution_of(pattern: str) -> int:
 
 @dataclass(frozen=True)
 class DateFormat:
-    """One way to write an instant.
+    """One way to write a timestamp.
 
     :param name: a key of :data:`FORMATS`, or a strftime string.
     :param zone: the zone in which the API reads a date that carries no offset.
@@ -80,57 +80,57 @@ class DateFormat:
     _pattern: str = ""
     _zone: tzinfo = field(default=UTC, hash=False)
     resolution: int = 1
-    """The finest step that this format can write, milliseconds."""
+    """The finest step that this format can write, in milliseconds."""
     carries_zone: bool = False
 
-    def text(self, instant: int) -> str:
-        """``instant`` as the API wants it; exact for what :meth:`floor` and :meth:`ceil` return."""
+    def text(self, timestamp: int) -> str:
+        """The timestamp as the API reads it; exact for results of :meth:`floor` and :meth:`ceil`."""
         if self.name == "epoch_ms":
-            return str(instant)
-        pattern = self._pattern.replace("%s", str(instant // SECOND))
-        return self._local(instant).strftime(pattern)
+            return str(timestamp)
+        pattern = self._pattern.replace("%s", str(timestamp // SECOND))
+        return self._local(timestamp).strftime(pattern)
 
-    def floor(self, instant: int, unit: int = 0) -> int:
-        """The latest instant at or before ``instant`` that is whole in ``unit`` and means one instant only.
+    def floor(self, timestamp: int, unit: int = 0) -> int:
+        """The latest timestamp at or before this one that is whole in ``unit`` and unambiguous.
 
-        Where clocks are set back, an hour of wall-clock time happens twice and the API could read either: no date in it is ever sent.
+        Where clocks are set back, one hour of wall-clock time happens twice, and the API could read either. No date in it is ever sent.
         """
-        whole = self._floor(instant, max(unit, self.resolution))
+        whole = self._floor(timestamp, max(unit, self.resolution))
         while self._is_ambiguous(whole):
             whole = self._floor(self._floor(whole, _QUARTER) - 1, max(unit, self.resolution))
         return whole
 
-    def ceil(self, instant: int, unit: int = 0) -> int:
-        """The earliest instant at or after ``instant`` that is whole in ``unit`` and means one instant only."""
-        whole = self._ceil(instant, max(unit, self.resolution))
+    def ceil(self, timestamp: int, unit: int = 0) -> int:
+        """The earliest timestamp at or after this one that is whole in ``unit`` and unambiguous."""
+        whole = self._ceil(timestamp, max(unit, self.resolution))
         while self._is_ambiguous(whole):
             whole = self._ceil(self._floor(whole, _QUARTER) + _QUARTER, max(unit, self.resolution))
         return whole
 
-    def _local(self, instant: int) -> datetime:
-        return (_EPOCH + timedelta(milliseconds=instant)).astimezone(self._zone)
+    def _local(self, timestamp: int) -> datetime:
+        return (_EPOCH + timedelta(milliseconds=timestamp)).astimezone(self._zone)
 
-    def offset(self, instant: int) -> int:
-        """Milliseconds by which the zone of these dates is ahead of UTC at ``instant``."""
+    def offset(self, timestamp: int) -> int:
+        """Milliseconds by which the zone of these dates is ahead of UTC at a timestamp."""
         if self._zone is UTC:
             return 0
-        return round((self._local(instant).utcoffset() or timedelta()) / timedelta(milliseconds=1))
+        return round((self._local(timestamp).utcoffset() or timedelta()) / timedelta(milliseconds=1))
 
-    def _floor(self, instant: int, unit: int) -> int:
-        whole = instant - (instant + self.offset(instant)) % unit
-        # The offset may have changed between `whole` and `instant`; what is whole is so by the clock at `whole`.
+    def _floor(self, timestamp: int, unit: int) -> int:
+        whole = timestamp - (timestamp + self.offset(timestamp)) % unit
+        # The offset may have changed between `whole` and `timestamp`; `whole` has to be whole by the clock at `whole`.
         again = whole - (whole + self.offset(whole)) % unit
-        return again if again <= instant else whole
+        return again if again <= timestamp else whole
 
-    def _ceil(self, instant: int, unit: int) -> int:
-        whole = self._floor(instant, unit)
-        if whole == instant:
+    def _ceil(self, timestamp: int, unit: int) -> int:
+        whole = self._floor(timestamp, unit)
+        if whole == timestamp:
             return whole
         after = self._floor(whole + unit, unit)
-        return after if after >= instant else self._floor(after + unit + unit // 2, unit)
+        return after if after >= timestamp else self._floor(after + unit + unit // 2, unit)
 
-    def _is_ambiguous(self, instant: int) -> bool:
+    def _is_ambiguous(self, timestamp: int) -> bool:
         if self.carries_zone:
             return False
-        local = self._local(instant)
+        local = self._local(timestamp)
         return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()

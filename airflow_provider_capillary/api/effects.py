@@ -1,16 +1,14 @@
-"""The vocabulary between the decision core and its drivers.
+"""The effects that the generators of this package yield to a driver, and the outcomes that the driver sends back.
 
-A generator of the core yields one step at a time; the driver carries it out and sends back its outcome:
-
-============================  ===============================================================
-step                          what the driver sends back
-============================  ===============================================================
-:class:`ReadClock`                  seconds of a monotonic clock, a ``float``
-:class:`Sleep`                 ``None``, after that many seconds
-:class:`Send`                 a :class:`Response`, or a :class:`TransportFailure`
-:class:`MaskSecret`              ``None``, after the value was registered with the log's masking
-:class:`Records`                ``None``, after the records were handed on
-============================  ===============================================================
+===================  =====================================================================
+effect               outcome
+===================  =====================================================================
+:class:`ReadClock`   seconds of a monotonic clock, a ``float``
+:class:`Sleep`       ``None``, after that many seconds
+:class:`Send`        a :class:`Response`, or a :class:`TransportFailure`
+:class:`MaskSecret`  ``None``, after the value was registered for masking in logs
+:class:`Records`     ``None``, after the records were delivered
+===================  =====================================================================
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ Record: TypeAlias = dict[str, Any]
 class Request:
     """One HTTP request, without host and credential.
 
-    ``body`` is a JSON body; the only request that has one fetches an OAuth token, so it is a secret.
+    ``body`` is a JSON body. Only the request for an OAuth token has one, so it is a secret.
     """
 
     method: str
@@ -57,12 +55,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ReadClock:
-    """What time is it? (monotonic seconds)."""
+    """Read a monotonic clock, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Do nothing for so many seconds."""
+    """Wait for so many seconds; ``reason`` is for the log."""
 
     seconds: float
     reason: str
@@ -70,7 +68,7 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Send this request; ``token`` goes into the OAuth header where the connection uses one."""
+    """Send a request, with ``token`` in the OAuth header where the connection uses OAuth."""
 
     request: Request
     token: str | None = field(default=None, repr=False)
@@ -78,21 +76,21 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class MaskSecret:
-    """Keep this value out of every log."""
+    """Mask this value in every log."""
 
     value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records of the interval, none handed on before; they count only once the reading has ended."""
+    """New records of the interval. They count only once the whole reading has ended."""
 
     records: list[Record] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An HTTP answer, whole: header names in lower case; ``received`` in epoch seconds of the wall clock."""
+    """A complete HTTP response: header names in lower case, ``received`` in epoch seconds of the wall clock."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -102,10 +100,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportFailure:
-    """No whole answer arrived.
+    """No complete response arrived.
 
-    :param what: in a few words (``connection reset``), nothing of a body.
-    :param hint: what to do if it stays so.
+    :param what: the failure in a few words (``connection reset``), nothing from a body.
+    :param hint: what to do if it happens again.
     :param passing: whether another try may help.
     """
 
@@ -118,4 +116,4 @@ Effect: TypeAlias = ReadClock | Sleep | Send | MaskSecret | Records
 Outcome: TypeAlias = float | Response | TransportFailure | None
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]
-"""A part of the core: yields steps, is sent their outcomes, returns a ``T``."""
+"""A generator that yields effects, is sent their outcomes, and returns a ``T``."""

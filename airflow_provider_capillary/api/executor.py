@@ -1,4 +1,4 @@
-"""One question until it is answered: the budget, the token, and every retry."""
+"""One request until it is answered: the budget, the token, and every retry."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ LOGS_PATH = "/v2/events/logs"
 TOKEN_PATH = "/v3/oauth/token/generate"  # noqa: S105  # a path, no token
 
 TOKEN_LIFE = 60 * 60.0
-"""Seconds; what the documentation gives as the longest life, for an answer that does not say."""
+"""Seconds; the longest life in the documentation, used where a response names none."""
 TOKEN_MARGIN = 60.0
-"""A token is renewed so many seconds before it ends, or at half its life where that is sooner."""
+"""Seconds before its end at which a token is renewed, or at half its life where that is sooner."""
 KEY_REFUSALS = frozenset({400, 401, 403, 422, 498})
-"""Statuses that say of a request for a token that its key or secret is wrong; no page gives the one in use."""
+"""Statuses of a token request that mean a wrong key or secret. The documentation does not say which one the API sends."""
 LEAST_WAIT = 0.001
-"""Seconds; so that a pause moves any clock."""
+"""Seconds; long enough to move any clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What is needed to fetch a token; ``oauth`` false means Basic, which the session sends by itself.
+    """The key and secret for a token; without ``oauth`` the session sends Basic authentication by itself.
 
-    :param described: what is sent, in words, for errors.
-    :param hint: what to do where the API does not accept it.
-    :param key_hint: what to do where the API gives no token for ``key`` and ``secret``.
+    :param described: the credential in words, for errors.
+    :param hint: how to fix a credential that the API refuses.
+    :param key_hint: how to fix a ``key`` and ``secret`` for which the API gives no token.
     """
 
     oauth: bool
@@ -54,7 +54,7 @@ class Credential:
 
 @dataclass(slots=True)
 class RequestStats:
-    """What the questions so far have cost."""
+    """The cost of the requests so far: ``waited`` in seconds, ``retries`` by the name of the error."""
 
     requests: int = 0
     waited: float = 0.0
@@ -63,9 +63,9 @@ class RequestStats:
 
 
 class RequestExecutor:
-    """Asks questions of one API, one at a time, with one budget and one token.
+    """Sends requests to one API, one at a time, with one budget and one token.
 
-    :param per_minute: the client's own budget of requests a minute; retries and token fetches count too.
+    :param per_minute: requests per minute at most, retries and token requests included.
     """
 
     def __init__(self, *, credential: Credential, per_minute: int, plan: RetryPlan | None = None, rng: random.Random | None = None) -> None:
@@ -78,38 +78,40 @@ class RequestExecutor:
         self.stats = RequestStats()
 
     def logs(self, params: Mapping[str, str]) -> Flow[Page]:
-        """Ask for event logs until they come.
+        """Request event logs, with retries.
 
-        :raises RequestError: for what no retry helps, at once; for the rest, when attempts or patience are used up.
+        :raises RequestError: at once where no retry helps, otherwise once the plan's attempts or its total waiting are used up.
         """
         request = Request(method="GET", path=LOGS_PATH, params=tuple(params.items()))
-        reply = yield from self._with_retries(request, lambda reply: read_page(reply, str(request)), needs_token=self._credential.oauth)
-        self.stats.warnings += reply.warnings
-        return reply
+        page = yield from self._with_retries(
+            request, lambda response: read_page(response, str(request)), needs_token=self._credential.oauth
+        )
+        self.stats.warnings += page.warnings
+        return page
 
     def refresh_token(self) -> Flow[str]:
-        """The token, fetched anew where none is held or the one that is ends soon.
+        """The token; a new one where there is none yet or the present one ends soon.
 
-        :raises AuthenticationError: where the API refuses the key.
+        :raises AuthenticationError: the API refuses the key.
         """
         return (yield from self._valid_token())
 
     def _with_retries(self, request: Request, read: Callable[[Response], T], *, needs_token: bool) -> Flow[T]:
-        asked, patience, attempt, is_new = str(request), self._plan.total, 0, False
+        patience, attempt, is_new = self._plan.total, 0, False
         while True:
             attempt += 1
-            # Asked for at each try: a token may end while a throttled one waits.
+            # For each try: a token may end during a pause.
             token = (yield from self._valid_token()) if needs_token else None
             outcome = yield from self._send(Send(request=request, token=token))
-            error = _refused_key_of(outcome, asked) if request.path == TOKEN_PATH else None
-            error = error or failure_of(outcome, asked)
+            error = _refused_key_of(outcome, str(request)) if request.path == TOKEN_PATH else None
+            error = error or failure_of(outcome, str(request))
             if error is None:
                 try:
-                    return read(outcome)  # type: ignore[arg-type]  # no reply at all is a failure
+                    return read(outcome)  # type: ignore[arg-type]  # a transport failure is an error above
                 except RequestError as unreadable:
                     error = unreadable
             if isinstance(error, AuthenticationError) and needs_token and not is_new and attempt < self._plan.attempts:
-                # A token can end before its time (498, or 401 once revoked). One that is refused though it is new will stay so.
+                # A token can end early (498, or 401 once it is revoked). A new token that is refused stays refused.
                 self._token, is_new = None, True
                 self.stats.retries[type(error).__name__] += 1
                 continue
@@ -127,7 +129,7 @@ class RequestExecutor:
             yield from self._wait(delay, f"{type(error).__name__} at try {attempt} of {self._plan.attempts}: {error.response}")
 
     def _explain(self, error: AuthenticationError, *, is_key: bool) -> None:
-        """Say of a refused credential what it was."""
+        """Add to the error which credential was refused, and how to fix it."""
         if is_key:
             error.hint = self._credential.key_hint
         else:
@@ -136,7 +138,7 @@ class RequestExecutor:
     def _send(self, send: Send) -> Flow[Response | TransportFailure]:
         now = yield ReadClock()
         while delay := self._budget.delay(now):
-            # By the clock, not by what was to be waited: a pause may be longer, and the budget counts from when it ended.
+            # By the clock, because a pause may take longer than asked for, and the budget counts from its end.
             yield from self._wait(max(delay, LEAST_WAIT), "the budget of requests a minute is spent")
             now = yield ReadClock()
         self._budget.spend(now)
@@ -154,31 +156,31 @@ class RequestExecutor:
             return self._token
         body = {"key": self._credential.key, "secret": self._credential.secret}
         request = Request(method="POST", path=TOKEN_PATH, body=body)
-        token, life = yield from self._with_retries(request, lambda reply: _read_token(reply, str(request)), needs_token=False)
+        token, life = yield from self._with_retries(request, lambda response: _read_token(response, str(request)), needs_token=False)
         yield MaskSecret(token)
         self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
         return token
 
 
-def _refused_key_of(outcome: Response | TransportFailure, asked: str) -> RequestError | None:
+def _refused_key_of(outcome: Response | TransportFailure, request: str) -> RequestError | None:
     if isinstance(outcome, Response) and outcome.status in KEY_REFUSALS:
-        return _refused_key(asked, f"HTTP {outcome.status}", outcome)
+        return _refused_key(request, f"HTTP {outcome.status}", outcome)
     return None
 
 
-def _read_token(reply: Response, asked: str) -> tuple[str, float]:
+def _read_token(response: Response, request: str) -> tuple[str, float]:
     try:
-        said = read_json(reply)
+        body = read_json(response)
     except ValueError as error:
-        raise _no_token(asked, str(error), reply) from None
-    envelope: dict[str, Any] = said if isinstance(said, dict) else {}
-    if said_errors := errors_in(envelope):
-        raise _refused_key(asked, f"HTTP 200 with {len(said_errors)} errors, codes {codes_of(said_errors)}", reply)
+        raise _no_token(request, str(error), response) from None
+    envelope: dict[str, Any] = body if isinstance(body, dict) else {}
+    if errors := errors_in(envelope):
+        raise _refused_key(request, f"HTTP 200 with {len(errors)} errors, codes {codes_of(errors)}", response)
     data: Any = envelope.get("data")
     data = data if isinstance(data, dict) else {}
     token = data.get("accessToken")
     if not isinstance(token, str) or not token.strip() or not (token.isascii() and token.isprintable()):
-        raise _no_token(asked, "JSON without data.accessToken", reply)
+        raise _no_token(request, "JSON without data.accessToken", response)
     return token.strip(), _life_of(data.get("ttlSeconds"))
 
 
@@ -190,21 +192,21 @@ def _life_of(seconds: Any) -> float:  # noqa: ANN401  # any JSON
     return life if 0 < life <= TOKEN_LIFE * 24 else TOKEN_LIFE
 
 
-def _no_token(asked: str, answered: str, reply: Response) -> RequestError:
+def _no_token(request: str, problem: str, response: Response) -> RequestError:
     return MalformedAnswerError(
-        "The API answered a request for an OAuth token with something else",
-        request=asked,
-        response=answered,
-        request_id=request_id(reply.headers),
-        hint="if it stays so, check that the connection's host is the API",
+        "The API answered a request for an OAuth token without a token",
+        request=request,
+        response=problem,
+        request_id=request_id(response.headers),
+        hint="if it happens again, check that the connection's host is the API",
     )
 
 
-def _refused_key(asked: str, answered: str, reply: Response) -> AuthenticationError:
+def _refused_key(request: str, problem: str, response: Response) -> AuthenticationError:
     return AuthenticationError(
         "The API refuses the OAuth client key and secret",
-        request=asked,
-        response=answered,
-        request_id=request_id(reply.headers),
+        request=request,
+        response=problem,
+        request_id=request_id(response.headers),
         hint="check login (the key) and password (the secret) of the connection, or set `auth_type` to `basic`",
     )

@@ -1,10 +1,9 @@
-"""From the bytes of an answer to checked records, or to the error that they are.
+"""A response body as checked records, or as an error.
 
-The envelope is ``{"data": [...], "warnings": [], "errors": []}``. Other v2 endpoints put ``null`` or ``[{}]`` where nothing is to be
-said, so both count as empty here; anything else in ``errors`` is a failure, data beside it or not.
+The envelope is ``{"data": [...], "warnings": [], "errors": []}``. Other v2 endpoints send ``null`` or ``[{}]`` for an empty list, so both
+count as empty here. Anything else in ``errors`` is a failure, with data beside it or without.
 
-The records are decoded one by one, so that each keeps the text that it had in the answer, and so that one that can't be taken has a
-place and a time to be named by.
+The records are decoded one by one. So each keeps its own JSON text, and an error can name the place and the time of an invalid record.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["LATEST", "EventLog", "Page", "codes_of", "errors_in", "read_json", "read_page"]
 
 LATEST = 6 * 10**13
-"""Milliseconds; the year 3871. A startTime beyond it is no time, and as long before 1970 the calendar still has years."""
+"""Epoch milliseconds in the year 3871. A later ``startTime`` is not a time; as long before 1970, the calendar still has years."""
 
 TOKEN_CODES = frozenset({401, 498})
-"""An older API of Capillary's says these inside the body, with ``"success": "true"`` beside them."""
+"""Codes that an older API of Capillary's sends inside the body of a 200, with ``"success": "true"`` beside them."""
 
 TRIES_OF_A_BAD_RECORD = 2
-"""A record that can't be taken, in an answer that is whole, is stored so. One more try, in case the answer was made in a bad moment."""
+"""An invalid record in a complete response is probably stored like that. One more try, in case the response was built at a bad moment."""
 
 _CODE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -42,10 +41,10 @@ _NOT_UTF8 = "a body that is not UTF-8"
 
 
 class EventLog(dict[str, Any]):
-    """A record: its fields as ``json`` decodes them, and :attr:`text`, the JSON that they were decoded from.
+    """A record: its fields as ``json`` decodes them, and :attr:`text`, the JSON from which they were decoded.
 
-    A float of Python's holds some 16 digits, and none beyond 1.8e308; the text holds what the API sent. Who changes a field has to write
-    the record anew: the text does not follow.
+    A Python float holds about 16 digits and ends at 1.8e308; the text holds every digit that the API sent. The text does not follow
+    changes of the fields.
     """
 
     __slots__ = ("text",)
@@ -55,7 +54,7 @@ class EventLog(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The records of one answer, in its order, and how many warnings stood beside them."""
+    """The records of one response, in its order, and the number of warnings beside them."""
 
     records: list[Record] = field(repr=False)
     warnings: int = 0
@@ -65,11 +64,11 @@ class Page:
 
 
 class _NotJsonError(Exception):
-    """What Python's decoder takes and JSON forbids. Raised inside the decoder; its text names no content."""
+    """Python's decoder accepts this and JSON forbids it. Raised inside the decoder; the text holds no content."""
 
 
 class _BadRecordError(Exception):
-    """What is wrong with a record; names no content."""
+    """A record is invalid; the text holds no content."""
 
 
 def _reject_constant(name: str) -> NoReturn:
@@ -78,7 +77,7 @@ def _reject_constant(name: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # json keeps the last of two equal keys: an answer with two `data` would silently lose the first.
+    # `json` keeps the last of two equal keys: of two `data`, the first would be lost silently.
     made = dict(pairs)
     if len(made) != len(pairs):
         msg = "an object with the same key twice"
@@ -89,69 +88,70 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(text: str) -> int | float:
     try:
         return int(text)
-    except ValueError:  # more digits than Python converts; the record's text has them
+    except ValueError:  # more digits than Python converts; the text of the record keeps them
         return float(text)
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
 _decode = _decoder.raw_decode
-# Slower, since each integer is a call: for the answer in a million that Python's own limit on integers would end.
+# Slower, one call per integer: for the rare response with an integer beyond Python's limit of digits.
 _decode_long = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant, parse_int=_integer).raw_decode
-# Takes what the others refuse: to find where such a record ends, and when it happened.
+# Accepts what the others refuse, to find the end and the time of an invalid record.
 _decode_loosely = json.JSONDecoder(parse_int=_integer).raw_decode
 
 
-def read_json(reply: Response) -> Any:  # noqa: ANN401  # it is what JSON is
+def read_json(response: Response) -> Any:  # noqa: ANN401  # it is what JSON is
     """Decode a body strictly.
 
-    :raises ValueError: for what is not one JSON value in UTF-8; the text of the error names no content.
+    :raises ValueError: the body is not one JSON value in UTF-8; the text of the error holds no content.
     """
-    text, is_utf8 = _text_of(reply)
+    text, is_utf8 = _text_of(response)
     if not is_utf8:
         _fail(_NOT_UTF8)
-    with _strictly(reply):
+    with _strictly(response):
         return _decoder.decode(text)
 
 
-def _text_of(reply: Response) -> tuple[str, bool]:
-    """The body as text, and whether it is UTF-8; bytes that are not stand in it as lone surrogates."""
-    if not reply.body.strip():
+def _text_of(response: Response) -> tuple[str, bool]:
+    """The body as text, and whether it is UTF-8; bytes that are not become lone surrogates."""
+    if not response.body.strip():
         _fail("an empty body")
     try:
-        return reply.body.decode("utf-8-sig"), True
+        return response.body.decode("utf-8-sig"), True
     except UnicodeDecodeError:
-        return reply.body.decode("utf-8-sig", "surrogateescape"), False
+        return response.body.decode("utf-8-sig", "surrogateescape"), False
 
 
 @contextlib.contextmanager
-def _strictly(reply: Response) -> Iterator[None]:
+def _strictly(response: Response) -> Iterator[None]:
     try:
         yield
     except _NotJsonError as error:
         raise ValueError(str(error)) from None
     except (ValueError, RecursionError):
-        kind = printable(reply.headers.get("content-type", "no content type").split(";")[0], 60)
-        msg = f"a body of {len(reply.body)} bytes ({kind}) that is not JSON, or is cut off"
+        kind = printable(response.headers.get("content-type", "no content type").split(";")[0], 60)
+        msg = f"a body of {len(response.body)} bytes ({kind}) that is not JSON, or is cut off"
         raise ValueError(msg) from None
 
 
-def read_page(reply: Response, asked: str) -> Page:
-    """Check a 200 and take its records, each an :class:`EventLog`.
+def read_page(response: Response, request: str) -> Page:
+    """Check a 200 and return its records, each an :class:`EventLog`.
 
-    :raises MalformedAnswerError: for anything but the documented envelope with whole records; another try may help. Where it is one record
-        of a whole answer that can't be taken, it is named by its place and its time, and asked for twice.
-    :raises AuthenticationError: where ``errors`` says that the token has ended.
+    :param request: the request in words, for errors.
+    :raises MalformedAnswerError: the body is not the documented envelope with valid records; another try may help. An invalid record in a
+        complete response is named by its place and its time, and requested only twice.
+    :raises AuthenticationError: ``errors`` says that the token has ended.
     """
     try:
-        text, is_utf8 = _text_of(reply)
+        text, is_utf8 = _text_of(response)
         records = _Records(is_utf8=is_utf8)
-        with _strictly(reply):
+        with _strictly(response):
             envelope = _decode_envelope(text, records)
         if not is_utf8 and not records.bad:
             _fail(_NOT_UTF8)
         if not isinstance(envelope, dict):
             _fail(f"JSON that is not an object ({_kind(envelope)})")
-        _check_errors(envelope, asked, reply)
+        _check_errors(envelope, request, response)
         if "data" not in envelope:
             _fail("JSON without `data`")
         data = envelope["data"]
@@ -159,22 +159,22 @@ def read_page(reply: Response, asked: str) -> Page:
             _fail(f"`data` that is not a list ({_kind(data)})")
     except ValueError as error:
         raise MalformedAnswerError(
-            "The API answered 200 with something else than event logs",
-            request=asked,
+            "The API answered 200 without event logs",
+            request=request,
             response=str(error),
-            request_id=request_id(reply.headers),
-            hint="if it stays so, check that the connection's host is the API and not a portal or a proxy in front of it",
+            request_id=request_id(response.headers),
+            hint="if it happens again, check that the connection's host is the API and not a portal or a proxy in front of it",
         ) from None
     if records.bad:
-        raise records.error(asked, reply)
+        raise records.error(request, response)
     warnings = envelope.get("warnings")
     return Page(records.good, sum(map(bool, warnings if isinstance(warnings, list) else [warnings])))
 
 
 def _decode_envelope(text: str, records: _Records) -> Any:  # noqa: ANN401  # any JSON; where it is an object, a dict
-    """The body, decoded, with the records of a list ``data`` in :class:`_Records`.
+    """Decode the body; the records of a list ``data`` go into :class:`_Records`.
 
-    :raises ValueError: it is not one JSON value.
+    :raises ValueError: the body is not one JSON value.
     """
     at = _after_blank(text, 0)
     if not text.startswith("{", at):
@@ -204,9 +204,9 @@ def _decode_envelope(text: str, records: _Records) -> Any:  # noqa: ANN401  # an
 
 
 class _Records:
-    """The records of one answer: those that can be taken, and what is wrong with the first that can't.
+    """The valid records of one response, and the problem of the first invalid one.
 
-    :param is_utf8: of the body.
+    :param is_utf8: whether the body is UTF-8.
     """
 
     def __init__(self, *, is_utf8: bool) -> None:
@@ -218,8 +218,8 @@ class _Records:
     def take(self, text: str, at: int) -> int:
         """Decode the list that begins at ``at``.
 
-        :return: the place behind it.
-        :raises ValueError: it is not JSON, or cut off.
+        :return: the position after it.
+        :raises ValueError: the list is not JSON, or cut off.
         """
         at = _after_blank(text, at + 1)
         if text.startswith("]", at):
@@ -246,7 +246,7 @@ class _Records:
             at = _after_blank(text, at + 1)
 
     def _take_slowly(self, text: str, begin: int) -> int:
-        # What this can't decode is no JSON at all, and ends the reading of the answer.
+        # A failure here means that the body is not JSON at all.
         loose, at = _decode_loosely(text, begin)
         try:
             decoded, _ = _decode_long(text, begin)
@@ -262,15 +262,15 @@ class _Records:
         self.good.append(record)
         return at
 
-    def error(self, asked: str, reply: Response) -> MalformedAnswerError:
-        """What to raise where :attr:`bad` is not zero."""
+    def error(self, request: str, response: Response) -> MalformedAnswerError:
+        """The error for :attr:`bad` records."""
         count = len(self.good) + self.bad
         error = MalformedAnswerError(
-            f"The API answered with a record that can't be taken, {self._first}",
-            request=asked,
-            response=f"{self.bad} such records among {count}",
-            request_id=request_id(reply.headers),
-            hint="give the time of the record and the request id to Capillary's support; it is stored so, and a retry rarely helps",
+            f"The API answered with an invalid record, {self._first}",
+            request=request,
+            response=f"invalid records: {self.bad} of {count}",
+            request_id=request_id(response.headers),
+            hint="give the time of the record and the request id to Capillary's support; it is stored like that, so a retry rarely helps",
         )
         error.most_tries = TRIES_OF_A_BAD_RECORD
         return error
@@ -290,7 +290,7 @@ def _after_blank(text: str, at: int) -> int:
 
 def _past(sign: str, text: str, at: int) -> int:
     if not text.startswith(sign, at):
-        _fail("something else")
+        _fail("another character")
     return at + 1
 
 
@@ -310,34 +310,34 @@ def _kind(value: object) -> str:
 
 
 def errors_in(envelope: dict[str, Any]) -> list[Any]:
-    """What stands in ``errors``, without what other endpoints put there for nothing."""
+    """The items of ``errors``, without the empty ones that other endpoints send."""
     errors = envelope.get("errors")
     return [item for item in (errors if isinstance(errors, list) else [errors]) if item]
 
 
 def codes_of(items: list[Any]) -> list[int]:
-    """The codes of such items, sorted; a code is a number, or the digits of one."""
+    """The codes of such items, sorted. A code is a number or its digits."""
     codes: Iterator[Any] = (item.get("code") for item in items if isinstance(item, dict))
     return sorted({int(code) for code in codes if type(code) in (int, str) and _CODE.fullmatch(str(code))})
 
 
-def _check_errors(envelope: dict[str, Any], asked: str, reply: Response) -> None:
-    said = errors_in(envelope)
-    # An older API says it in a `status`, of the answer or of the `response` in it.
+def _check_errors(envelope: dict[str, Any], request: str, response: Response) -> None:
+    errors = errors_in(envelope)
+    # An older API has the code in a `status`, of the envelope or of the `response` in it.
     inner = envelope.get("response")
     statuses = [part.get("status") for part in (envelope, inner) if isinstance(part, dict)]
-    refusals = TOKEN_CODES.intersection(codes_of([*said, *([] if isinstance(envelope.get("data"), list) else [envelope, *statuses])]))
+    refusals = TOKEN_CODES.intersection(codes_of([*errors, *([] if isinstance(envelope.get("data"), list) else [envelope, *statuses])]))
     if refusals:
         raise AuthenticationError(
             "The API does not accept the credential",
-            request=asked,
+            request=request,
             response=f"HTTP 200 with error code {', '.join(map(str, sorted(refusals)))}",
-            request_id=request_id(reply.headers),
+            request_id=request_id(response.headers),
             hint="check login and password of the connection",
         )
-    if said:
-        codes = codes_of(said)
-        _fail(f"{len(said)} non-empty `errors`" + (f" with codes {codes[:5]}" if codes else "") + " beside the data")
+    if errors:
+        codes = codes_of(errors)
+        _fail(f"{len(errors)} non-empty `errors`" + (f" with codes {codes[:5]}" if codes else "") + " beside the data")
 
 
 def _check_record(record: object) -> None:
@@ -345,7 +345,7 @@ def _check_record(record: object) -> None:
         _refuse(f"a record that is not an object ({_kind(record)})")
     name = record.get("id")
     if not isinstance(name, str) or not name:
-        _refuse("a record without an `id`, by which records are told apart")
+        _refuse("a record without an `id`, which has to be unique")
     start = record.get("startTime")
     if type(start) is not int or not 0 <= start < LATEST:
         _refuse("a record whose `startTime` is not epoch milliseconds")

@@ -1,7 +1,7 @@
-"""What a failed try means, and how long to wait before the next.
+"""Which error a failed try means, and how long to wait before the next one.
 
-Sources: the statuses come from Capillary's public pages (401, 403, 404, 461, 498, 500, 502, 503, 504, 520, 521; 429 is
-implied by the published rate limits). Nothing documents ``Retry-After``, so its absence is normal.
+The statuses come from Capillary's public pages (401, 403, 404, 461, 498, 500, 502, 503, 504, 520, 521; the published rate limits imply
+429). Nothing documents ``Retry-After``, so its absence is normal.
 """
 
 from __future__ import annotations
@@ -34,14 +34,20 @@ if TYPE_CHECKING:
 __all__ = ["RetryPlan", "failure_of", "printable", "request_id", "retry_after"]
 
 MAX_RETRY_AFTER = 60.0
-"""Limits are per minute, so no honest Retry-After is longer; a longer one is cut to this."""
+"""Seconds. The limits are per minute, so no correct ``Retry-After`` is longer; a longer one is cut to this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPlan:
-    """Bounds of the retries of one question, by attempts and by total waiting.
+    """Limits for the retries of one request, by attempts and by total waiting.
 
-    With nine attempts, a server that fails 15 % of its answers at random is given up on once in 26 million questions.
+    Where a server fails 15 % of its responses at random, nine attempts are not enough for one request in 26 million.
+
+    :param attempts: tries at most.
+    :param first: seconds of the first pause.
+    :param longest: seconds of one pause at most.
+    :param longest_throttled: the same where the API throttles.
+    :param total: seconds of all pauses together at most.
     """
 
     attempts: int = 9
@@ -51,20 +57,20 @@ class RetryPlan:
     total: float = 300.0
 
     def delay(self, attempt: int, error: RequestError, rng: random.Random) -> float:
-        """Seconds before the try after ``attempt`` (counted from 1): doubling, with jitter, and no less than the API asked for.
+        """Seconds before the try after ``attempt``, counted from 1: the backoff, and no less than the API's ``Retry-After``.
 
-        An API that asks for a second, again and again, is thus asked over more than the minute for which its limit counts. Infinite where
-        the error has been tried as often as it is worth.
+        The pause grows even where the API asks for one second each time, so that the tries span more than the minute of its limit.
+        Infinite where :attr:`.RequestError.most_tries` is reached.
         """
         if error.most_tries is not None and attempt >= error.most_tries:
             return math.inf
         longest = self.longest_throttled if isinstance(error, ThrottledError) else self.longest
-        own = Backoff(first=self.first, longest=longest).delay(attempt, rng)
-        return own if error.retry_after is None else max(own, error.retry_after + rng.uniform(0.0, 0.25))
+        pause = Backoff(first=self.first, longest=longest).delay(attempt, rng)
+        return pause if error.retry_after is None else max(pause, error.retry_after + rng.uniform(0.0, 0.25))
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The id by which Capillary's support finds a request; the header is spelt in several ways."""
+    """The id by which Capillary's support finds a request. Its header has several spellings."""
     for name in ("x-cap-requestid", "x-cap-request-id", "x-capillary-request-id", "x-request-id"):
         if value := headers.get(name):
             return printable(value)
@@ -72,24 +78,24 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def printable(text: str, longest: int = 100) -> str:
-    """What a server said, short and without what could pass for more than one line of a log."""
+    """Text of a server, cut short, in printable ASCII: it cannot fill a log or forge a line of it."""
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text[:longest])
 
 
-def retry_after(reply: Response) -> float | None:
-    """Seconds until the API wants to be asked again, at most :data:`MAX_RETRY_AFTER`; ``None`` where it does not say.
+def retry_after(response: Response) -> float | None:
+    """Seconds of ``Retry-After``, at most :data:`MAX_RETRY_AFTER`; ``None`` where the API does not send it.
 
-    Both forms of RFC 9110 (seconds, date); a date is read against the answer's own ``Date`` where it has one, so that a
-    wrong clock here or there does no harm. What is neither, is negative or lies in the past is treated as absent.
+    Both forms of RFC 9110 are read, seconds and date. A date is compared with the response's own ``Date`` where it has one, so a wrong
+    clock on either side does no harm. A value that is neither, negative or in the past counts as absent.
     """
-    text = reply.headers.get("retry-after", "").strip()
+    text = response.headers.get("retry-after", "").strip()
     if not text:
         return None
     try:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = _epoch(text) - (_epoch(reply.headers["date"]) if "date" in reply.headers else reply.received)
+            seconds = _epoch(text) - (_epoch(response.headers["date"]) if "date" in response.headers else response.received)
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     if math.isnan(seconds) or seconds < 0:
@@ -103,15 +109,15 @@ def _epoch(date: str) -> float:
     return (then if then.tzinfo is not None else then.replace(tzinfo=UTC)).timestamp()
 
 
-def failure_of(outcome: Response | TransportFailure, asked: str) -> RequestError | None:
-    """The error that an outcome is, or ``None`` for a 200 whose body is still to be read.
+def failure_of(outcome: Response | TransportFailure, request: str) -> RequestError | None:
+    """The error that an outcome means; ``None`` for a 200, whose body is still to be read.
 
     ``error.retryable`` says whether another try may help.
 
-    :param asked: the request in words, for the error.
+    :param request: the request in words, for the error.
     """
     if isinstance(outcome, TransportFailure):
-        error: RequestError = TransportError("The API gave no whole answer", request=asked, response=outcome.what, hint=outcome.hint)
+        error: RequestError = TransportError("The API gave no complete response", request=request, response=outcome.what, hint=outcome.hint)
         error.retryable = outcome.passing
         return error
     if outcome.status == 200:  # noqa: PLR2004  # the one status that carries data
@@ -119,7 +125,7 @@ def failure_of(outcome: Response | TransportFailure, asked: str) -> RequestError
     build, problem, hint = _meaning_of(outcome.status)
     return build(
         problem,
-        request=asked,
+        request=request,
         response=f"HTTP {outcome.status}",
         request_id=request_id(outcome.headers),
         retry_after=retry_after(outcome) if build in (ThrottledError, ServerError) else None,
@@ -142,7 +148,7 @@ _KNOWN: Final[dict[int, _Meaning]] = {
     ),
     407: (
         RequestRefusedError,
-        "A proxy wants a user name and password, or other ones",
+        "A proxy refuses its user name and password, or has none",
         "put them into its address, http://user:password@proxy.example:3128, in the extra `proxies` or the environment's HTTP_PROXY",
     ),
     408: (ServerError, "The API is busy", "try again later"),
@@ -155,13 +161,13 @@ _KNOWN: Final[dict[int, _Meaning]] = {
 }
 _CREDENTIAL: Final[_Meaning] = (
     AuthenticationError,
-    # What was sent, and so what to change, only the one who sent it knows.
+    # The executor adds which credential was sent, and so what to change.
     "The API does not accept the credential",
     "check login and password of the connection",
 )
 _REDIRECT: Final[_Meaning] = (
     RequestRefusedError,
-    "The API sent a redirect, which is not followed because it would carry the credential elsewhere",
+    "The API sent a redirect, which is not followed because the credential would go to another host",
     "set the connection's host to the final address",
 )
 _REFUSED: Final[_Meaning] = (
@@ -177,7 +183,7 @@ _PARAMETERS: Final[_Meaning] = (
 _FAILED: Final[_Meaning] = (ServerError, "The API fails", "try again later; if it stays so, give the request id to Capillary's support")
 _NO_LOGS: Final[_Meaning] = (
     MalformedAnswerError,
-    "The API answered with a status that promises no event logs",
+    "The API answered with a status that has no event logs",
     "try again later; if it stays so, check that the connection's host is the API",
 )
 

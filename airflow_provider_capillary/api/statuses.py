@@ -1,4 +1,4 @@
-"""The statuses of event logs, an open list: what is not a success is a failure, a record without a status included."""
+"""The statuses of event logs. The list is open: every status but success is a failure, and so is a missing one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 __all__ = ["NO_STATUS", "SUCCESS", "status_of"]
 
 NO_STATUS: Final = "NO_STATUS"
-"""The name, everywhere a status is written, of the class of records that have none."""
+"""The name under which records without a status are counted and filtered."""
 SUCCESS: Final = "EVENT_SUCCESS"
 
 
 def status_of(record: Mapping[str, Any]) -> str:
-    """The record's status; :data:`NO_STATUS` where it is absent (1 of 20 published examples), null or empty; JSON where it is no text."""
+    """The status of a record.
+
+    :data:`NO_STATUS` where it is absent (as in 1 of 20 published examples), null or empty; its JSON where it is not text.
+    """
     status = record.get("status")
     if status is None or status == "":
         return NO_STATUS

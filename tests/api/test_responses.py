@@ -98,7 +98,7 @@ def test_a_credential_that_is_refused_inside_a_200(body):
         read(body)
 
 
-# One record of an answer that is whole can't be taken: what is said of it. The record before it is good.
+# Each row: an invalid record in a complete response, and what the error says of it. The record before it is valid.
 GOOD = b'{"id":"good","startTime":1}'
 BAD_RECORDS = {
     "NaN": (b'{"id":"a","startTime":1758171830945,"x":NaN}', "record 2 (2025-09-18T05:03:50.945Z): NaN in the JSON"),
@@ -127,7 +127,7 @@ def test_a_record_that_cannot_be_taken_is_named_by_place_and_time_and_asked_for_
     with pytest.raises(MalformedAnswerError) as caught:
         read(b'{"data":[%s]}' % (b"," + blank).join([GOOD, record, GOOD, b"[]"]))
     assert said in caught.value.problem
-    assert caught.value.response == "2 such records among 4"
+    assert caught.value.response == "invalid records: 2 of 4"
     assert (caught.value.request, caught.value.request_id) == ("GET /logs", "r-1")
     assert "canary" not in str(caught.value)
     plan, error = RetryPlan(), caught.value

@@ -85,9 +85,9 @@ def malformed(response, **more):
 
 
 def bad_record(wrong, **more):
-    """A whole answer with one record that can't be taken. A request for a token has no records."""
+    """A complete response with one invalid record. A request for a token has no records."""
     at_token = passing(MalformedAnswerError, wrong, TOKEN["hint"])
-    return passing(MalformedAnswerError, "1 such records among", SUPPORT, **{"tries": 2, "problem": wrong, "at_token": at_token} | more)
+    return passing(MalformedAnswerError, "invalid records: 1 of", SUPPORT, **{"tries": 2, "problem": wrong, "at_token": at_token} | more)
 
 
 REFUSED_KEY = final(AuthenticationError, "", KEY)

@@ -32,7 +32,7 @@ MALFORMED = {
 }
 
 
-# Whole answers with one record that can't be taken: another try helps little.
+# Complete responses with one invalid record: another try rarely helps.
 BAD_RECORDS = {
     "same key twice in a record": ENVELOPE % b'{"id":"a","id":"b","startTime":1757000000000}',
     "NaN": ENVELOPE % b'{"id":"a","startTime":1757000000000,"x":NaN}',
@@ -54,7 +54,7 @@ def test_bodies_that_are_not_the_envelope(monkeypatch, clock, case):
     check_error(error, MalformedAnswerError)
     assert len(str(error)) < 700
     assert len(server.heads) == (2 if case in BAD_RECORDS else 9)
-    assert str(error).count("can't be taken, record 1 (") == (case in BAD_RECORDS)
+    assert str(error).count("an invalid record, record 1 (") == (case in BAD_RECORDS)
 
 
 ACCEPTED = {

@@ -52,7 +52,7 @@ def test_a_proxy_of_plain_http_that_wants_a_password(monkeypatch, clock):
     with RawServer(always(answer(b"", status="407 Proxy Authentication Required"))) as proxy:
         error = ends(monkeypatch, "http://api.example.invalid", proxies={"http": proxy.url})
     check_error(error, RequestRefusedError, response="HTTP 407")
-    assert "A proxy wants a user name and password" in error.problem
+    assert "A proxy refuses its user name and password" in error.problem
     assert "HTTP_PROXY" in error.hint
 
 

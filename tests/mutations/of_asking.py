@@ -35,14 +35,14 @@ MUTATIONS = (
     Mutation(
         breaks="strict JSON: bytes that are not UTF-8",
         file="api/responses.py",
-        text='reply.body.decode("utf-8-sig"), True',
-        becomes='reply.body.decode("utf-8-sig", "replace"), True',
+        text='response.body.decode("utf-8-sig"), True',
+        becomes='response.body.decode("utf-8-sig", "replace"), True',
         caught_by=ANSWERS,
     ),
     Mutation(
         breaks="errors beside the data",
         file="api/responses.py",
-        text="    if said:\n",
+        text="    if errors:\n",
         becomes="    if False:\n",
         caught_by=ANSWERS,
     ),
@@ -89,14 +89,14 @@ MUTATIONS = (
         caught_by=ANSWERS,
     ),
     Mutation(
-        breaks="a record that can't be taken is counted behind those before it",
+        breaks="an invalid record is counted behind those before it",
         file="api/responses.py",
         text="record {len(self.good) + 1}",
         becomes="record {len(self.good)}",
         caught_by=ANSWERS,
     ),
     Mutation(
-        breaks="a record that can't be taken is not asked for nine times",
+        breaks="an invalid record is not asked for nine times",
         file="api/retries.py",
         text="        if error.most_tries is not None and attempt >= error.most_tries:\n",
         becomes="        if False:\n",
@@ -133,8 +133,8 @@ MUTATIONS = (
     Mutation(
         breaks="the retry predicate: throttling passes",
         file="errors.py",
-        text='is allowed to wait."""\n\n    retryable = True\n',
-        becomes='is allowed to wait."""\n',
+        text='than this client waits."""\n\n    retryable = True\n',
+        becomes='than this client waits."""\n',
         caught_by=EXCHANGE,
     ),
     Mutation(
@@ -168,8 +168,8 @@ MUTATIONS = (
     Mutation(
         breaks="Retry-After is waited for",
         file="api/retries.py",
-        text="        return own if error.retry_after is None else",
-        becomes="        return own if True else",
+        text="        return pause if error.retry_after is None else",
+        becomes="        return pause if True else",
         caught_by=EXCHANGE,
     ),
     Mutation(
@@ -189,8 +189,8 @@ MUTATIONS = (
     Mutation(
         breaks="a date in Retry-After is read against the answer's own",
         file="api/retries.py",
-        text='(_epoch(reply.headers["date"]) if "date" in reply.headers else reply.received)',
-        becomes="reply.received",
+        text='(_epoch(response.headers["date"]) if "date" in response.headers else response.received)',
+        becomes="response.received",
         caught_by=EXCHANGE,
     ),
     Mutation(

@@ -161,8 +161,8 @@ MUTATIONS = (
     Mutation(
         breaks="a bound is rounded up, not down",
         file="api/date_formats.py",
-        text="        return after if after >= instant else",
-        becomes="        return whole if after >= instant else",
+        text="        return after if after >= timestamp else",
+        becomes="        return whole if after >= timestamp else",
         caught_by=WORLDS,
     ),
     Mutation(

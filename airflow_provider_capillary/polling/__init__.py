@@ -3,5 +3,8 @@
 .. code-block:: text
 
     filters     which events match, and the few fields kept of each; never the body
-    poll_state  what the next poll has to know of those before it
+    matches     the events that were found, as counts and ids
+    watermark   how far was read, and the ids that were reported
+    poll_state  the state that goes from poll to poll, and as JSON from process to process
+    stored      checks of stored JSON
 """

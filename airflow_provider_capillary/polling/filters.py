@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["EventFilter", "EventRef", "lateness_of"]
 
 LONGEST_LATENESS: Final = timedelta(days=1)
-"""Each poll reads that much again, and the ids reported within it are remembered."""
+"""The longest ``allowed_lateness``: each poll reads that much again, and remembers the ids that it reported within."""
 
 
 class EventRef(NamedTuple):
     """The few fields kept of a record, none from its body.
 
-    ``id_digest`` is what a watermark remembers of the id: 12 characters, however long the id is.
+    ``instant`` is its ``startTime``, UTC epoch milliseconds. ``id_digest`` stands for the id in a watermark: 12 characters, however long
+    the id is.
     """
 
     id: str
@@ -35,10 +36,10 @@ class EventRef(NamedTuple):
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> EventRef:
-        """From a record as the API sent it."""
-        name = record["id"]
-        digest = b64encode(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=9).digest()).decode()
-        return cls(name, record["startTime"], status_of(record), str(record.get("eventName") or ""), digest)
+        """Of a record, as the API sent it."""
+        event_id = record["id"]
+        digest = b64encode(blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=9).digest()).decode()
+        return cls(event_id, record["startTime"], status_of(record), str(record.get("eventName") or ""), digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,25 +55,25 @@ class EventFilter:
 
     @classmethod
     def of(cls, statuses: object, event_name: object) -> Self:
-        """From what a user wrote, or from the JSON that :meth:`statuses_text` made of it.
+        """Of the arguments of a user, or of the JSON of :meth:`statuses_text`.
 
-        :raises ConfigurationError: names the argument, its value and the hint.
+        :raises ConfigurationError: names the argument, its value and how to fix it.
         """
-        known = statuses_of(statuses, without="every failure")
-        return cls(statuses=None if known is None else frozenset(known), event_name=text_of("event_name", event_name))
+        checked = statuses_of(statuses, without="every failure")
+        return cls(statuses=None if checked is None else frozenset(checked), event_name=text_of("event_name", event_name))
 
     @property
     def statuses_text(self) -> str | None:
-        """The statuses as one JSON text, always the same for the same ones."""
+        """The statuses as JSON text, equal for equal statuses."""
         return None if self.statuses is None else json.dumps(sorted(self.statuses))
 
     def select(self, events: Iterable[EventRef]) -> list[EventRef]:
-        """Those that match."""
+        """The events that match."""
         statuses, name = self.statuses, self.event_name
         return [
-            seen
-            for seen in events
-            if (seen.status != SUCCESS if statuses is None else seen.status in statuses) and name in (None, seen.event_name)
+            event
+            for event in events
+            if (event.status != SUCCESS if statuses is None else event.status in statuses) and name in (None, event.event_name)
         ]
 
     def __str__(self) -> str:

@@ -14,20 +14,21 @@ if TYPE_CHECKING:
 __all__ = ["OTHERS", "Matches"]
 
 MOST_IDS: Final = 100
-"""Ids in a result."""
+"""The most ids in a result."""
 MOST_NAMES: Final = 100
-"""Different statuses, and event names, that are counted apart in a result."""
+"""The most statuses, and the most event names, that a result counts separately."""
 LONGEST_NAME: Final = 100
-"""Characters of a status, a name or an id in a result."""
+"""The most characters of a status, a name or an id in a result."""
 OTHERS: Final = "OTHERS"
-"""The name under which a result counts whatever exceeds :data:`MOST_NAMES`."""
+"""The name under which a result counts the rest beyond :data:`MOST_NAMES`."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Matches:
-    """The events found so far, counted. Its size is bounded, however many there are.
+    """The events found so far, counted. The size is bounded, however many events there are.
 
     :param newest: timestamp and id of the newest events.
+    :param first: the earliest timestamp, UTC epoch milliseconds; ``last`` the latest.
     """
 
     count: int = 0
@@ -48,14 +49,14 @@ class Matches:
             last=self.last,
         )
 
-    def add(self, seen: EventRef) -> None:
+    def add(self, event: EventRef) -> None:
         """Count one event."""
         self.count += 1
-        _count(self.statuses, seen.status)
-        _count(self.event_names, seen.event_name)
-        self.first = seen.instant if self.first is None else min(self.first, seen.instant)
-        self.last = seen.instant if self.last is None else max(self.last, seen.instant)
-        self.newest.append((seen.instant, _short(seen.id)))
+        _count(self.statuses, event.status)
+        _count(self.event_names, event.event_name)
+        self.first = event.instant if self.first is None else min(self.first, event.instant)
+        self.last = event.instant if self.last is None else max(self.last, event.instant)
+        self.newest.append((event.instant, _short(event.id)))
         if len(self.newest) >= 2 * MOST_IDS:
             self.trim()
 
@@ -64,7 +65,7 @@ class Matches:
         self.newest = sorted(self.newest, reverse=True)[:MOST_IDS]
 
     def to_data(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The same as data for JSON."""
         return {
             "count": self.count,
             "statuses": dict(self.statuses),
@@ -76,9 +77,9 @@ class Matches:
 
     @classmethod
     def from_data(cls, data: object) -> Matches:
-        """From what :meth:`to_data` made.
+        """From the data of :meth:`to_data`.
 
-        :raises CapillaryError: it is something else.
+        :raises CapillaryError: the data is anything else.
         """
         data = mapping(data)
         try:

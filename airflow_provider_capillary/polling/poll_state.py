@@ -1,10 +1,10 @@
 """Incremental polling: report each matching event once.
 
-The API is asked for an interval of event timestamps, not for what has become visible since the last request, and records become visible
-some time after the timestamp that they bear. So each poll starts before the *watermark*, the newest timestamp seen so far, by as much as a
-record may be late (:data:`.LOOKBACK`, unless the user says otherwise), and the ids reported within that stretch are remembered.
+The API filters by the timestamps of events. It can't be asked what has become visible since the last request, and records become visible
+some time after their timestamps. So each poll starts before the *watermark*, the newest timestamp seen so far, by the time that a record
+may be late (:data:`.LOOKBACK` by default). The ids reported within that look-back are remembered.
 
-An example over five minutes, with the failures ``a`` of 12:00:00, ``b`` of 12:01:00 and ``c`` of 12:00:30, which becomes visible four
+An example over five minutes, with the failures ``a`` at 12:00:00, ``b`` at 12:01:00, and ``c`` at 12:00:30, which becomes visible four
 minutes late:
 
 =========  =====================  ============  =========================  ========================
@@ -16,9 +16,9 @@ poll       reads                  answer        new                        water
 =========  =====================  ============  =========================  ========================
 
 **The guarantee.** A record that becomes visible within the look-back after its timestamp is reported once, by the first poll after it is
-visible: late, out of order, or at the very millisecond of the watermark. The guarantee rests on the API's own timestamps alone: the
-watermark is the timestamp of a record and never this machine's clock, unless the clock is earlier, so that a record from the far future
-does not end the search. A record that is later still may be missed, and an id that the API shows with two timestamps may be reported twice.
+visible: late, out of order, or in the very millisecond of the watermark. The guarantee needs only the API's own timestamps. The watermark
+is the timestamp of a record; this machine's clock replaces it only where the clock is earlier, so that a record from the far future does
+not end the search. A record that becomes visible later may be missed, and an id with two timestamps may be reported twice.
 
 Timestamps are UTC epoch milliseconds.
 """
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 __all__ = ["AHEAD", "Poll", "PollState"]
 
 AHEAD: Final = 5 * MINUTE
-"""How far past this machine's clock a poll reaches: the API's clock may be ahead. Later records are found once the clock has caught up."""
+"""Milliseconds that a poll reads past this machine's clock, because the API's clock may be ahead. Later polls find later records."""
 MOST_REMEMBERED: Final = 10_000
-"""Ids at most, some 300 kB of JSON. More matches than that within the look-back shorten the look-back to the newest of them."""
+"""The most ids, about 300 kB of JSON. With more matches in the look-back, the look-back is shortened to the newest of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollState:
-    """What one task polls for and has found so far; it goes from poll to poll, and as JSON from process to process.
+    """The filter of one task and the matches so far; it goes from poll to poll, and as JSON from process to process.
 
-    :param started_at: where its first poll started.
+    :param started_at: where the first poll of the task started.
     """
 
     event_filter: EventFilter
@@ -62,25 +62,25 @@ class PollState:
 
     @classmethod
     def begin(cls, event_filter: EventFilter, watermark: Watermark) -> PollState:
-        """Start where earlier tasks have stopped."""
+        """The state before the first poll, from the watermark of earlier tasks."""
         return cls(event_filter=event_filter, watermark=watermark, started_at=watermark.lookback_start)
 
     def poll(self, now: int) -> Poll:
         """Begin a poll.
 
-        :param now: this machine's clock.
+        :param now: this machine's clock, UTC epoch milliseconds.
         """
         return Poll(self, now)
 
     def lookback_was_shortened(self, before: PollState) -> bool:
-        """Whether the poll after ``before`` found more than can be remembered, so that the next poll looks back less far."""
+        """Whether the poll after ``before`` found more events than can be remembered, so that the next poll looks back less far."""
         return self.watermark.not_before > max(before.watermark.not_before, self.watermark.seen_until - self.watermark.lateness)
 
     def result(self) -> dict[str, Any]:
         """The result for users. Timestamps are ISO text with an offset.
 
-        ``[since, watermark)`` and, shorter, ``[start, end)`` are intervals that hold all that was found; they may also hold what was
-        reported earlier. ``ids`` are the newest, and ``ids_cut`` says whether there are more.
+        ``[since, watermark)`` and the shorter ``[start, end)`` hold every event that was found; they may also hold events that were
+        reported earlier. ``ids`` are the newest ones, and ``ids_cut`` says whether there are more.
         """
         found, watermark = self.found, self.watermark
         found.trim()
@@ -100,7 +100,7 @@ class PollState:
         }
 
     def event(self) -> dict[str, Any]:
-        """The result as an event payload: bounded in size; where ids are left out, it says where to read the rest."""
+        """The result as an event payload, bounded in size. Where ids are left out, ``rest`` says where to read them."""
         result = self.result()
         if result["ids_cut"]:
             result["rest"] = (
@@ -120,9 +120,9 @@ class PollState:
 
     @classmethod
     def from_json(cls, text: str) -> PollState:
-        """From what :meth:`to_json` made.
+        """From the text of :meth:`to_json`.
 
-        :raises CapillaryError: it is something else.
+        :raises CapillaryError: it is anything else.
         """
         data = parsed(text)
         event_filter = mapping(data.get("wanted"))
@@ -138,7 +138,7 @@ class PollState:
 
 
 class Poll:
-    """One poll under way. Its records count only once it has finished, because a reading counts only as a whole."""
+    """A poll in progress. Its records count only once it has finished, because a reading counts only as a whole."""
 
     def __init__(self, state: PollState, now: int) -> None:
         self._state = state
@@ -154,19 +154,19 @@ class Poll:
         return self._state.watermark.lookback_start, self._now + AHEAD
 
     def add(self, matching: Iterable[EventRef], *, newest: int) -> None:
-        """Add a part of the answer.
+        """Add some of the records that were read.
 
-        :param matching: the records that match the ``event_filter``; records outside of the window do no harm.
-        :param newest: the newest timestamp of all records in this part.
+        :param matching: those that match the ``event_filter``; records outside the window are ignored.
+        :param newest: the newest timestamp of all these records, matching or not.
         """
         self._newest = max(self._newest, newest)
         watermark = self._state.watermark
-        for seen in matching:
-            if seen.instant < watermark.lookback_start or seen.id_digest in watermark.reported or seen.id_digest in self._new:
+        for event in matching:
+            if event.instant < watermark.lookback_start or event.id_digest in watermark.reported or event.id_digest in self._new:
                 continue
-            self._found.add(seen)
-            if seen.instant >= self._shortest:
-                self._new[seen.id_digest] = seen.instant
+            self._found.add(event)
+            if event.instant >= self._shortest:
+                self._new[event.id_digest] = event.instant
         if len(self._new) > 2 * MOST_REMEMBERED:
             self._new, self._shortest = _newest_of(self._new)
 
@@ -183,12 +183,12 @@ class Poll:
 
 
 def _newest_of(reported: Mapping[str, int]) -> tuple[dict[str, int], int]:
-    """The newest events that may be remembered, in whole milliseconds, and the timestamp from which on they are complete."""
+    """The newest events, as many as may be remembered, and the timestamp from which on they are complete."""
     if len(reported) <= MOST_REMEMBERED:
         return dict(reported), 0
     first = sorted(reported.values(), reverse=True)[MOST_REMEMBERED] + 1
-    return {name: instant for name, instant in sorted(reported.items(), key=itemgetter(1)) if instant >= first}, first
+    return {digest: timestamp for digest, timestamp in sorted(reported.items(), key=itemgetter(1)) if timestamp >= first}, first
 
 
-def _written(instant: int | None) -> str | None:
-    return None if instant is None else format_timestamp(instant, timespec="milliseconds")
+def _written(timestamp: int | None) -> str | None:
+    return None if timestamp is None else format_timestamp(timestamp, timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""Reading back what this package stored: JSON with checked types, or one error."""
+"""Checks of JSON that this package stored: a value of the right type, or one error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["mapping", "parsed", "unreadable", "whole"]
 
 
 def parsed(text: object) -> Mapping[str, Any]:
-    """A JSON object.
+    """The JSON object of a text.
 
-    :raises CapillaryError: the text is something else.
+    :raises CapillaryError: the text is anything else.
     """
     try:
         return mapping(json.loads(text) if isinstance(text, str) else None)
@@ -23,9 +23,9 @@ def parsed(text: object) -> Mapping[str, Any]:
 
 
 def mapping(data: object) -> Mapping[str, Any]:
-    """``data``, where it is a mapping.
+    """``data``, checked to be a mapping.
 
-    :raises CapillaryError: it is something else.
+    :raises CapillaryError: it is anything else.
     """
     if not isinstance(data, Mapping):
         raise unreadable()
@@ -33,9 +33,9 @@ def mapping(data: object) -> Mapping[str, Any]:
 
 
 def whole(value: object) -> int:
-    """``value``, where it is a whole number.
+    """``value``, checked to be a whole number.
 
-    :raises CapillaryError: it is something else.
+    :raises CapillaryError: it is anything else.
     """
     if type(value) is not int:
         raise unreadable()
@@ -43,7 +43,7 @@ def whole(value: object) -> int:
 
 
 def unreadable() -> CapillaryError:
-    """The error for stored state of another form."""
+    """The error for stored state that this package did not write."""
     return CapillaryError(
         "The stored poll state is unreadable: this package did not write it",
         hint="clear the task, or give it `since`; if the error stays, delete the task's XCom",

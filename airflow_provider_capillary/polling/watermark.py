@@ -1,4 +1,4 @@
-"""How far an earlier poll has read, and the ids that it has reported behind that point."""
+"""How far the earlier polls have read, and the ids that they reported shortly before that point."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["LOOKBACK", "Watermark"]
 
 LOOKBACK: Final = 5 * MINUTE
-"""How late a record may become visible, by default; the same as the export's default ``settle``."""
+"""Milliseconds; the default of ``allowed_lateness``, equal to the default of the export's ``settle``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
-    """What the next poll has to know of the polls before it. Stored as JSON under the keys of the first version.
+    """The state that the next poll needs from the polls before it. Stored as JSON, under the keys of the first version.
 
     :param not_before: events before this timestamp are never new.
     :param seen_until: one millisecond after the newest event seen so far.
@@ -35,13 +35,14 @@ class Watermark:
 
     @classmethod
     def starting_at(cls, timestamp: int, *, lateness: int = LOOKBACK) -> Watermark:
-        """Nothing was reported before: everything from ``timestamp`` on is new."""
+        """The watermark before the first poll: every event from ``timestamp`` on is new."""
         return cls(not_before=max(0, timestamp), seen_until=max(0, timestamp), lateness=lateness)
 
     def keeping(self, lateness: int) -> Watermark:
         """The same watermark with another ``lateness``.
 
-        A longer one applies to events from now on: the ids reported before the old look-back are forgotten, so nothing there counts as new.
+        A longer one applies to events from now on. The ids reported before the old look-back are forgotten, so no event from there may
+        count as new.
         """
         return replace(self, not_before=self.lookback_start, lateness=lateness)
 
@@ -51,15 +52,15 @@ class Watermark:
         return max(self.not_before, self.seen_until - self.lateness)
 
     def merge(self, other: Watermark | None) -> Watermark:
-        """What two tasks that polled side by side have reported together."""
+        """The watermark of two tasks that polled at the same time, as if one had reported the events of both."""
         if other is None:
             return self
         first, last = sorted((self, other), key=lambda watermark: watermark.seen_until)
         if last.lateness > first.lateness:
-            # The ids that the first has reported are known less far back than the last would poll.
+            # The first remembers its reported ids for a shorter time than the last would look back.
             last = replace(last, not_before=max(last.not_before, first.lookback_start))
         reported = {**first.reported, **last.reported}
-        return replace(last, reported={name: instant for name, instant in reported.items() if instant >= last.lookback_start})
+        return replace(last, reported={digest: timestamp for digest, timestamp in reported.items() if timestamp >= last.lookback_start})
 
     def to_json(self) -> str:
         """Text that :meth:`from_json` reads."""
@@ -67,27 +68,27 @@ class Watermark:
 
     @classmethod
     def from_json(cls, text: object) -> Watermark:
-        """From what :meth:`to_json` made.
+        """From the text of :meth:`to_json`.
 
-        :raises CapillaryError: it is something else.
+        :raises CapillaryError: it is anything else.
         """
         return cls.from_data(parsed(text))
 
     def to_data(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The same as data for JSON."""
         return {"floor": self.not_before, "watermark": self.seen_until, "reported": dict(self.reported), "lateness": self.lateness}
 
     @classmethod
     def from_data(cls, data: object) -> Watermark:
-        """From what :meth:`to_data` made.
+        """From the data of :meth:`to_data`.
 
-        :raises CapillaryError: it is something else.
+        :raises CapillaryError: it is anything else.
         """
         data = mapping(data)
         reported = mapping(data.get("reported"))
         return cls(
             not_before=whole(data.get("floor")),
             seen_until=whole(data.get("watermark")),
-            reported={str(name): whole(instant) for name, instant in reported.items()},
-            lateness=whole(data.get("lateness", LOOKBACK)),  # which the first version did not say
+            reported={str(digest): whole(timestamp) for digest, timestamp in reported.items()},
+            lateness=whole(data.get("lateness", LOOKBACK)),  # the first version did not store it
         )

@@ -37,8 +37,8 @@ MUTATIONS = (
     Mutation(
         breaks="the floor: what lies before is not new",
         file="polling/poll_state.py",
-        text="            if seen.instant < watermark.lookback_start or seen.id_digest in",
-        becomes="            if seen.id_digest in",
+        text="            if event.instant < watermark.lookback_start or event.id_digest in",
+        becomes="            if event.id_digest in",
         caught_by=NEWS,
     ),
     Mutation(
@@ -58,14 +58,14 @@ MUTATIONS = (
     Mutation(
         breaks="the ids at the seam: what was reported by an earlier look",
         file="polling/poll_state.py",
-        text=" or seen.id_digest in watermark.reported or",
+        text=" or event.id_digest in watermark.reported or",
         becomes=" or",
         caught_by=NEWS,
     ),
     Mutation(
         breaks="the ids at the seam: what was reported within this look",
         file="polling/poll_state.py",
-        text=" or seen.id_digest in self._new:\n",
+        text=" or event.id_digest in self._new:\n",
         becomes=":\n",
         caught_by=NEWS,
     ),
@@ -219,8 +219,8 @@ MUTATIONS = (
     Mutation(
         breaks="a missing status is a failure",
         file="polling/filters.py",
-        text="(seen.status != SUCCESS if statuses is None",
-        becomes='(seen.status not in (SUCCESS, "NO_STATUS") if statuses is None',
+        text="(event.status != SUCCESS if statuses is None",
+        becomes='(event.status not in (SUCCESS, "NO_STATUS") if statuses is None',
         caught_by=NEWS,
     ),
     Mutation(

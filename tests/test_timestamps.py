@@ -1,4 +1,4 @@
-"""What is an instant, and how many milliseconds it is."""
+"""Timestamps: which text is one, how many milliseconds it is, and how it is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from airflow_provider_capillary.timestamps import format_duration, format_timest
 
 MIDNIGHT = datetime(2025, 9, 18, tzinfo=UTC)
 
-INSTANTS = [
+# Each row: a timestamp as a user may write it, and the moment that it means.
+TIMESTAMPS = [
     ("2025-09-18T00:00:00Z", MIDNIGHT),
     ("2025-09-18T00:00:00z", MIDNIGHT),
     ("2025-09-18t00:00Z", MIDNIGHT),
@@ -30,12 +31,13 @@ INSTANTS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "instant"), INSTANTS)
-def test_an_instant_with_its_zone_is_read_exactly(value, instant):
+@pytest.mark.parametrize(("value", "moment"), TIMESTAMPS)
+def test_a_timestamp_with_its_zone_is_read_exactly(value, moment):
     parsed = parse_timestamp(value, "start")
-    assert (parsed, type(parsed), parsed.tzinfo) == (instant, datetime, UTC)
+    assert (parsed, type(parsed), parsed.tzinfo) == (moment, datetime, UTC)
 
 
+# Each row: a value that is no timestamp, and what the error says of it.
 REFUSED = [
     (datetime(2025, 9, 18), "without an offset"),  # noqa: DTZ001
     ("2025-09-18T00:00:00", "without an offset"),
@@ -67,7 +69,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("value", "words"), REFUSED)
-def test_what_could_mean_several_instants_is_one_error(value, words):
+def test_a_value_that_could_mean_several_moments_is_refused(value, words):
     with pytest.raises(IntervalError) as caught:
         parse_timestamp(value, "since")
     text = str(caught.value)
@@ -126,8 +128,8 @@ def test_milliseconds_come_back_exactly(millis):
 
 
 @given(AWARE)
-def test_what_is_shown_is_read_back(instant):
-    assert parse_timestamp(format_timestamp(instant), "start") == instant.astimezone(UTC)
+def test_a_written_timestamp_is_read_back(moment):
+    assert parse_timestamp(format_timestamp(moment), "start") == moment.astimezone(UTC)
 
 
 # Each row: a timestamp as a datetime or as epoch milliseconds, and its text with as few digits as it needs, and with milliseconds.
@@ -147,6 +149,7 @@ def test_a_timestamp_is_written_in_utc(timestamp, short, with_milliseconds):
     assert format_timestamp(timestamp, timespec="milliseconds") == with_milliseconds
 
 
+# Each row: a duration, and its words.
 DURATIONS = {
     timedelta(): "0 seconds",
     timedelta(days=1): "1 day",
@@ -161,5 +164,5 @@ DURATIONS = {
 
 
 @pytest.mark.parametrize("duration", DURATIONS, ids=str)
-def test_a_duration_is_said_in_words(duration):
+def test_a_duration_is_written_in_words(duration):
     assert format_duration(duration) == DURATIONS[duration]

@@ -1,4 +1,4 @@
-"""One question until it is answered, against outcomes written down beforehand and a clock that only waiting moves."""
+"""One request until it is answered, against prepared outcomes and a clock that moves only while the client waits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DOUBLING_WHERE_THROTTLED = [0.5, 1, 2, 4, 8, 16, 32, 60]
 
 
 class Unhurried(random.Random):
-    """The longest of each jitter."""
+    """Jitter at its longest."""
 
     def uniform(self, a: float, b: float) -> float:
         return max(a, b)
@@ -41,7 +41,7 @@ class Unhurried(random.Random):
 
 @dataclass
 class Client:
-    """Asks, and notes what it does: requests with their moments, and waits."""
+    """A client that records its requests with their times, and its waits."""
 
     credential: Credential = BASIC
     per_minute: int = NO_BUDGET
@@ -54,7 +54,7 @@ class Client:
         self.exchange = RequestExecutor(credential=self.credential, per_minute=self.per_minute, rng=Unhurried())
 
     def ask(self, *outcomes: Response | TransportFailure) -> Any:
-        """One question; the last outcome is repeated."""
+        """Request event logs; the last outcome is repeated."""
         left, steps, outcome = list(outcomes), self.exchange.logs({"limit": "10"}), None
         while True:
             try:
@@ -83,6 +83,7 @@ def status(number: int, body: object = None, received: float = 0.0, **headers: s
 
 LOGS = status(200, {"data": [{"id": "a", "startTime": 1}], "warnings": [], "errors": []})
 
+# Each row: the outcome of a try, the error it becomes, and the waits before further tries where it stays the same.
 FAILURES: dict[str, tuple[Response | TransportFailure, type[CapillaryError], list[float]]] = {
     "401": (status(401), AuthenticationError, []),
     "403": (status(403), PermissionDeniedError, []),
@@ -107,8 +108,8 @@ FAILURES: dict[str, tuple[Response | TransportFailure, type[CapillaryError], lis
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_that_stays(name):
-    """Its error, after waits that double up to a bound; what no retry helps is asked once."""
+def test_a_failure_that_stays_is_raised_after_its_retries(name):
+    """The waits double up to a limit; where no retry helps, there is one request."""
     outcome, kind, waits = FAILURES[name]
     client = Client()
     with pytest.raises(CapillaryError) as caught:
@@ -120,7 +121,7 @@ def test_a_failure_that_stays(name):
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, waits) in FAILURES.items() if waits])
-def test_a_failure_that_passes(name):
+def test_a_failure_that_passes_costs_one_retry(name):
     client = Client()
     assert len(client.ask(FAILURES[name][0], LOGS)) == 1
     assert client.waits == [0.5]
@@ -129,6 +130,7 @@ def test_a_failure_that_passes(name):
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 EPOCH_OF_DATE = 1_445_412_480.0
+# Each row: a response with a ``Retry-After``, and the wait before the next try.
 RETRY_AFTER: dict[str, tuple[Response, float]] = {
     "seconds": (status(429, retry_after="7"), 7.25),
     "seconds of a server error": (status(503, retry_after="7"), 7.25),
@@ -146,8 +148,8 @@ RETRY_AFTER: dict[str, tuple[Response, float]] = {
 
 
 @pytest.mark.parametrize("name", RETRY_AFTER)
-def test_retry_after(name):
-    """Both its forms; what is absurd is cut, what makes no sense is not there."""
+def test_retry_after_is_waited_for(name):
+    """In both its forms. An absurd value is cut, an invalid one is ignored."""
     outcome, wait = RETRY_AFTER[name]
     client = Client()
     if wait:
@@ -159,12 +161,12 @@ def test_retry_after(name):
 
 
 @pytest.mark.parametrize("text", ["-3", "-0.001", "soon", "nan", "", " ", "Wed, 21 Oct 2015 07:28:00", "Wed, 99 Oct 2015 07:28:00 GMT"])
-def test_a_retry_after_that_says_nothing_is_none(text):
-    """So that whoever reads the error is not told to come back before now."""
+def test_an_invalid_retry_after_is_ignored(text):
+    """The error must not name a time in the past."""
     assert retry_after(status(429, retry_after=text, received=EPOCH_OF_DATE + 1)) is None
 
 
-def test_all_waiting_for_one_question_is_bounded():
+def test_all_waits_of_one_request_together_are_limited():
     client = Client()
     with pytest.raises(ThrottledError) as caught:
         client.ask(status(429, retry_after="60"))
@@ -176,7 +178,7 @@ def test_all_waiting_for_one_question_is_bounded():
 
 @pytest.mark.parametrize("per_minute", [1, 2, 7])
 def test_no_minute_holds_more_requests_than_the_budget(per_minute):
-    """Retries and tokens count, too."""
+    """Retries and token requests count too."""
     client = Client(credential=OAUTH, per_minute=per_minute)
     token = status(200, {"data": {"accessToken": "t", "ttlSeconds": 3600}})
     client.ask(token, status(500), status(500), LOGS)
@@ -198,7 +200,7 @@ def paths(client: Client) -> list[tuple[str, str | None]]:
     return [(short[path], sent) for _, path, sent in client.sent]
 
 
-def test_a_token_is_fetched_once_concealed_and_sent():
+def test_a_token_is_fetched_once_masked_and_sent():
     client = Client(credential=OAUTH)
     client.ask(token("t1"), LOGS)
     client.ask(LOGS)
@@ -206,6 +208,7 @@ def test_a_token_is_fetched_once_concealed_and_sent():
     assert client.concealed == ["t1"]
 
 
+# Each row: the life of a token, its age at the next request, both in seconds, and whether the token is renewed then.
 @pytest.mark.parametrize(("life", "after", "renewed"), [(3600, 3500, False), (3600, 3541, True), (60, 29, False), (60, 31, True)])
 def test_a_token_is_renewed_before_it_ends(life, after, renewed):
     client = Client(credential=OAUTH)
@@ -215,6 +218,7 @@ def test_a_token_is_renewed_before_it_ends(life, after, renewed):
     assert paths(client)[2:] == ([("token", None), ("logs", "t2")] if renewed else [("logs", "t1")])
 
 
+# Each row: a response that says that the token has ended.
 @pytest.mark.parametrize("end", [status(498), status(401), status(200, {"data": [], "errors": [{"code": 498}]})])
 def test_a_token_that_ends_early_is_fetched_anew_once(end):
     client = Client(credential=OAUTH)
@@ -227,6 +231,7 @@ def test_a_token_that_ends_early_is_fetched_anew_once(end):
     assert len(refused.sent) == 4
 
 
+# Each row: a response that refuses the key and secret.
 @pytest.mark.parametrize(
     "refusal",
     [*map(status, (400, 401, 403, 422, 498)), status(200, {"data": None, "errors": [{"code": 320001, "message": "Invalid client key"}]})],

@@ -1,4 +1,4 @@
-"""Which bodies of a 200 are taken for event logs, and what is said of those that are not."""
+"""Which bodies of a 200 are accepted as event logs, and what the errors say of the others."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def read(body: bytes):
     return read_page(Response(status=200, headers={"content-type": "application/json", "x-cap-requestid": "r-1"}, body=body), "GET /logs")
 
 
+# Each row: a body, and how many records and warnings it has.
 TAKEN = {
     "the documented envelope": (b'{"data":[%s],"warnings":[],"errors":[]}' % RECORD, 1, 0),
     "without records": (b'{"data":[],"warnings":[],"errors":[]}', 0, 0),
@@ -40,12 +41,13 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_it_is_taken(name):
+def test_a_valid_body_is_accepted(name):
     body, records, warnings = TAKEN[name]
-    answer = read(body)
-    assert (len(answer), answer.warnings) == (records, warnings)
+    page = read(body)
+    assert (len(page), page.warnings) == (records, warnings)
 
 
+# Each row: a body that is not the documented envelope, and what the error says of it.
 REFUSED = {
     "nothing": (b"", "an empty body"),
     "blanks": (b" \n", "an empty body"),
@@ -73,16 +75,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_it_is_an_error_that_another_try_may_cure(name):
-    body, said = REFUSED[name]
+def test_an_invalid_body_is_an_error_that_is_retried(name):
+    body, problem = REFUSED[name]
     with pytest.raises(MalformedAnswerError) as caught:
         read(body)
-    assert said in str(caught.value)
+    assert problem in str(caught.value)
     assert caught.value.retryable
     assert (caught.value.request, caught.value.request_id) == ("GET /logs", "r-1")
     assert "canary" not in str(caught.value)
 
 
+# Each row: a 200 whose body says that the credential is refused.
 @pytest.mark.parametrize(
     "body",
     [
@@ -122,11 +125,11 @@ BAD_RECORDS = {
 
 @pytest.mark.parametrize("blank", [b"", b" "], ids=["dense", "with blanks"])
 @pytest.mark.parametrize("name", BAD_RECORDS)
-def test_a_record_that_cannot_be_taken_is_named_by_place_and_time_and_asked_for_twice(name, blank):
-    record, said = BAD_RECORDS[name]
+def test_an_invalid_record_is_named_by_place_and_time_and_requested_twice(name, blank):
+    record, problem = BAD_RECORDS[name]
     with pytest.raises(MalformedAnswerError) as caught:
         read(b'{"data":[%s]}' % (b"," + blank).join([GOOD, record, GOOD, b"[]"]))
-    assert said in caught.value.problem
+    assert problem in caught.value.problem
     assert caught.value.response == "invalid records: 2 of 4"
     assert (caught.value.request, caught.value.request_id) == ("GET /logs", "r-1")
     assert "canary" not in str(caught.value)

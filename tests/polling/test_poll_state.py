@@ -1,4 +1,4 @@
-"""What is new: tables of looks, and drawn histories in which everything has to be reported once."""
+"""Which events a poll reports as new: tables of polls, and generated histories in which each event has to be reported once."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def failure(name, instant, status="EMF_PROCESSOR_FAILED", event="order"):
 
 
 def poll(state, now, records):
-    """One look at an API that answers in full."""
-    looking = state.poll(now)
-    low, high = looking.window
-    answer = [EventRef.of(record) for record in records if low <= record["startTime"] < high]
-    for part in (answer[::2], answer[1::2]):
-        looking.add(state.event_filter.select(part), newest=max((seen.instant for seen in part), default=0))
-    return looking.finish()
+    """One poll of an API that returns every record."""
+    poll = state.poll(now)
+    start, end = poll.window
+    events = [EventRef.of(record) for record in records if start <= record["startTime"] < end]
+    for part in (events[::2], events[1::2]):
+        poll.add(state.event_filter.select(part), newest=max((event.instant for event in part), default=0))
+    return poll.finish()
 
 
 def again(state):
-    """The search of the next run, through JSON."""
+    """The state at the start of the next run, through JSON."""
     return PollState.begin(state.event_filter, Watermark.from_data(json.loads(json.dumps(state.watermark.to_data()))))
 
 
@@ -42,6 +42,7 @@ def begun(since=T0, lateness=LOOKBACK, **event_filter):
     return PollState.begin(EventFilter(**event_filter), Watermark.starting_at(since, lateness=lateness))
 
 
+# Each row: polls in turn, each with its time after the start, the records that the API holds then (id and time), and the ids reported.
 STEPS = {
     "nothing yet": [(0, [], [])],
     "at since itself": [(S, [("a", 0)], ["a"])],
@@ -59,7 +60,7 @@ STEPS = {
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("runs", [False, True])
-def test_what_a_look_reports(name, runs):
+def test_which_events_a_poll_reports(name, runs):
     state, known = begun(), 0
     for now, records, expected in STEPS[name]:
         state = poll(state, T0 + now, [failure(each, T0 + at) for each, at in records])
@@ -69,6 +70,7 @@ def test_what_a_look_reports(name, runs):
             state = again(state)
 
 
+# Each row: a filter, and the ids of the records that match it.
 @pytest.mark.parametrize(
     ("event_filter", "expected"),
     [
@@ -130,7 +132,7 @@ def test_sizes_are_bounded(monkeypatch):
     assert after.result()["ids"] == ["new"]
 
 
-def test_two_that_reported_side_by_side_are_joined():
+def test_the_watermarks_of_two_tasks_are_merged():
     one = poll(begun(), T0 + M, [failure("a", T0 + 10 * S)])
     two = poll(begun(), T0 + M, [failure("a", T0 + 10 * S), failure("b", T0 + 20 * S)])
     for joined in (one.watermark.merge(two.watermark), two.watermark.merge(one.watermark)):
@@ -139,11 +141,12 @@ def test_two_that_reported_side_by_side_are_joined():
     assert one.watermark.merge(None) == one.watermark
 
 
+# Each row: a text that this package did not store.
 @pytest.mark.parametrize(
     "text",
     ["", "null", "[]", "{}", '{"wanted":{}}', '{"wanted":{},"memory":{"floor":1.5,"watermark":2,"reported":{}}}', None, 5],
 )
-def test_what_this_package_did_not_write_is_refused(text):
+def test_a_foreign_text_is_refused(text):
     with pytest.raises(CapillaryError, match="unreadable"):
         PollState.from_json(text)
 
@@ -202,7 +205,7 @@ FURTHER = {
 
 
 @pytest.mark.parametrize("name", FURTHER)
-def test_who_goes_back_further_than_before_reports_nothing_twice(name):
+def test_a_changed_lateness_reports_nothing_twice(name):
     (first, second, third), expected = FURTHER[name]
     at = {"old30": -30 * M, "old1": -M, "newest": 0}
     late = {"new1": -M, "new30": -30 * M}
@@ -237,15 +240,15 @@ def test_a_note_of_the_first_version_goes_back_five_minutes():
     assert (noted.lateness, noted.lookback_start) == (5 * M, T0 - 5 * M)
 
 
-def test_a_record_that_an_answer_holds_twice_is_reported_once():
-    looking = begun().poll(T0 + M)
-    seen = EventRef.of(failure("a", T0 + S))
-    looking.add([seen], newest=seen.instant)
-    looking.add([seen], newest=seen.instant)
-    assert looking.finish().found.count == 1
+def test_a_record_that_is_read_twice_is_reported_once():
+    poll = begun().poll(T0 + M)
+    event = EventRef.of(failure("a", T0 + S))
+    poll.add([event], newest=event.instant)
+    poll.add([event], newest=event.instant)
+    assert poll.finish().found.count == 1
 
 
-def test_no_more_is_remembered_than_the_next_look_can_see():
+def test_only_ids_within_the_lookback_are_remembered():
     state = poll(begun(), T0 + M, [failure("a", T0), failure("b", T0 + 30 * S)])
     state = poll(state, T0 + 20 * M, [failure("c", T0 + 5 * M + 20 * S)])
     assert set(state.watermark.reported.values()) == {T0 + 30 * S, T0 + 5 * M + 20 * S}
@@ -257,36 +260,35 @@ def test_the_watermark_stays_where_the_newest_record_is_gone_again():
     assert state.watermark.seen_until == T0 + 9 * M + 1
 
 
-def test_a_clock_that_is_ahead_does_not_shorten_the_looking_back():
+def test_a_record_from_a_clock_that_is_ahead_does_not_shorten_the_lookback():
     state = poll(begun(T0 - 60 * M), T0, [failure("ahead", T0 + AHEAD - 1)])
     assert state.watermark.seen_until == T0
     late = failure("late", T0 - 4 * M)
     assert poll(again(state), T0 + S, [late]).result()["ids"] == ["late"]
 
 
-def test_a_look_that_fails_half_way_has_counted_nothing():
+def test_a_poll_that_fails_half_way_has_counted_nothing():
     state = begun()
-    looking = state.poll(T0 + M)
-    looking.add([EventRef.of(failure("a", T0 + S))], newest=T0 + S)
+    state.poll(T0 + M).add([EventRef.of(failure("a", T0 + S))], newest=T0 + S)
     assert state.found.count == 0
     assert poll(state, T0 + M, [failure("a", T0 + S)]).result()["ids"] == ["a"]
 
 
-def test_two_that_reported_side_by_side_remember_what_either_reported():
+def test_two_tasks_at_once_remember_what_either_reported():
     one = poll(begun(), T0 + M, [failure("a", T0 + 10 * S)])
     two = poll(begun(), T0 + M, [failure("b", T0 + 20 * S)])
     joined = PollState.begin(EventFilter(), one.watermark.merge(two.watermark))
     assert poll(joined, T0 + 2 * M, [failure("a", T0 + 10 * S), failure("b", T0 + 20 * S)]).found.count == 0
 
 
-def test_a_later_search_says_that_it_begins_where_it_looks_back_to():
+def test_a_later_run_says_that_it_starts_at_its_lookback():
     state = again(poll(begun(T0 - 60 * M), T0 + M, [failure("a", T0)]))
     assert state.started_at == T0 + 1 - LOOKBACK
     state = poll(state, T0 + 30 * M, [failure("b", T0 + 20 * M)])
     assert PollState.from_json(state.to_json()).started_at == T0 + 1 - LOOKBACK
 
 
-def test_what_was_read_for_others_from_further_back_is_not_new():
-    looking = begun().poll(T0 + M)
-    looking.add([EventRef.of(failure("before", T0 - 1)), EventRef.of(failure("at", T0))], newest=T0)
-    assert looking.finish().result()["ids"] == ["at"]
+def test_records_before_the_window_are_not_new():
+    poll = begun().poll(T0 + M)
+    poll.add([EventRef.of(failure("before", T0 - 1)), EventRef.of(failure("at", T0))], newest=T0)
+    assert poll.finish().result()["ids"] == ["at"]

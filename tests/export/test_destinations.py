@@ -160,7 +160,9 @@ RIGHT = [
 
 @pytest.mark.parametrize(("written", "parts"), RIGHT)
 def test_what_is_right_is_taken_apart(written, parts):
-    assert parse_destination(written) == Destination(*parts)
+    destination = parse_destination(written)
+    assert destination == Destination(*parts, path=written)
+    assert destination.ending == ".jsonl"
 
 
 UNDECIDED = [
@@ -195,8 +197,8 @@ def airflow_path(text):
 
 
 def test_an_object_storage_path_goes_by_what_it_says():
-    assert parse_destination(airflow_path("s3://b/d/x.jsonl")) == ("s3", None, "b", "d/x.jsonl")
-    assert parse_destination(airflow_path("file:///d") / "x.jsonl") == ("file", None, "", "/d/x.jsonl")
+    assert parse_destination(airflow_path("s3://b/d/x.jsonl"))[:4] == ("s3", None, "b", "d/x.jsonl")
+    assert parse_destination(airflow_path("file:///d") / "x.jsonl")[:4] == ("file", None, "", "/d/x.jsonl")
     with pytest.raises(DestinationError, match="doubled slash"):
         parse_destination(airflow_path("s3://b//x.jsonl"))
 

@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from export.support import ENDINGS, export, make_records, manifest_name
+from export.support import ENDINGS, export, make_records, manifest_name, target_at
 
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import CapillaryError
@@ -116,10 +116,8 @@ def test_without_a_manifest_none_is_written_and_a_stale_one_goes(place):
 
 def test_an_object_of_another_agent_is_seen_although_the_folder_was_listed_before(bucket):
     uri = bucket.uri("x.jsonl")
-    from airflow_provider_capillary.export.target import open_target
-
     export(RECORDS[:150], bucket.uri("y.jsonl"))
-    open_target(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
+    target_at(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
     bucket.write("x.jsonl", bucket.read("y.jsonl"))
     assert export(RECORDS, uri)["late_events"] == 50
 

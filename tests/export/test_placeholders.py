@@ -78,7 +78,7 @@ REFUSED = [
     ("/d/{interval_start:%D}.jsonl", "%D is not written alike on every platform", "%Y, %m, %d"),
     ("/d/{interval_start:%-d}.jsonl", "%- is not written alike on every platform", "%Y, %m, %d"),
     ("/d/{interval_start:%Y-%m-%d %I%p}.jsonl", "%I names two hours of a day alike", "%H"),
-    ("/d/{interval_start:%s}.jsonl", "%s is read in the worker's own zone", "%Y, %m, %d"),
+    ("/d/{interval_start:%s}.jsonl", "%s is written in the worker's own zone", "%Y, %m, %d"),
     ("/d/{interval_start:%Y%%}.jsonl", "%% would put a percent sign into the path", "%Y, %m, %d"),
     ("/d/{interval_start:%Y-%}.jsonl", "% is not written alike", "%Y, %m, %d"),
 ]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 from datetime import timedelta
 
 import pytest
-from export.support import END, ENDINGS, START, START_MS, export, files_in, in_order, make_records, manifest_name, unpack
+from export.support import END, ENDINGS, START, START_MS, export, files_in, in_order, make_records, manifest_name, target_at, unpack
 
-from airflow_provider_capillary.errors import DestinationConflictError, MalformedAnswerError, PublishError, VanishedEventsError
-from airflow_provider_capillary.export import store_upload as upload_module
-from airflow_provider_capillary.export.target import Target, open_target
+from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
+from airflow_provider_capillary.export import object_store
+from airflow_provider_capillary.export.target import Target
 
 RECORDS = list(make_records(24))
 NAME = "x.jsonl"
@@ -22,7 +21,7 @@ OLD_MANIFEST = "_x.jsonl.manifest.json"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(upload_module, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(object_store, "_PAUSES", (0.0, 0.0))
 
 
 def contents(place):
@@ -283,7 +282,7 @@ def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypat
 
 @pytest.fixture
 def filesystem(bucket):
-    return open_target(bucket.uri(NAME))._fs
+    return target_at(bucket.uri(NAME))._fs
 
 
 def answers(code):
@@ -404,22 +403,3 @@ def test_file_and_folder_are_on_disk_before_the_object_counts_as_published(tmp_p
     described = [("flush", "file", manifest), ("named", MANIFEST.partition("/")[2]), ("flush", "folder", "_manifests")]
     made = [] if earlier else [("flush", "folder", tmp_path.name)]
     assert steps == [*published, *made, *described]
-
-
-# Where an export ends early: before it reads, in the middle, and after.
-EARLY = {
-    "the destination": ({"destination": "file:///x.csv"}, Exception, "GEN_CLOSED"),
-    "a bad argument": ({"on_vanished": "ignore"}, Exception, "GEN_CLOSED"),
-    "a record": ({}, MalformedAnswerError, "GEN_CLOSED"),
-}
-
-
-@pytest.mark.parametrize("case", EARLY)
-def test_a_reading_that_is_left_half_way_is_closed(tmp_path, case):
-    """At once, and not when nobody holds it any more: it may be a connection to the API that it keeps."""
-    options, error, state = EARLY[case]
-    options = dict(options)
-    reading = (each for each in [RECORDS[0], {"id": "no time"}, RECORDS[1]])
-    with pytest.raises(error):
-        export(reading, options.pop("destination", str(tmp_path / NAME)), **options)
-    assert inspect.getgeneratorstate(reading) == state

@@ -17,9 +17,8 @@ from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, DestinationError, PublishError
-from airflow_provider_capillary.export import store_upload as upload_module
-from airflow_provider_capillary.export import time_limit
-from airflow_provider_capillary.export.access import refusal
+from airflow_provider_capillary.export import object_store, time_limit
+from airflow_provider_capillary.export.store_errors import refusal
 
 COUNT = 60
 WRITE, READ, ABORT, LIST, LIST_UPLOADS = (
@@ -258,7 +257,7 @@ def test_a_store_that_hangs_in_the_end_is_given_up_once(s3_server, bucket, monke
     call, size, doing = case
     from moto.s3 import models
 
-    monkeypatch.setattr(upload_module, "_PART", PART)
+    monkeypatch.setattr(object_store, "_PART", PART)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
     with FaultyProxy(s3_server) as proxy:
         uri = f"s3://{connect(monkeypatch, f'capillary_hanging_{call}', proxy.endpoint)}@{bucket.name}/x.jsonl"
@@ -283,8 +282,8 @@ def test_an_upload_that_goes_on_is_not_given_up(s3_server, bucket, monkeypatch, 
     """However long it takes: each part that arrives counts as a sign of life."""
     from moto.s3 import models
 
-    monkeypatch.setattr(upload_module, "_PART", PART)
-    monkeypatch.setattr(upload_module, "_PARTS_AT_ONCE", 1)
+    monkeypatch.setattr(object_store, "_PART", PART)
+    monkeypatch.setattr(object_store, "_PARTS_AT_ONCE", 1)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
     with FaultyProxy(s3_server) as proxy:
         passed_on = proxy.pass_on

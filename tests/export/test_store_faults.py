@@ -21,7 +21,7 @@ from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records, manifest_name
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import store_upload as upload_module
+from airflow_provider_capillary.export import object_store
 
 NAME = "x.jsonl"
 MANIFEST = manifest_name(NAME)
@@ -92,8 +92,8 @@ def proxy(s3_server):
         connection["extra"]["endpoint_url"] = running.endpoint
         patch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_FAULTY", json.dumps(connection))
         patch.setattr(s3fs.S3FileSystem, "retries", 2)
-        patch.setattr(upload_module, "_PAUSES", (0.0,))
-        patch.setattr(upload_module, "_PART", PART)
+        patch.setattr(object_store, "_PAUSES", (0.0,))
+        patch.setattr(object_store, "_PART", PART)
         patch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
         yield running
 

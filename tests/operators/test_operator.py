@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from operators.support import ALL, export_task, make_dag, names_in
 
 from airflow_provider_capillary import errors
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, ReadingStoppedError
-from airflow_provider_capillary.operators._arguments import with_connection
+from airflow_provider_capillary.export.destination import with_connection
 
 REFUSED = [
     ({"destination": "file:///out/events.csv"}, "destination='file:///out/events.csv'", ".jsonl.gz"),
@@ -37,6 +38,7 @@ REFUSED = [
     ({"settle": None}, "`settle` is None", "timedelta"),
     ({"lookback": timedelta()}, "`lookback`", "less than a millisecond"),
     ({"lookback": "1d"}, "`lookback` is '1d'", "timedelta"),
+    ({"lookback": 86400}, "`lookback` is 86400 (of type int)", "timedelta"),
     ({"partition_duration": timedelta(days=-1)}, "`partition_duration`", "negative"),
     ({"start": "2025-09-18", "end": "{{ x }}"}, "`start` is '2025-09-18'", "date without a time"),
     ({"start": "{{ x }}", "end": datetime(2025, 9, 18)}, "`end` is 2025-09-18T00:00:00", "without an offset"),  # noqa: DTZ001
@@ -257,15 +259,28 @@ def test_a_kill_between_reading_and_publishing_publishes_nothing(api_of, tmp_pat
 
     api_of()
     task = export_task(tmp_path / "x.jsonl", **ALL)
-    build = exporter._Export._build
+    build = exporter.Export._build
 
     def killed_while_building(*args):
         task.on_kill()
         return build(*args)
 
-    monkeypatch.setattr(exporter._Export, "_build", killed_while_building)
+    monkeypatch.setattr(exporter.Export, "_build", killed_while_building)
     with pytest.raises(ReadingStoppedError):
         task.execute({})
+    assert names_in(tmp_path) == []
+
+
+def test_a_reading_that_is_left_half_way_is_closed_at_once(api_of, tmp_path, monkeypatch):
+    """Not when it is collected as garbage: it may hold a connection to the API."""
+    from airflow_provider_capillary.hooks.capillary import CapillaryHook
+
+    api_of()
+    reading = (record for record in [{"id": "a", "startTime": 1}, {"id": "no time"}, {"id": "b", "startTime": 2}])
+    monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_, **__: reading)
+    with pytest.raises(errors.MalformedAnswerError):
+        export_task(tmp_path / "x.jsonl", **ALL).execute({})
+    assert inspect.getgeneratorstate(reading) == inspect.GEN_CLOSED
     assert names_in(tmp_path) == []
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "begin_s3_upload",
     "connection_id_of",
     "error_codes",
+    "has_data_intervals",
     "has_filesystem",
     "is_s3",
     "list_google_bucket",
@@ -113,6 +114,11 @@ def connection_id_of(path: ObjectStoragePath) -> str | None:
 def with_path(path: ObjectStoragePath, text: str) -> ObjectStoragePath:
     """The path with another text, and with the same connection and options: as Airflow does it after rendering a template."""
     return path.deserialize(data=path.serialize() | {"path": text}, version=path.__version__)
+
+
+def has_data_intervals(timetable: object) -> bool:
+    """Whether the runs of a timetable have a data interval that is not empty, by its class name and settings."""
+    return "DataIntervalTimetable" in type(timetable).__name__ or bool(timetable_settings(timetable).get("interval"))
 
 
 def timetable_settings(timetable: object) -> dict[str, Any]:

@@ -14,11 +14,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.export.filesystems import open_target
 from airflow_provider_capillary.export.formats import write_object
 from airflow_provider_capillary.export.manifest import iso, iso_of_millis, manifest_of, manifest_text, prepare_manifest
 from airflow_provider_capillary.export.previous_export import PreviousExport
 from airflow_provider_capillary.export.spool import Spool
-from airflow_provider_capillary.export.target import open_target, sha256_of
+from airflow_provider_capillary.export.target import sha256_of
 from airflow_provider_capillary.export.tempdir import local_disk_errors, open_tempdir
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class Export:
         except FileExistsError:
             self._previous.refuse_other()
         if self._manifest is not None:
-            # Computed again where the object holds more than the API returned.
+            # Computed again where records of the earlier object were kept.
             ids_sha256 = spool.ids_sha256() if comparison is not None and comparison.vanished_events else ids_sha256
             self._publish_manifest(receipt, info=info, ids_sha256=ids_sha256, bounds=bounds)
         self._log.info("%s", _summary(receipt, source=source))

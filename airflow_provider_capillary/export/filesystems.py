@@ -1,4 +1,4 @@
-"""The filesystem of a URI, from its Airflow connection."""
+"""From a destination to the place of its object: local disk, or the filesystem of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from typing import TYPE_CHECKING
 from airflow_provider_capillary.errors import DestinationError, PublishError
 from airflow_provider_capillary.export._private_interfaces import connection_id_of, has_filesystem
 from airflow_provider_capillary.export.destination import EXTRAS
+from airflow_provider_capillary.export.local_disk import LocalFile
+from airflow_provider_capillary.export.object_store import StoreObject
 from airflow_provider_capillary.export.store_errors import error_text, refusal
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
+    import logging
 
     from airflow_provider_capillary.export.destination import Destination
+    from airflow_provider_capillary.export.target import Target
 
-__all__ = ["open_filesystem", "require_filesystem"]
+__all__ = ["open_target", "require_filesystem"]
 
 
-def open_filesystem(destination: Destination) -> tuple[str, str, AbstractFileSystem]:
-    """Open the filesystem of a destination in an object store.
+def open_target(destination: Destination, *, log: logging.Logger) -> Target:
+    """The place of a destination's object, with its filesystem.
 
-    :return: the URI with its connection id, the path inside the filesystem, and the filesystem.
+    :param log: for what is worth a line while the object is read or written.
     :raises DestinationError: the filesystem's package is not installed, or the URI's connection id does not exist. (Airflow itself would
         replace a missing AWS connection by whatever credentials the worker happens to have.)
     :raises PublishError: the filesystem can't be set up from its connection.
     """
+    if destination.is_local:
+        return LocalFile(uri=str(destination.path), key=destination.key, log=log)
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     given = destination.path
@@ -35,7 +40,7 @@ def open_filesystem(destination: Destination) -> tuple[str, str, AbstractFileSys
     if conn_id := connection_id_of(path):
         _require_connection(conn_id, uri)
     try:
-        return str(path), path.path, path.fs
+        return StoreObject(uri=str(path), key=path.path, fs=path.fs, log=log)
     except ImportError as error:
         raise _package_missing(destination.scheme, uri) from error
     except Exception as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary.export._private_interfaces import timetable_settings
+from airflow_provider_capillary.export._private_interfaces import has_data_intervals, timetable_settings
 from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def hint_for_empty_interval(context: Mapping[str, Any]) -> str:
     schedule, dag_id = _schedule_with_intervals(context), _dag_id(context)
     if schedule is None:
         hint = f"{_EXPLICIT}, or lookback=... for the length of what each run exports"
-        if _has_intervals(_timetable(context)):
+        if has_data_intervals(_timetable(context)):
             return hint
         example = f"CronDataIntervalTimetable('0 0 * * *', timezone={_zone(_timezone_of_dag(context))})"
         return f"{hint}, or the DAG a schedule whose runs have an interval, as schedule={example}"
@@ -42,7 +42,7 @@ def hint_for_no_interval(context: Mapping[str, Any]) -> str:
     """What to change where the run has no data interval: on Airflow 3, a run without a date."""
     schedule = _schedule_with_intervals(context)
     hints = [_EXPLICIT, "or lookback=... to export the time of that length before the run"]
-    if schedule is not None or _has_intervals(_timetable(context)):
+    if schedule is not None or has_data_intervals(_timetable(context)):
         moment = getattr(context.get("dag_run"), "run_after", None)
         date = format_timestamp(moment.replace(microsecond=0)) if isinstance(moment, datetime) else "2025-09-18T00:00:00Z"
         hints.insert(
@@ -72,7 +72,7 @@ def as_written(duration: timedelta) -> str:
 def _schedule_with_intervals(context: Mapping[str, Any]) -> str | None:
     """The DAG's schedule as a timetable whose runs have an interval; ``None`` where they have one already, or none such is known."""
     timetable = _timetable(context)
-    if _has_intervals(timetable):
+    if has_data_intervals(timetable):
         return None
     settings = timetable_settings(timetable)
     if expression := settings.get("expression"):
@@ -80,10 +80,6 @@ def _schedule_with_intervals(context: Mapping[str, Any]) -> str | None:
     if isinstance(delta := settings.get("delta"), timedelta):
         return f"DeltaDataIntervalTimetable({as_written(delta)})"
     return None
-
-
-def _has_intervals(timetable: object) -> bool:
-    return "DataIntervalTimetable" in type(timetable).__name__ or bool(timetable_settings(timetable).get("interval"))
 
 
 def _timetable(context: Mapping[str, Any]) -> object:

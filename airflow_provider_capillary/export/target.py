@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import abc
 import hashlib
-import logging
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from airflow_provider_capillary.errors import PublishError
 
 if TYPE_CHECKING:
+    import logging
     from pathlib import Path
 
-    from airflow_provider_capillary.export.destination import Destination
-
-__all__ = ["Create", "ObjectInfo", "Target", "open_target", "sha256_of", "without_connection"]
-
-_LOG = logging.getLogger(__name__)
+__all__ = ["Create", "ObjectInfo", "Target", "sha256_of", "without_connection"]
 
 Create = Literal["no", "if possible", "surely"]
 """Whether to write only where no object is. A store that can't do that overwrites for ``if possible``, and fails for ``surely``."""
@@ -136,23 +132,6 @@ class Target(abc.ABC):
                 hint="make sure that no two runs write the same object; then run this one again",
             )
         return info
-
-
-def open_target(destination: Destination, *, log: logging.Logger = _LOG) -> Target:
-    """The place of a destination, with its filesystem.
-
-    :raises DestinationError: on local disk, see :class:`.local_disk.LocalFile`; otherwise as :func:`.filesystems.open_filesystem`.
-    :raises PublishError: the filesystem can't be set up from its connection.
-    """
-    if destination.is_local:
-        from airflow_provider_capillary.export.local_disk import LocalFile
-
-        return LocalFile(uri=str(destination.path), key=destination.key, log=log)
-    from airflow_provider_capillary.export.filesystems import open_filesystem
-    from airflow_provider_capillary.export.object_store import StoreObject
-
-    uri, key, fs = open_filesystem(destination)
-    return StoreObject(uri=uri, key=key, fs=fs, log=log)
 
 
 def without_connection(uri: str) -> str:

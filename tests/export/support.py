@@ -118,9 +118,9 @@ def export(records, destination, *, running=None, read=None, log=None, on_empty=
 def target_at(uri):
     """The place of an object, as an export opens it."""
     from airflow_provider_capillary.export.destination import parse_destination
-    from airflow_provider_capillary.export.target import open_target
+    from airflow_provider_capillary.export.filesystems import open_target
 
-    return open_target(parse_destination(uri))
+    return open_target(parse_destination(uri), log=logging.getLogger("tests.export"))
 
 
 def unpack(content, ending):

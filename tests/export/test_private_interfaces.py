@@ -106,25 +106,29 @@ def test_a_path_is_rebuilt_with_another_text_and_its_connection():
 
 
 def timetables():
+    """A timetable, settings that it has, its zone, and whether its runs have a data interval."""
     try:
         from airflow.sdk import CronTriggerTimetable, DeltaDataIntervalTimetable
     except ImportError:
         from airflow.timetables.interval import DeltaDataIntervalTimetable
         from airflow.timetables.trigger import CronTriggerTimetable
     return [
-        (CronTriggerTimetable("0 3 * * *", timezone="Europe/London"), {"expression": "0 3 * * *"}, "Europe/London"),
-        (CronTriggerTimetable("0 3 * * *", timezone="UTC", interval=timedelta(days=1)), {"interval": timedelta(days=1)}, "UTC"),
-        (DeltaDataIntervalTimetable(timedelta(hours=6)), {"delta": timedelta(hours=6)}, None),
-        (daily("Europe/London"), {"expression": "0 0 * * *"}, "Europe/London"),
+        (CronTriggerTimetable("0 3 * * *", timezone="Europe/London"), {"expression": "0 3 * * *"}, "Europe/London", False),
+        (CronTriggerTimetable("0 3 * * *", timezone="UTC", interval=timedelta(days=1)), {"interval": timedelta(days=1)}, "UTC", True),
+        (DeltaDataIntervalTimetable(timedelta(hours=6)), {"delta": timedelta(hours=6)}, None, True),
+        (daily("Europe/London"), {"expression": "0 0 * * *"}, "Europe/London", True),
     ]
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_timetable_tells_what_it_was_made_with(number):
-    timetable, expected, zone = timetables()[number]
+    timetable, expected, zone, with_intervals = timetables()[number]
     settings = private.timetable_settings(timetable)
     assert expected.items() <= settings.items(), (
         "timetables keep their settings elsewhere: the error of a run without an interval does not show the DAG's own schedule"
     )
     shown = settings.get("timezone")
     assert getattr(shown, "name", shown) == zone, "timetables keep their zone elsewhere: the error shows the schedule with a wrong zone"
+    assert private.has_data_intervals(timetable) == with_intervals, (
+        "timetables with data intervals have other names: the error proposes a schedule that the DAG has already, or does not propose one"
+    )

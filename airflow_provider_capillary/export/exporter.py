@@ -3,8 +3,7 @@
 .. code-block:: python
 
     with open_export(destination, subject, log=log) as export:
-        for record in records:
-            export.add(record)
+        export.add_all(records)
         receipt = export.publish(events_read=..., requests=..., bounds=..., proof=...)
 """
 
@@ -24,7 +23,7 @@ from airflow_provider_capillary.export.tempdir import local_disk_errors, open_te
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from airflow_provider_capillary.export.destination import Destination
@@ -147,15 +146,17 @@ class Export:
         self._stopped = False
         self._spool = Spool(tempdir, stop=lambda: self._stopped)
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take one record, as the API sent it, in any order.
+    def add_all(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Take records, as the API sent them, in any order.
 
-        :raises MalformedAnswerError: the record has no ``id`` or no ``startTime``.
+        :raises MalformedAnswerError: a record has no ``id`` or no ``startTime``.
         :raises PublishError: the local disk is full or can't be written.
         :raises ReadingStoppedError: :meth:`stop` was called.
+        :raises Exception: whatever ``records`` raises.
         """
         # Every record passes here between the API and the disk; a change to records belongs here.
-        self._spool.add(record)
+        for record in records:
+            self._spool.add(record)
 
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""

@@ -281,8 +281,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             reading = hook.iter_event_logs(interval.start, interval.end, event_name=event_name, statuses=statuses)
             # Closed on every way out: a reading that is left half way holds a connection to the API.
             with closing(cast("Generator[Record]", reading)) as records:
-                for record in records:
-                    export.add(record)
+                export.add_all(records)
             receipt = export.publish(
                 events_read=hook.events_read,
                 requests=hook.requests_made,

@@ -53,8 +53,7 @@ def run_one(destination, count):
     began = time.monotonic()
     subject = Subject(start=START, end=START + timedelta(days=1))
     with open_export(parse_destination(destination), subject, log=logging.getLogger("benchmark")) as export:
-        for record in records(count):
-            export.add(record)
+        export.add_all(records(count))
         receipt = export.publish(events_read=0, requests=0, bounds={}, proof={})
     assert receipt["events"] == count
     # Not ru_maxrss, which starts from the peak of the process that started this one.

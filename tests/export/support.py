@@ -110,8 +110,7 @@ def export(records, destination, *, running=None, read=None, log=None, on_empty=
     ) as opened:
         if running is not None:
             running.append(opened)
-        for record in records:
-            opened.add(record)
+        opened.add_all(records)
         return opened.publish(**(READ | (read or {})))
 
 

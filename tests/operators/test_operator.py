@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 import threading
 import time
@@ -276,7 +277,7 @@ def test_a_reading_that_is_left_half_way_is_closed_at_once(api_of, tmp_path, mon
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
     api_of()
-    reading = (record for record in [{"id": "a", "startTime": 1}, {"id": "no time"}, {"id": "b", "startTime": 2}])
+    reading = ({"id": "no time"} for _ in itertools.count())
     monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_, **__: reading)
     with pytest.raises(errors.MalformedAnswerError):
         export_task(tmp_path / "x.jsonl", **ALL).execute({})

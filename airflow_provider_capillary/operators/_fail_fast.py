@@ -1,4 +1,4 @@
-"""Errors that no retry can cure end a task at once, on every version of Airflow."""
+"""What no retry helps fails at once, on every version of Airflow."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ def has_retry_policies(operator: BaseOperator) -> bool:
 
 @contextlib.contextmanager
 def fail_fast(operator: BaseOperator) -> Iterator[None]:
-    """Turn an error that no retry can cure into an ``AirflowFailException``, where Airflow has no retry policies.
+    """Turn an error that no retry helps into an ``AirflowFailException``, where there is no retry policy to decide that.
 
-    Every other error, and every error where the task's retry policy decides, passes as it is, with its class and fields.
-
-    :raises AirflowFailException: with the text of the error, and with the error as its cause.
+    :raises AirflowFailException: with the text of the error, which is its cause.
     """
     try:
         yield

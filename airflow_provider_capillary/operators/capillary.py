@@ -164,7 +164,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         self._receipt: Receipt | None = None
         check_as_written(self)
         if has_retry_policies(self) and self.retry_policy is None:
-            # Not in kwargs: a policy from the DAG's default_args, which also wins over ours, is known only after Airflow's __init__.
+            # Here, not in kwargs: one from the DAG's default_args is known only now, and wins as well.
             from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
 
             self.retry_policy = CapillaryRetryPolicy()

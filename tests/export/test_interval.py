@@ -1,4 +1,4 @@
-"""Every shape that a run's context takes, on both major versions of Airflow, and the interval or the error that it makes."""
+"""Every form of a run's context, on both major versions of Airflow, and the interval or the error that follows from it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ AIRFLOW_2_BY_HAND = {"dag_run": SimpleNamespace(), "data_interval_start": SEP_18
 
 EXPLICIT = "start and end of the task"
 
+# Each row: a context, the arguments, start and end of the interval, and words of its source; or None, None and words of the error.
 RESOLVED = [
-    # context, arguments, start, end, words of the source
     pytest.param(FULL, {"start": NOON, "end": SEP_19}, NOON, SEP_19, EXPLICIT, id="explicit before everything"),
     pytest.param(
         PARTITIONED, {"start": NOON, "end": SEP_19, "partition_duration": DAY}, NOON, SEP_19, EXPLICIT, id="explicit before partition"

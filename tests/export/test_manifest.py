@@ -1,4 +1,4 @@
-"""What a rerun learns from the earlier one, whatever state that was left in; and runs without records."""
+"""What a rerun learns from the manifest of an earlier run, whatever state it is in; and runs without records."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def break_manifest(**changes):
     return change
 
 
-# What was left, what the next run finds (of 200 records, 150 were there), and what its log says.
+# Each row: a change after a run with 150 of 200 records, the late events of the next run, and words of its log.
 STATES = {
     "another object": (other_content, 80, "does not describe the object"),
     "as many bytes of other records": (same_size, 51, "does not describe the object"),

@@ -139,6 +139,7 @@ def fails(error, *, times=99):
     return wrap, calls
 
 
+# Each row: the error of a put that always fails, and how often the put is tried.
 PUTS = [
     (OSError(5, "connection reset"), 3),
     (RuntimeError("https://user:testing-secret@proxy/x?sig=testing-secret broke"), 3),

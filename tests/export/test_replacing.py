@@ -1,4 +1,4 @@
-"""What may replace what: only an object that stands for the same, and none of its records is lost unless somebody said so."""
+"""When a run may replace an object: only one that stands for the same, and without losing a record unless the user said so."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refuses(place, error, records=RECORDS, *, reads=False, name=NAME, **options)
 
 DAY = {"start": START, "end": END}
 NEXT = {"start": END, "end": END + timedelta(days=1)}
-# What the object stands for, what the run is for, and what the error says of the one and of the other.
+# Each row: what the object stands for, what the run is for, and what the error says about each of them.
 CONFLICTS = {
     "another interval": (DAY, NEXT, "[2025-09-18T00:00:00.000Z, 2025-09-19", "[2025-09-19T00:00:00.000Z, 2025-09-20"),
     "an hour less": (DAY, DAY | {"end": END - timedelta(hours=1)}, "2025-09-19T00:00:00.000Z)", "2025-09-18T23:00:00.000Z)"),
@@ -157,7 +157,7 @@ def test_an_object_that_is_not_of_this_package_is_replaced_only_if_told_to(place
     assert "cannot be read as an object of this package" in caplog.text
 
 
-# Of 24 records, so many are still shown (the last ones); what to do about it, and about nothing; what is then in the object.
+# Each case: how many of 24 records the API still shows (the last ones), on_vanished, and how many records the new object holds.
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("on_empty", ["write", "skip", "fail"])
 @pytest.mark.parametrize("case", [(6, "keep", 24), (6, "drop", 6), (0, "keep", 24), (0, "drop", 0)], ids=str)
@@ -315,7 +315,7 @@ class HttpError(Exception):
     code = 412
 
 
-# What s3fs, adlfs and gcsfs raise where an object is there that was to be created.
+# The errors of s3fs, adlfs and gcsfs where the object to create exists already.
 @pytest.mark.parametrize("error", [answers("PreconditionFailed"), FileExistsError("File already exists!"), HttpError("conditionNotMet")])
 def test_what_is_there_already_is_known_again_by_its_bytes_or_left(bucket, filesystem, monkeypatch, error):
     put = filesystem.put_file

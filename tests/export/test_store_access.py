@@ -1,4 +1,4 @@
-"""What a store refuses is found before the API is read, with no more rights than an export needs; and a store that hangs is given up.
+"""A refusal of the store is found before the API is read, with no more rights than an export needs; and a store that hangs is given up.
 
 The rights are those of IAM users on a server that checks signatures and policies, as S3 does.
 """
@@ -96,7 +96,7 @@ def export_checked(users, records, uri, **options):
         patch.undo()
 
 
-# The rights that a first run and a rerun need.
+# Each row: rights that are enough for a first run and a rerun.
 SUFFICIENT = [
     (WRITE, READ, ABORT, LIST_UPLOADS, LIST),
     (WRITE, READ, ABORT, LIST_UPLOADS),
@@ -126,7 +126,7 @@ def test_whoever_may_only_write_exports_once_and_replaces_nothing_unseen(users, 
     assert bucket.read("x/events.jsonl").count(b"\n") == COUNT
 
 
-# The rights, what else is wrong, and what the error says of it.
+# Each row: the rights, what else is wrong, and words of the error.
 REFUSED = {
     "a key that the store does not know": ((WRITE, READ), {"key": "AKIAUNKNOWN"}, "rejects the credential"),
     "a secret that is not the key's": ((WRITE, READ), {"secret": "another"}, "rejects the credential"),
@@ -238,7 +238,7 @@ def test_a_store_that_never_answers_is_given_up_and_said_to_keep_the_run_waiting
     ]
 
 
-# The call that is never answered, the size of the object, and what the error says was done.
+# Each row: the call that is never answered, the size of the object, and what the error says the run was doing.
 HANGING = [
     ("uploads", "small", "looking for unfinished uploads of"),
     ("put", "small", "writing"),
@@ -329,7 +329,7 @@ def test_what_a_call_raises_and_returns_is_passed_on():
         time_limit.run_limited(fail, **options)
 
 
-# What Google's and Azure's clients raise, by what tells it apart there: a class, a status, a code.
+# Each row: an error of a store's client, by class name and fields, and the error that the export raises before reading, if any.
 OTHER_STORES = [
     ("HttpError", {"code": 401}, DestinationError),
     ("HttpError", {"code": "401"}, DestinationError),

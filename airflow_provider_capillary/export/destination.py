@@ -1,4 +1,4 @@
-r"""What a destination says: a URI of a store, a path on local disk, or neither.
+r"""The destination that a user wrote: a URI of a store, a path on local disk, or an error with the right spelling.
 
 .. code-block:: text
 
@@ -6,22 +6,27 @@ r"""What a destination says: a URI of a store, a path on local disk, or neither.
     file:///folder/x.jsonl                 a file on the worker's own disk
     /folder/x.jsonl                        the same file
 
-Everything else is refused, because it would end up somewhere else than it says. ``s3:/bucket/x.jsonl``, which ``pathlib`` makes of a URI,
-is a local path to one version of Airflow; a relative path lies wherever the worker was started; a doubled slash is part of an S3 key.
+Anything else is refused, because the object would end up somewhere else. ``pathlib`` turns a URI into ``s3:/bucket/x.jsonl``, which one
+version of Airflow takes for a local path; a relative path depends on where the worker was started; a doubled slash is part of an S3 key.
 
-Text with templates goes by the same rule, as far as the text around them decides: ``s3:/bucket/{{ ds }}.jsonl`` is wrong whatever the
-template becomes, ``{{ params.base }}/x.jsonl`` may be right.
+Text with templates is checked as far as the text around the templates decides: ``s3:/bucket/{{ ds }}.jsonl`` is wrong whatever the template
+becomes, ``{{ params.base }}/x.jsonl`` may be right.
 """
 
 from __future__ import annotations
 
 import pathlib
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_provider_capillary.errors import DestinationError
+from airflow_provider_capillary.export.formats import format_of
+from airflow_provider_capillary.validation import is_unset
 
-__all__ = ["EXTRAS", "Destination", "check_destination", "parse_destination", "shown"]
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+__all__ = ["EXTRAS", "Destination", "check_destination", "masked", "parse_destination", "with_connection"]
 
 EXTRAS: Final = {
     "s3": "s3",
@@ -45,7 +50,7 @@ _WEB_ADDRESS: Final = re.compile(
     r"|[\w-]+\.(?:blob|dfs)\.core\.windows\.net/(?P<abfs>.+)"
 )
 
-# Stands for a template, of which nothing is known before it is rendered; from Unicode's private use, so that nobody writes it.
+# Stands for a template, whose value is unknown before it is rendered. A character for private use, so that no user writes it.
 _HOLE: Final = "\ue000"
 _TEMPLATES: Final = re.compile(r"\{\{.*?(?:\}\}|$)|\{%.*?(?:%\}|$)|\{#.*?(?:#\}|$)|\{interval_(?:start|end)[^{}]*\}", re.DOTALL)
 
@@ -57,7 +62,7 @@ _EXAMPLES: Final = "s3://my_conn@bucket/events/2025-09-18.jsonl.gz or file:///da
 
 
 class Destination(NamedTuple):
-    """A destination, taken apart."""
+    """A destination that was checked and taken apart."""
 
     scheme: str
     """``file`` for every path on local disk."""
@@ -66,6 +71,13 @@ class Destination(NamedTuple):
     """Or container; empty on local disk."""
     key: str
     """The object's name in the bucket; on local disk the absolute path."""
+    path: ObjectStoragePath | str
+    """The whole destination, with the connection id in its URI."""
+
+    @property
+    def ending(self) -> str:
+        """The ending that chooses the format, one of :data:`.formats.ENDINGS`."""
+        return format_of(self.key)
 
     @property
     def is_local(self) -> bool:
@@ -80,62 +92,96 @@ class _Fault(NamedTuple):
     """How it should be written, where that can be told."""
 
 
-_HOME: Final = _Fault("begins with ~, which nobody expands", "write the whole path, as in destination='file:///home/airflow/events.jsonl'")
+_HOME: Final = _Fault("begins with ~, which is not expanded", "write the whole path, as in destination='file:///home/airflow/events.jsonl'")
 
 
 def check_destination(value: object) -> str | None:
-    """Check a destination whose templates may not be rendered yet, as far as what is written decides.
+    """Check a destination while the DAG is parsed, when its templates are not rendered yet, as far as the text around them decides.
 
     :param value: an ``ObjectStoragePath`` or its URI.
-    :return: the scheme of the URI; ``None`` for a path on local disk, and where a template may yet bring a scheme.
-    :raises DestinationError: with the right spelling. User and password in a URI, and what follows a ``?``, are not shown.
+    :return: the scheme of the URI; ``None`` for a path on local disk, and where a template may still add a scheme.
+    :raises DestinationError: with the right spelling. User and password in a URI, and the text after a ``?``, are not shown.
     """
     text = _text_of(value)
     known = _TEMPLATES.sub(_HOLE, text)
     _raise_fault(known, text)
-    named = _uri_of(known)
-    return named[1] if named and named[1] not in _LOCAL_SCHEMES else None
+    if not text.rstrip().endswith(("}}", "%}")):
+        format_of(text)
+    uri = _uri_of(known)
+    return uri[1] if uri and uri[1] not in _LOCAL_SCHEMES else None
 
 
-def parse_destination(value: object) -> Destination:
-    """Take a destination apart, once nothing in it is left to be filled in.
+def parse_destination(value: object, conn_id: str | None = None) -> Destination:
+    """Check a destination in the run, when it is final, and take it apart.
 
     :param value: an ``ObjectStoragePath`` or its URI.
-    :raises DestinationError: as :func:`check_destination`.
+    :param conn_id: the connection of a URI that names none.
+    :raises DestinationError: as :func:`check_destination` and :func:`with_connection`.
 
-    >>> parse_destination("s3://my_conn@bucket/folder/x.jsonl")
-    Destination(scheme='s3', conn_id='my_conn', bucket='bucket', key='folder/x.jsonl')
-    >>> parse_destination("/folder/x.jsonl")
-    Destination(scheme='file', conn_id=None, bucket='', key='/folder/x.jsonl')
+    >>> parse_destination("s3://bucket/folder/x.jsonl", "my_conn")[:4]
+    ('s3', 'my_conn', 'bucket', 'folder/x.jsonl')
+    >>> parse_destination("/folder/x.jsonl")[:4]
+    ('file', None, '', '/folder/x.jsonl')
     """
     text = _text_of(value)
     _raise_fault(text, text)
-    if text.startswith("/"):
-        return Destination("file", None, "", text)
-    scheme, _, rest = text.partition("://")
-    if scheme in _LOCAL_SCHEMES:
-        return Destination("file", None, "", rest)
+    format_of(text)
+    path = with_connection(value, conn_id)  # type: ignore[arg-type]  # one of the two types, or `_text_of` had raised
+    scheme, separator, rest = str(path).partition("://")
+    if not separator or scheme in _LOCAL_SCHEMES:
+        return Destination("file", None, "", rest if separator else scheme, path)
     authority, _, key = rest.partition("/")
-    conn_id, _, bucket = authority.rpartition("@")
-    return Destination(scheme, conn_id or None, bucket, key)
+    named, _, bucket = authority.rpartition("@")
+    return Destination(scheme, named or None, bucket, key, path)
 
 
-def shown(text: str) -> str:
-    """A destination, right or wrong, without what may be a password or a signature in it."""
+def with_connection(path: ObjectStoragePath | str, conn_id: str | None) -> ObjectStoragePath | str:
+    """The destination, with the connection id in its URI.
+
+    Only the text is changed: making an ``ObjectStoragePath`` looks up its connection on Airflow 3.3.
+
+    :raises DestinationError: the URI names another connection, or the id can't be part of a URI.
+
+    >>> with_connection("s3://bucket/events.jsonl", "my_aws_conn")
+    's3://my_aws_conn@bucket/events.jsonl'
+    """
+    if not isinstance(conn_id, str) or is_unset(conn_id):
+        return path  # another check names what is no text
+    if re.search(r"[/?#@:\s]", conn_id):
+        raise DestinationError(
+            f"object_storage_conn_id={conn_id!r} holds a character that ends the connection id in a URI (one of / ? # @ : or a space)",
+            hint="give the connection another id; ObjectStoragePath takes it from the URI alone",
+        )
+    scheme, separator, rest = str(path).partition("://")
+    if not separator or scheme in _LOCAL_SCHEMES:
+        return path
+    named, separator, _ = rest.partition("/")[0].rpartition("@")
+    if not separator:
+        return f"{scheme}://{conn_id}@{rest}"
+    if named != conn_id:
+        raise DestinationError(
+            f"destination={str(path)!r} names the connection {named!r}, and object_storage_conn_id={conn_id!r} another",
+            hint="leave out one of the two",
+        )
+    return path
+
+
+def masked(text: str) -> str:
+    """A destination, right or wrong, without the part that may be a password or a signature."""
     if _CREDENTIALS.match(text):
         text = re.sub(r"^(\s*(?:[A-Za-z][\w+.-]*:/+)?).*@", r"\1***@", text, flags=re.DOTALL)
     return re.sub(r"\?.+", "?***", text, flags=re.DOTALL)
 
 
 def _text_of(value: object) -> str:
-    # By name, because to import the class takes as long as everything else that happens while a DAG file is parsed.
+    # By name, because importing the class takes as long as everything else that happens while a DAG file is parsed.
     if isinstance(value, str):
         return value
     if any(kind.__name__ == "ObjectStoragePath" for kind in type(value).__mro__):
         return str(value)
     kind = type(value).__name__
     if not isinstance(value, pathlib.PurePath) and not hasattr(value, "__fspath__") and not hasattr(value, "protocol"):
-        # What holds a URI, such as a list, may hold a password.
+        # A list, for instance, may hold a URI with a password.
         value_shown = f"={value!r}" if value is None or isinstance(value, int | float) else ""
         raise DestinationError(
             f"destination{value_shown} (of type {kind}) is neither an ObjectStoragePath nor its URI", hint=f"write it as in {_EXAMPLES}"
@@ -144,8 +190,8 @@ def _text_of(value: object) -> str:
     fault = _find_fault(_TEMPLATES.sub(_HOLE, text))
     right = _spelled(fault.right) if fault else text if "://" in text else f"file://{text}"
     raise DestinationError(
-        f"destination={shown(text)!r} is a {kind}, neither an ObjectStoragePath nor its URI: templates in it would not be rendered, and of "
-        "a URI it makes a local path",
+        f"destination={masked(text)!r} is a {kind}, neither an ObjectStoragePath nor its URI: Airflow does not render templates in it, and "
+        "it turns a URI into a local path",
         hint=f"write destination={_filled(right, text)!r}" if right else f"write it as text, as in {_EXAMPLES}",
     )
 
@@ -156,11 +202,11 @@ def _raise_fault(known: str, text: str) -> None:
         return
     right = _spelled(fault.right)
     hint = ", ".join(part for part in (f"write destination={right!r}" if right else "", fault.hint) if part)
-    raise DestinationError(f"destination={shown(text)!r} {fault.problem}", hint=_filled(hint or f"write it as in {_EXAMPLES}", text))
+    raise DestinationError(f"destination={masked(text)!r} {fault.problem}", hint=_filled(hint or f"write it as in {_EXAMPLES}", text))
 
 
 def _spelled(right: str | None) -> str | None:
-    """The right spelling, with the other faults that it has put right as well; ``None`` where that can't be done."""
+    """The right spelling, with every further fault corrected as well; ``None`` where that can't be done."""
     for _ in range(10):
         other = None if right is None else _find_fault(right)
         if other is None:
@@ -170,13 +216,13 @@ def _spelled(right: str | None) -> str | None:
 
 
 def _filled(hint: str, text: str) -> str:
-    """What has holes in it with the templates of the text in them again."""
+    """A hint with the templates of the text in place of its holes."""
     templates = iter(_TEMPLATES.findall(text))
     return re.sub(r"\ue000|\\ue000", lambda _: next(templates, "..."), hint)  # as it is, and as repr() writes it
 
 
 def _find_fault(text: str) -> _Fault | None:
-    """The first rule that the text breaks, whatever stands in its holes."""
+    """The first rule that the text breaks, whatever its templates become."""
     for rule in (_fault_of_text, _fault_of_windows_path, _fault_of_scheme):
         fault = rule(text)
         if fault is not None:
@@ -185,16 +231,16 @@ def _find_fault(text: str) -> _Fault | None:
     if uri:
         scheme, slashes, rest = uri.groups()
         if rest.startswith(_HOLE) and (slashes != "//" or scheme in _LOCAL_SCHEMES):
-            return None  # a template may bring the slashes that are lacking
+            return None  # the template may add the missing slashes
         return _fault_of_file(slashes, rest) if scheme in _LOCAL_SCHEMES else _fault_of_object(scheme, slashes, rest)
     if text.startswith("/"):
         return _fault_of_path(text, before="")
     if _HOLE in text.partition("/")[0]:
-        # A template may yet make a URI or an absolute path of it.
+        # The template may still turn it into a URI or an absolute path.
         begin = re.match(r"[^/]*/+", text)
         return _fault_of_path("/" + text[begin.end() :], before=begin[0].removesuffix("/")) if begin else None
     return _Fault(
-        "is a relative path, and would lie wherever the worker was started",
+        "is a relative path, and depends on where the worker was started",
         f"write the whole path, as in destination='file:///data/{text}', or put s3://my_conn@bucket/ before it",
     )
 
@@ -205,7 +251,7 @@ def _fault_of_text(text: str) -> _Fault | None:
     if _CREDENTIALS.match(text):
         return _Fault(
             "holds a user and a password, which everybody who sees the DAG can read",
-            "put them into an Airflow connection, and the id of that into the URI, as in s3://my_conn@bucket/events.jsonl; then renew them",
+            "put them into an Airflow connection and its id into the URI, as in s3://my_conn@bucket/events.jsonl; then renew them",
         )
     if text != text.strip() or _CONTROL.search(text):
         return _Fault("has white space around it, or a line break in it", right=_CONTROL.sub("", text).strip())
@@ -219,20 +265,20 @@ def _fault_of_windows_path(text: str) -> _Fault | None:
     if drive:
         return _Fault(
             "is a Windows path, and Airflow's workers run on Linux",
-            "if that is where the drive is mounted there (in WSL it is), or the URI of a store",
+            "if the drive is mounted there (in WSL it is), or the URI of a store",
             f"file:///mnt/{drive[1].lower()}/" + text[drive.end() :].replace("\\", "/"),
         )
     if text.startswith("\\\\"):
         return _Fault(
             "is the path of a Windows share, and Airflow's workers run on Linux",
-            "if that is where the share is mounted there, or the URI of a store",
+            "if the share is mounted there, or the URI of a store",
             "file:///mnt/" + text.lstrip("\\").replace("\\", "/"),
         )
     return _Fault("has a backslash in it", right=text.replace("\\", "/")) if "\\" in text else None
 
 
 def _uri_of(text: str) -> re.Match[str] | None:
-    """Scheme, slashes and the rest of a URI, or of what is meant for one."""
+    """Scheme, slashes and the rest of a URI, or of text that is meant as one."""
     uri = _URI.fullmatch(text)
     # Without a slash it may be a name with a colon in it, unless it begins like a store.
     return uri if uri and (uri[2] or re.fullmatch(_KNOWN, uri[1], re.IGNORECASE)) else None
@@ -248,7 +294,7 @@ def _fault_of_scheme(text: str) -> _Fault | None:
         right = f"{lower}:{'///' if lower in _LOCAL_SCHEMES else '//'}{rest}"
         return _Fault(f"has {'one' if slashes else 'no'} slash after {scheme}: where two belong", right=right)
     if scheme != lower:
-        return _Fault(f"has a scheme, {scheme}, that is not in small letters", right=lower + text[len(scheme) :])
+        return _Fault(f"has the scheme {scheme}, which is not in small letters", right=lower + text[len(scheme) :])
     if lower in _OTHER_NAMES:
         return _Fault(f"has the scheme {scheme}, for which Airflow has no filesystem", right=_OTHER_NAMES[lower] + text[len(scheme) :])
     return _fault_of_web_address(rest) if lower in ("http", "https") else None
@@ -270,10 +316,10 @@ def _fault_of_file(slashes: str, rest: str) -> _Fault | None:
         return _fault_of_path(slashes.removeprefix("//") + rest, before="file://")
     host, _, path = rest.partition("/")
     if host in ("localhost", "127.0.0.1") or "@" in host:
-        return _Fault("names a host or a connection, and a file is always on the worker's own disk", right=f"file:///{path}")
+        return _Fault("names a host or a connection, but a file is always on the worker's own disk", right=f"file:///{path}")
     return _Fault(
         f"has two slashes before {host!r}, which makes that the name of a host",
-        "write three, and the whole path behind them, as in destination='file:///data/events.jsonl'",
+        "write three, and then the whole path, as in destination='file:///data/events.jsonl'",
     )
 
 
@@ -312,18 +358,18 @@ def _fault_of_bucket(scheme: str, authority: str, bucket: str, key: str) -> _Fau
 
 
 def _fault_of_path(path: str, *, before: str) -> _Fault | None:
-    """What is wrong behind the bucket, or with a path on local disk."""
+    """What is wrong with the part after the bucket, or with a path on local disk."""
     for sign, what in (("?", "a query or version id"), ("#", "a fragment")):
         if sign in path:
             return _Fault(f"has {what} in it, which belongs to no object", right=before + path.partition(sign)[0])
     if "//" in path:
-        return _Fault("has a doubled slash in it, which a store takes for part of the name", right=before + re.sub("/+", "/", path))
+        return _Fault("has a doubled slash in it, which a store takes as part of the name", right=before + re.sub("/+", "/", path))
     segments = path.split("/")
     if before in ("", "file://") and segments[1:2] == ["~"]:
         return _HOME
     if "." in segments or ".." in segments:
         right = _resolved(segments, before)
-        return _Fault("has . or .. between slashes, which a store takes for a name", "" if right else "write the path without", right)
+        return _Fault("has . or .. between slashes, which a store takes as a name", "" if right else "write the path without", right)
     if path.endswith("/"):
         return _Fault("ends in a slash, which names a folder", "or add the name of an object", before + path.rstrip("/"))
     return None

@@ -1,7 +1,4 @@
-"""The filesystem of a URI, from Airflow's connection.
-
-Only ``path.fs`` and ``path.path`` of an ``ObjectStoragePath`` are used; :mod:`.target` says why.
-"""
+"""From a destination to the place of its object: local disk, or the filesystem of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -9,66 +6,55 @@ import difflib
 from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import DestinationError, PublishError
-from airflow_provider_capillary.export.access import refusal
+from airflow_provider_capillary.export._private_interfaces import connection_id_of, has_filesystem
 from airflow_provider_capillary.export.destination import EXTRAS
-from airflow_provider_capillary.export.error_text import error_text
+from airflow_provider_capillary.export.local_disk import LocalFile
+from airflow_provider_capillary.export.object_store import StoreObject
+from airflow_provider_capillary.export.store_errors import error_text, refusal
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-    from fsspec import AbstractFileSystem
+    import logging
 
-__all__ = ["filesystem_of", "require_filesystem"]
+    from airflow_provider_capillary.export.destination import Destination
+    from airflow_provider_capillary.export.target import Target
+
+__all__ = ["open_target", "require_filesystem"]
 
 
-def filesystem_of(destination: ObjectStoragePath | str, *, scheme: str) -> tuple[str, str, AbstractFileSystem]:
-    """The URI with its connection id, the path inside the filesystem, and the filesystem.
+def open_target(destination: Destination, *, log: logging.Logger) -> Target:
+    """The place of a destination's object, with its filesystem.
 
-    :raises DestinationError: the filesystem's package is not installed, or the URI's connection id does not exist. (Without that check, a
-        missing AWS connection is replaced by whatever credentials the worker happens to have.)
-    :raises PublishError: the filesystem cannot be set up from its connection.
+    :param log: for what is worth a line while the object is read or written.
+    :raises DestinationError: the filesystem's package is not installed, or the URI's connection id does not exist. (Airflow itself would
+        replace a missing AWS connection by whatever credentials the worker happens to have.)
+    :raises PublishError: the filesystem can't be set up from its connection.
     """
-    uri = str(destination)
-    require_filesystem(scheme, uri)
-    path = _object_storage_path(destination)
-    # Airflow 2 keeps it in storage_options alone.
-    conn_id = getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
-    if conn_id:
+    if destination.is_local:
+        return LocalFile(uri=str(destination.path), key=destination.key, log=log)
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    given = destination.path
+    uri = str(given)
+    require_filesystem(destination.scheme, uri)
+    path = given if isinstance(given, ObjectStoragePath) else ObjectStoragePath(given)
+    if conn_id := connection_id_of(path):
         _require_connection(conn_id, uri)
     try:
-        return str(path), path.path, path.fs
+        return StoreObject(uri=str(path), key=path.path, fs=path.fs, log=log)
     except ImportError as error:
-        raise _package_missing(scheme, uri) from error
+        raise _package_missing(destination.scheme, uri) from error
     except Exception as error:
-        refused = refusal(error, uri)
-        raise refused or PublishError(
-            f"The filesystem of {uri} cannot be set up", response=error_text(error), hint="check its connection"
-        ) from error
-
-
-def _object_storage_path(destination: ObjectStoragePath | str) -> ObjectStoragePath:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    return destination if isinstance(destination, ObjectStoragePath) else ObjectStoragePath(str(destination))
+        failure = PublishError(f"The filesystem of {uri} cannot be set up", response=error_text(error), hint="check its connection")
+        raise refusal(error, uri) or failure from error
 
 
 def require_filesystem(scheme: str, uri: str) -> None:
-    """Make sure that a provider brings the filesystem of a scheme.
+    """Check that an installed provider has the filesystem of a scheme.
 
-    :raises DestinationError: none does; names the extra to install, or the scheme that was meant.
+    :raises DestinationError: none has; names the extra to install, or the scheme that was probably meant.
     """
-    if not _has_fs(scheme):
+    if not has_filesystem(scheme):
         raise _package_missing(scheme, uri)
-
-
-def _has_fs(scheme: str) -> bool:
-    from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]  # exported lazily
-
-    if hasattr(io, "has_fs"):
-        return bool(io.has_fs(scheme))
-    # Airflow 3.0 moved the paths, and left this behind.
-    from airflow.io import has_fs  # type: ignore[attr-defined]  # there alone
-
-    return bool(has_fs(scheme))
 
 
 def _package_missing(scheme: str, uri: str) -> DestinationError:
@@ -77,11 +63,11 @@ def _package_missing(scheme: str, uri: str) -> DestinationError:
     hint = (
         f"pip install 'airflow-provider-capillary[{extra}]'"
         if extra
-        else f"use one of {', '.join(sorted(EXTRAS))} or file, or install the Airflow provider whose filesystem this is"
+        else f"use one of {', '.join(sorted(EXTRAS))} or file, or install the Airflow provider that has this filesystem"
     )
     if meant and not extra:
         hint = f"write destination={meant[0] + uri[len(scheme) :]!r} if that is meant; {hint}"
-    return DestinationError(f"No filesystem for {scheme}:// is installed, which destination={uri!r} needs", hint=hint)
+    return DestinationError(f"No filesystem for {scheme}:// is installed, and destination={uri!r} needs it", hint=hint)
 
 
 def _require_connection(conn_id: str, uri: str) -> None:

@@ -1,8 +1,8 @@
-"""Which interval a run stands for.
+"""The interval that a run exports.
 
-On Airflow 3 many runs have no interval, and the commonest schedules give one of zero length. An export that took that for an answer would
-write an empty object every day and be green. So the interval is explicit, or it follows from the run, or it is an error that says
-which line of the DAG to change.
+On Airflow 3 many runs have no data interval, and the most common schedules give an interval of zero length. An export that accepted it
+would write an empty object every day and succeed. So the interval is explicit, or it follows from the run, or the run fails with an error
+that shows which line of the DAG to change.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.errors import IntervalError
-from airflow_provider_capillary.export.schedule import cure_of_an_empty_interval, cure_of_no_interval
+from airflow_provider_capillary.export.schedule import hint_for_empty_interval, hint_for_no_interval
 from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp, to_millis
+from airflow_provider_capillary.validation import is_unset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Interval", "resolve_interval"]
+__all__ = ["Interval", "explicit_interval", "resolve_interval"]
 
-_PARTITION_CURE: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
+_PARTITION_HINT: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """A half-open interval ``[start, end)``, never empty.
 
-    :param start: aware, UTC; the first instant that belongs to it.
-    :param end: aware, UTC; the first instant that doesn't.
-    :param source: where it comes from, one short phrase for the log.
+    :param start: aware, UTC; the first moment of the interval.
+    :param end: aware, UTC; the first moment after it.
+    :param source: how it was found, one short phrase for the log.
     """
 
     start: datetime
@@ -65,30 +66,29 @@ def resolve_interval(
     3. the run's data interval, where it is not empty;
     4. ``lookback`` before the data interval's end or, without one, before the run's ``run_after``.
 
-    A run with a partition date and no ``partition_duration`` is an error even where ``lookback`` is given: the partition says what the
-    run is about, and in a backfill that is not what lies before the moment it was started.
+    A run with a partition date and no ``partition_duration`` is an error even where ``lookback`` is given: the partition is what the run is
+    about, and in a backfill it is not the time before the run was started.
 
     :param context: Airflow's; on Airflow 3 the keys of the data interval are absent in many runs.
-    :param start: an aware datetime or ISO text with an offset; ``None`` and ``""`` leave it out, as for ``end``.
-    :raises IntervalError: when none applies, or one of the values is not what it has to be.
+    :param start: as :func:`explicit_interval`, with ``end``.
+    :param lookback: positive, as is ``partition_duration``; the operator checks both while the DAG is parsed.
+    :raises IntervalError: none applies, or a value is invalid.
     """
-    _require_positive("lookback", lookback)
-    _require_positive("partition_duration", partition_duration)
-    explicit = _explicit(start, end)
+    explicit = explicit_interval(start, end)
     if explicit is not None:
         return explicit
 
-    partition_date = _instant_of(context, "partition_date")
+    partition_date = _timestamp_in(context, "partition_date")
     if partition_date is not None and partition_duration is not None:
         source = f"the run's partition date and partition_duration of {format_duration(partition_duration)}"
         return _interval(partition_date, _shifted(partition_date, partition_duration, "partition_duration"), source)
 
-    interval_start, interval_end = _instant_of(context, "data_interval_start"), _instant_of(context, "data_interval_end")
+    interval_start, interval_end = _timestamp_in(context, "data_interval_start"), _timestamp_in(context, "data_interval_end")
     if interval_start is not None and interval_end is not None and interval_start < interval_end:
         return _interval(interval_start, interval_end, "the run's data interval")
     if partition_date is not None:
-        problem = f"The run is of the partition of {format_timestamp(partition_date)}, and nothing says how long a partition is"
-        raise IntervalError(problem, hint=f"{_PARTITION_CURE}, or start=... and end=...")
+        problem = f"The run is for the partition of {format_timestamp(partition_date)}, and the length of a partition is not known"
+        raise IntervalError(problem, hint=f"{_PARTITION_HINT}, or start=... and end=...")
 
     run_after = _run_after(context)
     if lookback is not None:
@@ -106,15 +106,20 @@ def resolve_interval(
         raise IntervalError(
             f"The run's data interval is empty: it starts and ends at {format_timestamp(interval_end)}, as with Airflow 3's default "
             "timetables for cron and timedelta schedules",
-            hint=cure_of_an_empty_interval(context),
+            hint=hint_for_empty_interval(context),
         )
     raise IntervalError(
-        "The run has no data interval, as when it was triggered without a date, by hand or by an asset", hint=cure_of_no_interval(context)
+        "The run has no data interval, as when it was triggered without a date, by hand or by an asset", hint=hint_for_no_interval(context)
     )
 
 
-def _explicit(start: object, end: object) -> Interval | None:
-    no_start, no_end = _is_left_out(start), _is_left_out(end)
+def explicit_interval(start: object, end: object) -> Interval | None:
+    """The interval of the task's ``start`` and ``end``; ``None`` where both are left out.
+
+    :param start: an aware datetime or ISO text with an offset, as ``end``; ``None`` and ``""`` leave it out.
+    :raises IntervalError: only one is given, one of them is no timestamp, or the interval is empty.
+    """
+    no_start, no_end = is_unset(start), is_unset(end)
     if no_start and no_end:
         return None
     if no_start or no_end:
@@ -124,12 +129,8 @@ def _explicit(start: object, end: object) -> Interval | None:
     return _interval(parse_timestamp(start, "start"), parse_timestamp(end, "end"), "start and end of the task")
 
 
-def _is_left_out(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
 def _interval(start: datetime, end: datetime, source: str) -> Interval:
-    # By milliseconds, since that is what `startTime` has: an interval within one of them can hold no record.
+    # In milliseconds, as `startTime`: an interval within one millisecond can hold no record.
     if to_millis(start) >= to_millis(end):
         problem = f"`start` is {format_timestamp(start)} and `end` is {format_timestamp(end)} ({source}); the interval is empty"
         raise IntervalError(
@@ -138,7 +139,7 @@ def _interval(start: datetime, end: datetime, source: str) -> Interval:
     return Interval(start=start, end=end, source=source)
 
 
-def _instant_of(context: Mapping[str, Any], key: str) -> datetime | None:
+def _timestamp_in(context: Mapping[str, Any], key: str) -> datetime | None:
     value = context.get(key)
     return None if value is None else parse_timestamp(value, key)
 
@@ -148,20 +149,10 @@ def _run_after(context: Mapping[str, Any]) -> datetime | None:
     return None if value is None else parse_timestamp(value, "run_after")
 
 
-def _require_positive(name: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, timedelta):
-        problem = f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta"
-        raise IntervalError(problem, hint=f"write {name}=timedelta(days=1)")
-    if value < timedelta(milliseconds=1):
-        raise IntervalError(f"`{name}` is {format_duration(value)}, less than a millisecond", hint=f"write {name}=timedelta(days=1)")
-
-
-def _shifted(instant: datetime, by: timedelta, name: str) -> datetime:
+def _shifted(moment: datetime, by: timedelta, name: str) -> datetime:
     try:
-        return instant + by
+        return moment + by
     except OverflowError:
         bound = datetime.min.replace(tzinfo=UTC) if by < timedelta() else datetime.max.replace(tzinfo=UTC)
-        problem = f"`{name}` is {format_duration(abs(by))}, which goes from {format_timestamp(instant)} past {format_timestamp(bound)}"
-        raise IntervalError(problem, hint="write a shorter one") from None
+        problem = f"`{name}` is {format_duration(abs(by))}, which from {format_timestamp(moment)} leads past {format_timestamp(bound)}"
+        raise IntervalError(problem, hint=f"write a shorter {name}") from None

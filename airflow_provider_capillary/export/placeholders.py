@@ -1,8 +1,8 @@
 """The placeholders of a destination: ``{interval_start:%Y-%m-%d}`` and ``{interval_end:%Y-%m-%d}``.
 
-They are filled in from the interval that the run settled on, so they exist in every run, and the path cannot name another day than the
-object holds. Jinja has been rendered before: ``{{ ... }}`` is Airflow's, ``{...}`` is ours. A brace that belongs to neither is refused:
-query engines read ``{a,b}`` as a pattern.
+They are filled in from the interval that the run exports, so they exist in every run, and the path always names the day that the object
+holds. Airflow has rendered its templates before: ``{{ ... }}`` belongs to Airflow, ``{...}`` to this package. Any other brace is refused,
+because query engines read ``{a,b}`` as a pattern.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError
+from airflow_provider_capillary.export._private_interfaces import with_path
+from airflow_provider_capillary.export.destination import masked
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -29,16 +31,16 @@ _IN_JINJA: Final = re.compile(r"\{\{-?\s*(interval_start|interval_end)\b")
 _AS_BLOCK: Final = re.compile(r"\{%[YymdHMSfjGVuwUWzZ](?![A-Za-z])")
 
 _DIRECTIVES: Final = frozenset("YymdHMSfjGVuwUWzZ")
-"""Those that every platform writes alike, in every locale."""
+"""The directives of ``strftime`` that give the same text on every platform and in every locale."""
 
 _REFUSED: Final = {
     **dict.fromkeys("aAbBhcxXpPr+", "depends on the worker's locale"),
     **dict.fromkeys("Il", "names two hours of a day alike; the hour from 00 to 23 is %H"),
-    "s": "is read in the worker's own zone",
+    "s": "is written in the worker's own zone",
     "%": "would put a percent sign into the path",
 }
 
-# A directive, and those of which one has to stand beside it: otherwise it names many times alike.
+# A directive, the directives of which it needs one as company to name one time only, and what it stands for.
 _NEEDS: Final = (
     ("m", "Yy", "the month"),
     ("d", "m", "the day of the month"),
@@ -57,12 +59,12 @@ _LONGEST_SHOWN: Final = 200
 
 
 def check_placeholders(destination: ObjectStoragePath | str, *, rendered: bool) -> None:
-    """Check whatever can be known of the placeholders by the text alone.
+    """Check the placeholders as far as the text alone decides.
 
     :param destination: a URI or an ``ObjectStoragePath``.
-    :param rendered: whether jinja has been rendered; before, only what stands outside of it is looked at.
-    :raises DestinationError: an unknown placeholder, one without a format, a format that names two times alike or is written differently
-        on another worker, a brace that belongs to no placeholder; names it and says how it is written.
+    :param rendered: whether Airflow has rendered its templates; if not, only the text outside of them is checked.
+    :raises DestinationError: an unknown placeholder; one without a format; a format that gives two times the same name, or another name on
+        another worker; a brace that belongs to no placeholder. The error names it and shows the right spelling.
     """
     text = str(destination)
     for pattern in () if rendered else (_IN_JINJA, _AS_BLOCK):
@@ -81,15 +83,15 @@ def check_placeholders(destination: ObjectStoragePath | str, *, rendered: bool) 
                 f"destination={_shown(text)} has a {left[0]!r} that belongs to no placeholder",
                 hint=f"a placeholder is written as in {_EXAMPLE}, without a template in it; the name of an object cannot have braces",
             )
-    # What jinja gives can tell times apart as well.
+    # A template may add what tells the times apart.
     if directives and not rendered and pieces == [text]:
-        _check_that_times_are_told_apart(directives, text)
+        _check_that_names_are_unique(directives, text)
 
 
 def fill_placeholders(destination: ObjectStoragePath | str, interval: Interval, zone: str) -> ObjectStoragePath | str:
-    """The destination of one interval; the same object where it has no placeholders.
+    """The destination of one interval; the destination itself where it has no placeholders.
 
-    ``{interval_end:...}`` is the first instant after the interval: of the 17th it is 00:00 on the 18th.
+    ``{interval_end:...}`` is the first moment after the interval: for the 17th it is 00:00 on the 18th.
 
     :param destination: rendered.
     :param zone: the IANA name of the zone in which the path names days and hours.
@@ -120,21 +122,18 @@ def fill_placeholders(destination: ObjectStoragePath | str, interval: Interval, 
         return moment.strftime(pattern)
 
     filled = _BRACES.sub(fill, text)
-    if isinstance(destination, str):
-        return filled
-    # As Airflow itself makes a path of a rendered one, its connection and options kept.
-    return destination.deserialize(data=destination.serialize() | {"path": filled}, version=destination.__version__)
+    return filled if isinstance(destination, str) else with_path(destination, filled)
 
 
 def zone_named(value: object) -> tzinfo:
     """The zone of ``path_timezone``.
 
-    :raises ConfigurationError: it is not the IANA name of a zone; names the nearest one.
+    :raises ConfigurationError: the value is not the IANA name of a zone; the error names the nearest one.
     """
-    import pendulum  # brings the zones along, where a slim container image has none
+    import pendulum  # has the zones with it, where a slim container image has none
 
     if isinstance(value, str):
-        # A folder of zones is an OSError, a path out of the database a ValueError, an unknown name a KeyError.
+        # A folder of zones raises OSError, a path out of the database ValueError, an unknown name KeyError.
         with suppress(OSError, ValueError, KeyError):
             return pendulum.timezone(value)
     raise ConfigurationError(
@@ -156,7 +155,7 @@ def _directives_of(placeholder: str, text: str) -> set[str]:
     if not directives:
         what = f"the format {pattern!r}, which is the same at all times" if pattern else "no format"
         raise DestinationError(
-            f"destination={_shown(text)} has {shown!r} with {what}", hint=f"say how to write the time, as in {{{name}:%Y-%m-%d}}"
+            f"destination={_shown(text)} has {shown!r} with {what}", hint=f"give the time a format, as in {{{name}:%Y-%m-%d}}"
         )
     for directive in directives:
         if directive not in _DIRECTIVES:
@@ -168,7 +167,7 @@ def _directives_of(placeholder: str, text: str) -> set[str]:
     return set(directives)
 
 
-def _check_that_times_are_told_apart(directives: set[str], text: str) -> None:
+def _check_that_names_are_unique(directives: set[str], text: str) -> None:
     for subjects, needed, what in _NEEDS:
         for subject in subjects:
             if subject in directives and not directives & set(needed):
@@ -181,13 +180,13 @@ def _check_that_times_are_told_apart(directives: set[str], text: str) -> None:
 
 
 def _outside_jinja(text: str) -> list[str]:
-    """What of a template is plain text, piece by piece."""
+    """The plain text of a template, piece by piece."""
     if not any(opening in text for opening in ("{{", "{%", "{#")):
         return [text]
     import jinja2
 
     try:
-        return [value for _, kind, value in jinja2.Environment(autoescape=False).lex(text) if kind == "data"]  # noqa: S701  # reads alone
+        return [value for _, kind, value in jinja2.Environment(autoescape=False).lex(text) if kind == "data"]  # noqa: S701  # nothing is rendered
     except jinja2.TemplateSyntaxError:
         return []  # Airflow reports it when it renders
 
@@ -201,4 +200,5 @@ def _nearest_zone(value: object) -> str:
 
 
 def _shown(text: str) -> str:
+    text = masked(text)
     return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")

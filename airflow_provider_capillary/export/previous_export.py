@@ -1,4 +1,4 @@
-"""What an earlier run left at the destination, and what this run may do with it: nothing good is replaced by something lesser."""
+"""The object and the manifest of an earlier run: whether this run may replace them, and which records are late or have vanished."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
-from airflow_provider_capillary.export.error_text import error_text
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_lines, read_pairs
-from airflow_provider_capillary.export.manifest import find_manifests
-from airflow_provider_capillary.export.subject import conflict, iso_of_millis, removal
+from airflow_provider_capillary.export.manifest import conflict_error, find_manifests, iso_of_millis, removal_hint
+from airflow_provider_capillary.export.store_errors import error_text
 from airflow_provider_capillary.export.target import sha256_of
 
 if TYPE_CHECKING:
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_capillary.export.manifest import Manifest
+    from airflow_provider_capillary.export.manifest import Manifest, Subject
     from airflow_provider_capillary.export.spool import Spool
-    from airflow_provider_capillary.export.subject import Subject
     from airflow_provider_capillary.export.target import Create, ObjectInfo, Target
     from airflow_provider_capillary.export.tempdir import TempDir
 
@@ -27,18 +25,18 @@ __all__ = ["Comparison", "OnVanished", "PreviousExport"]
 
 OnVanished = Literal["fail", "keep", "drop"]
 
-_MAY_DROP = "on_vanished='drop' replaces it whatever it holds"
+_DROP_HINT = "on_vanished='drop' replaces it whatever it holds"
 
 
 class Comparison(NamedTuple):
-    """What a reading returned, against what the earlier object holds; by ``(startTime, id)``."""
+    """The records of this run compared with those of the earlier object, by ``(startTime, id)``."""
 
     late_events: int
     """Records that the earlier object lacks."""
     vanished_events: int
-    """Records of the earlier object that this reading did not return."""
+    """Records of the earlier object that this run did not read."""
     earlier_events: int | None
-    """Records of the earlier object; ``None`` where the two are known to be equal without counting."""
+    """Records of the earlier object; ``None`` where the digests say that the records are the same."""
 
 
 class PreviousExport:
@@ -46,14 +44,15 @@ class PreviousExport:
 
     :param subject: what this run is for.
     :param tempdir: for temporary copies.
-    :raises DestinationConflictError: the object stands for something else, or (unless ``on_vanished="drop"``) is none of this package's.
-    :raises PublishError: the store cannot be asked, or the object not be read where it has to be.
+    :raises DestinationConflictError: the object stands for something else, or this package did not write it (unless ``"drop"``).
+    :raises DestinationError: the object can't be written there, see :meth:`.target.Target.stat_before_reading`.
+    :raises PublishError: the store can't be asked, or the object can't be read where that is necessary.
     """
 
     def __init__(
         self, target: Target, *, subject: Subject, ending: str, tempdir: TempDir, on_vanished: OnVanished, log: logging.Logger
     ) -> None:
-        self._target = target
+        self.target = target
         self._subject = subject
         self._ending = ending
         self._tempdir = tempdir
@@ -61,55 +60,55 @@ class PreviousExport:
         self._log = log
         self._manifests: list[Manifest] = []
         self._described_by: Manifest | None = None
-        self._found: ObjectInfo | None = None
+        self._info: ObjectInfo | None = None
         self._visible = True
-        self._find(target.look_before_reading)
-        if self._found is not None and self._described_by is None:
-            self._examine()
+        self._find(target.stat_before_reading)
+        if self._info is not None and self._described_by is None:
+            self._check_records()
 
     @property
     def manifest_places(self) -> list[Target]:
-        """Where manifests stand, readable or not, of an object that is there or not."""
+        """The places where a manifest is, readable or not, whether its object is there or not."""
         return [manifest.place for manifest in self._manifests]
 
     @property
     def create(self) -> Create:
-        """Whether the new object may be put only where nothing stands: so that of two runs at once, neither replaces the other's."""
+        """Whether to write only where no object is, so that of two runs at once, neither replaces the other's object."""
         if not self._visible:
             return "no" if self._on_vanished == "drop" else "surely"
-        return "if possible" if self._found is None else "no"
+        return "if possible" if self._info is None else "no"
 
-    def _find(self, look: Callable[[], ObjectInfo | None]) -> None:
-        target, log = self._target, self._log
+    def _find(self, stat: Callable[[], ObjectInfo | None]) -> None:
+        target, log = self.target, self._log
         try:
-            self._found, self._manifests = look(), find_manifests(target, self._tempdir, log=log)
+            self._info, self._manifests = stat(), find_manifests(target, self._tempdir, log=log)
         except PermissionError:
-            self._found, self._visible = None, False
+            self._info, self._visible = None, False
             log.warning("This credential may not look at %s; whether an earlier run wrote it stays unknown", target.uri)
             return
-        found = self._found
-        if found is None:
+        info = self._info
+        if info is None:
             if self._manifests:
                 log.warning("The manifest of %s describes an object that is not there; this run replaces it", target.uri)
             return
-        self._described_by = next((each for each in self._manifests if each.describes(found, target)), None)
+        self._described_by = next((each for each in self._manifests if each.describes(info, target)), None)
         for manifest in [self._described_by] if self._described_by else self._manifests:
             if self._subject.differs_from(manifest.claims):
-                raise conflict(target, manifest.place, self._subject, manifest.claims)
+                raise conflict_error(target, manifest.place, self._subject, manifest.claims)
         if not self._manifests:
-            log.warning("%s stands without a manifest: an earlier run ended between the two, or wrote none", target.uri)
+            log.warning("%s stands without a manifest: an earlier run was killed before it wrote one, or had manifest=False", target.uri)
         for manifest in [] if self._described_by else self._manifests:
             if manifest.content is not None:
                 log.warning(
-                    "The manifest of %s does not describe the object beside it (%s bytes; it says %s): an earlier run was killed between "
-                    "the two, or two runs wrote at once; this run goes by the object and replaces both",
+                    "The manifest of %s does not describe the object beside it (%s bytes; the manifest says %s): an earlier run was killed "
+                    "between writing the two, or two runs wrote at once. This run goes by the object and replaces both",
                     target.uri,
-                    found.size,
+                    info.size,
                     manifest.content["object"]["bytes"],
                 )
 
-    def _examine(self) -> None:
-        """Without a manifest that describes the object, its records tell what it stands for; a part of that, but surely."""
+    def _check_records(self) -> None:
+        """Check by the records' times that an object without a manifest of its own does not stand for another interval."""
         with self._readable() as copy:
             if copy is None:
                 return
@@ -119,51 +118,51 @@ class PreviousExport:
                 last = start_time
             if first is not None and last is not None and not (self._subject.holds(first) and self._subject.holds(last)):
                 claims = {"start": iso_of_millis(first), "end": iso_of_millis(last)}
-                shown = f"records of {claims['start']} to {claims['end']}"
-                raise conflict(self._target, self._manifest_place, self._subject, claims, shown=shown)
+                in_words = f"records of {claims['start']} to {claims['end']}"
+                raise conflict_error(self.target, self._manifest_place, self._subject, claims, in_words=in_words)
 
     @property
     def _manifest_place(self) -> Target | None:
         return self._manifests[0].place if self._manifests else None
 
     def compare(self, spool: Spool, *, ids_sha256: str) -> Comparison | None:
-        """Count what is new and what has vanished; without reading the object where the digests already say that nothing is and has.
+        """Count the records that are late and those that have vanished, and add the vanished ones to the spool for ``on_vanished="keep"``.
 
-        Where it must be read, a copy goes to local disk and its records are looked up in the spool one by one.
+        The object is not read where the digests say that its records are the same. Otherwise it is copied to local disk, and its records
+        are compared with the spool one by one.
 
-        :return: ``None`` where there is nothing to compare with, or it cannot be read and ``on_vanished="drop"``; a warning says so.
-        :raises VanishedEventsError: some have vanished, and ``on_vanished="fail"``.
-        :raises DestinationConflictError: the object does not read as one of this package's.
-        :raises PublishError: the store refused to give it.
+        :return: ``None`` where there is nothing to compare with, or the object can't be read and ``on_vanished="drop"``; a warning says so.
+        :raises VanishedEventsError: records have vanished, and ``on_vanished="fail"``.
+        :raises DestinationConflictError: this package did not write the object, or it is damaged.
+        :raises PublishError: the store refused to deliver the object.
         :raises ReadingStoppedError: the task is being stopped.
         """
-        if self._found is None:
+        if self._info is None:
             return None
-        told = self._described_by.content if self._described_by else None
-        if told is not None and told["ids_sha256"] == ids_sha256:
+        manifest = self._described_by.content if self._described_by else None
+        if manifest is not None and manifest["ids_sha256"] == ids_sha256:
             return Comparison(0, 0, None)
         with self._readable() as copy:
             if copy is None:
                 return None
-            if told is not None and sha256_of(copy) != told["object"]["sha256"]:
-                self._log.warning("%s is not the object that its manifest describes; this run goes by the object", self._target.uri)
+            if manifest is not None and sha256_of(copy) != manifest["object"]["sha256"]:
+                self._log.warning("%s is not the object that its manifest describes; this run goes by the object", self.target.uri)
             total, known = spool.count_of(read_pairs(copy, ending=self._ending))
-            compared = Comparison(spool.events - known, total - known, total)
-            self._decide(compared, spool)
-            if compared.vanished_events and self._on_vanished == "keep":
+            comparison = Comparison(spool.events - known, total - known, total)
+            if comparison.vanished_events:
+                self._warn_or_refuse(comparison, spool)
+            if comparison.vanished_events and self._on_vanished == "keep":
                 for line in read_lines(copy, ending=self._ending):
                     spool.add_line(line)
-            return compared
+            return comparison
         return None
 
-    def _decide(self, compared: Comparison, spool: Spool) -> None:
-        uri, vanished = self._target.uri, compared.vanished_events
-        if not vanished:
-            return
+    def _warn_or_refuse(self, comparison: Comparison, spool: Spool) -> None:
+        uri, vanished = self.target.uri, comparison.vanished_events
         if self._on_vanished == "fail":
             raise VanishedEventsError(
-                f"{vanished} of the {compared.earlier_events} records of the earlier {uri} are not among the {spool.events} that this "
-                "reading returned, so it was not touched",
+                f"{vanished} of the {comparison.earlier_events} records of the earlier {uri} are not among the {spool.events} that this "
+                "run read, so the object was not touched",
                 vanished=vanished,
                 hint="the API drops old event logs: leave the object as it is and mark the task as success; or use on_vanished='keep' to "
                 "write the union of both, or on_vanished='drop' to replace the object without them",
@@ -172,64 +171,67 @@ class PreviousExport:
         self._log.warning("%d records are not shown by the API any more %s (on_vanished=%r): %s", vanished, kept, self._on_vanished, uri)
 
     def check_unchanged(self) -> None:
-        """Make sure, right before publishing, that what stands there is what was seen before reading.
+        """Check, right before publishing, that the object is still the one from before reading.
 
-        :raises DestinationConflictError: it is something else by now, and stands for something else.
-        :raises PublishError: it is something else by now.
+        :raises DestinationConflictError: another object is there, and stands for something else.
+        :raises PublishError: another object is there.
         """
         if not self._visible:
             return
         try:
-            found = self._target.stat()
+            info = self.target.stat()
         except PermissionError:
             return
-        if found != self._found:
+        if info != self._info:
             self.refuse_other()
 
     def refuse_other(self) -> NoReturn:
-        """Say what was put there meanwhile.
+        """Raise the error for the object that another run wrote while this one read.
 
-        :raises DestinationConflictError: it stands for something else.
+        :raises DestinationConflictError: the object stands for something else, or may not be looked at.
         :raises PublishError: in every other case.
         """
-        uri = self._target.uri
+        uri = self.target.uri
         if not self._visible:
             raise DestinationConflictError(
-                f"{uri} exists, and this credential may not look at it: whether it holds records that would be lost is unknown",
-                hint=f"give the credential the right to read and list there; {_MAY_DROP}",
+                f"{uri} exists, and this credential may not look at it, so this run might lose records by replacing it",
+                hint=f"give the credential the right to read and list there; {_DROP_HINT}",
             )
-        self._find(self._target.stat)
+        self._find(self.target.stat)
         raise PublishError(
-            f"{uri} was written by somebody else while this run read; it was not touched",
+            f"{uri} was written by somebody else while this run read, and was not touched",
             hint="make sure that no two runs write the same object at once; then run this one again",
         )
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[Path | None]:
-        """A local copy of the object; ``None`` where it cannot be had, or reading it fails, and it may be dropped unread."""
-        target, copy = self._target, self._target.local_path or self._tempdir.file()
+        """A local copy of the object; ``None`` where the store does not deliver it and ``on_vanished="drop"``.
+
+        An error in the block that says that the object is damaged or foreign is raised as a conflict, or only logged for ``"drop"``.
+        """
+        target, copy = self.target, self.target.local_path or self._tempdir.file()
         try:
             if target.local_path is None:
                 target.copy_to(copy)
             else:
                 copy.open("rb").close()
         except Exception as error:
-            what = f"{target.uri} could not be read ({error_text(error)})"
+            problem = f"{target.uri} could not be read ({error_text(error)})"
             if self._on_vanished != "drop":
                 raise PublishError(
-                    f"{what}, and whether it holds records that would be lost is unknown; it was not touched",
-                    hint=f"see to it that the connection of the destination may read there, and try again; {_MAY_DROP}",
+                    f"{problem}, so this run might lose records by replacing it; it was not touched",
+                    hint=f"make sure that the connection of the destination may read there, and try again; {_DROP_HINT}",
                 ) from error
-            self._log.warning("%s: late_events is unknown", what)
+            self._log.warning("%s: late_events is unknown", problem)
             yield None
             return
         try:
             yield copy
         except ForeignObjectError as error:
-            what = f"{target.uri} cannot be read as an object of this package ({error})"
+            problem = f"{target.uri} cannot be read as an object of this package ({error})"
             if self._on_vanished != "drop":
                 raise DestinationConflictError(
-                    f"{what}; it was not touched",
-                    hint=f"use another path; or, if it is not needed, {removal(target, self._manifest_place)}; {_MAY_DROP}",
+                    f"{problem}; it was not touched",
+                    hint=f"use another path; or, if it is not needed, {removal_hint(target, self._manifest_place)}; {_DROP_HINT}",
                 ) from error
-            self._log.warning("%s: late_events is unknown, and it is replaced", what)
+            self._log.warning("%s: late_events is unknown, and this run replaces the object", problem)

@@ -1,10 +1,10 @@
-"""A limit to how long a store is waited for, and a warning while it is.
+"""A time limit for calls of a store, and a warning while a call is waiting.
 
-The clients of the stores try again by themselves, each try with a time-out of its own: a server that accepts connections and says nothing
-kept a task for nine minutes, without a line in its log. No client has a limit to the whole, so it is set here, from outside: the call runs
-in a thread, and who waits for it leaves when the time is over.
+The stores' clients retry by themselves, each try with its own time-out: a server that accepted connections and sent nothing once kept a
+task for nine minutes, without a line in its log. No client has a limit for all tries together, so this module sets one from outside: the
+call runs in a thread, and the caller stops waiting when the time is over.
 
-What is left behind is a thread that waits. It ends with the process, or before, as soon as the store shows any sign of life.
+The thread stays behind. It ends with the process, or as soon as the store sends anything.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_LIMIT", "StoreHangsError", "run_limited", "upload_limit"]
 
 ANSWER_LIMIT: Final = 180.0
-"""Seconds without a sign of life after which a store is given up: three of the 60 seconds that boto3 waits for an answer. A store that
-throttles is waited for less long by its client."""
+"""Seconds without a sign of life after which a store is given up: three times the 60 seconds that boto3 waits for an answer. The clients
+give up a store that throttles before that."""
 
 _WARN_EVERY: Final = 30.0
 
 _SLOWEST: Final = 64 * 1024
-"""Bytes a second. A network that uploads less is taken for one that hangs."""
+"""Bytes a second. A slower upload counts as hanging."""
 
 _Result = TypeVar("_Result")
 
 
 class StoreHangsError(PublishError):
-    """The store accepts what it is asked, or the connection at least, and does not answer."""
+    """The store accepted the request, or at least the connection, and did not answer."""
 
 
 class _AbandonedError(Exception):
-    """Ends a call that nobody waits for any more; seen by nobody."""
+    """Ends a call for which nobody waits any more; nobody catches it."""
 
 
 def upload_limit(piece: int) -> float:
-    """Seconds to wait for a sign of life while a piece is uploaded.
+    """Seconds to wait for a sign of life during an upload.
 
-    :param piece: bytes that travel between two signs of life, at most.
+    :param piece: the most bytes that travel between two signs of life.
     """
     return ANSWER_LIMIT + piece / _SLOWEST
 
@@ -53,25 +53,24 @@ def upload_limit(piece: int) -> float:
 def run_limited(
     call: Callable[[Callable[[], None]], _Result], *, doing: str, log: logging.Logger, limit: float | None = None, hint: str
 ) -> _Result:
-    """Make a blocking call, and warn every 30 seconds for which nothing is heard.
+    """Make a blocking call, and warn after every 30 seconds without a sign of life.
 
-    :param call: is given a function to call at each sign of life, from which the limit counts anew. Where nobody waits any more, that
-        function raises.
-    :param doing: what is done meanwhile, for log and error, as in ``writing s3://bucket/x.jsonl``.
+    :param call: gets a function to call at each sign of life, which restarts the limit. Once nobody waits any more, that function raises.
+    :param doing: what the call does, for log and error, as in ``writing s3://bucket/x.jsonl``.
     :param limit: seconds without a sign of life; :data:`ANSWER_LIMIT` where left out.
-    :return: what it returns.
-    :raises StoreHangsError: nothing was heard for so long. What was asked for may yet happen.
+    :return: what the call returns.
+    :raises StoreHangsError: there was no sign of life for that long. The store may still do what was requested.
     :raises Exception: whatever the call raises.
     """
     limit = ANSWER_LIMIT if limit is None else limit
     running = _Running(call)
-    # A daemon, so that a process which has given up can end.
+    # A daemon, so that the process can end after giving up.
     threading.Thread(target=running.run, name="capillary-store", daemon=True).start()
     next_warning = _WARN_EVERY
     try:
         while True:
             silent = running.silent
-            # A signal, such as the one that ends a task, is handled while this waits.
+            # Python handles a signal, such as the one that ends a task, during this wait.
             if running.done.wait(max(0.01, min(next_warning, limit) - silent)):
                 return running.result()
             silent = running.silent
@@ -87,7 +86,7 @@ def run_limited(
 
 
 class _Running(Generic[_Result]):
-    """One call in its thread."""
+    """A call in its own thread."""
 
     def __init__(self, call: Callable[[Callable[[], None]], _Result]) -> None:
         self._call = call
@@ -106,7 +105,7 @@ class _Running(Generic[_Result]):
     def run(self) -> None:
         try:
             self._outcome.append(self._context.run(self._call, self._is_alive))
-        except BaseException as error:  # noqa: BLE001  # raised again where the call is waited for
+        except BaseException as error:  # noqa: BLE001  # `result` raises it again
             self._error = error
         self.done.set()
 

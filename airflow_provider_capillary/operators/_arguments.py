@@ -1,121 +1,116 @@
-"""What the operator was given, checked as soon as it is known.
+"""Checks of the operator's arguments: once while the DAG is parsed, and the templated ones once more in the run.
 
-What is written in the DAG is checked while it is parsed. A template, an XCom and what ``.expand`` passes have their values only in the
-run, so every check is made again there.
+While the DAG is parsed, a template, an XCom and what ``.expand`` passes have no value yet; they are checked in the run alone.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_capillary.errors import ConfigurationError, DestinationError, IntervalError
-from airflow_provider_capillary.export.placeholders import check_placeholders, zone_named
+from airflow_provider_capillary.errors import ConfigurationError, IntervalError
 from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset, name_of, statuses_of
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
+    from airflow_provider_capillary.export.destination import Destination
+    from airflow_provider_capillary.export.interval import Interval
     from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
-__all__ = ["check_arguments", "with_connection"]
+__all__ = ["RunArguments", "check_as_written", "check_rendered"]
 
 _ON_EMPTY: Final = ("write", "skip", "fail")
 _ON_VANISHED: Final = ("fail", "keep", "drop")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-def check_arguments(operator: CapillaryEventLogsToObjectStorageOperator, *, rendered: bool = False) -> None:
-    """Check each argument that has its value.
+class RunArguments(NamedTuple):
+    """The templated arguments of one run, checked and in their final form."""
+
+    interval: Interval
+    destination: Destination
+    event_name: str | None
+    statuses: list[str] | None
+
+
+def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> None:
+    """While the DAG is parsed, check each argument that has its value already.
 
     :param operator: with its arguments assigned.
-    :param rendered: whether templates have been rendered, so that every value is final.
-    :raises ConfigurationError: names the argument, its value and the hint.
+    :raises ConfigurationError: names the argument, its value and how to fix it.
     """
-    if rendered:
-        operator.raise_template_errors()
-    if rendered or isinstance(operator.destination, str | PurePath) or is_known(operator.destination):
-        _check_destination(operator.destination, rendered=rendered)
-        check_placeholders(operator.destination, rendered=rendered)
-    if rendered or is_known(operator.path_timezone):
-        zone_named(operator.path_timezone)
-    if rendered or (is_known(operator.destination) and is_known(operator.object_storage_conn_id)):
-        with_connection(operator.destination, operator.object_storage_conn_id)
-    _check_interval(operator.start, operator.end, rendered=rendered)
+    from airflow_provider_capillary.export.placeholders import zone_named
+
+    if isinstance(operator.destination, str | PurePath) or is_known(operator.destination):
+        _check_destination(operator)
+    _check_interval(operator.start, operator.end)
+    if is_known(operator.statuses):
+        statuses_of(operator.statuses, without="all")
+    if is_known(operator.event_name):
+        name_of(operator.event_name)
+    for name in ("object_storage_conn_id", "capillary_conn_id"):
+        if is_known(getattr(operator, name)):
+            check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
+    # The rest is never templated.
+    zone_named(operator.path_timezone)
     _check_duration("lookback", operator.lookback, least=_MILLISECOND, optional=True)
     _check_duration("partition_duration", operator.partition_duration, least=_MILLISECOND, optional=True)
     _check_duration("settle", operator.settle, least=timedelta(), optional=False)
-    if rendered or is_known(operator.statuses):
-        statuses_of(operator.statuses, without="all")
-    if rendered or is_known(operator.event_name):
-        name_of(operator.event_name)
-    for name in ("object_storage_conn_id", "capillary_conn_id"):
-        if rendered or is_known(getattr(operator, name)):
-            check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
     _check_choice("on_empty", operator.on_empty, _ON_EMPTY)
     _check_choice("on_vanished", operator.on_vanished, _ON_VANISHED)
 
 
-def with_connection(destination: ObjectStoragePath | str, conn_id: str | None) -> ObjectStoragePath | str:
-    """The destination, with the connection in its URI.
+def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval: Interval) -> RunArguments:
+    """In the run, check each templated argument.
 
-    By text alone: to make an ``ObjectStoragePath`` looks up its connection on Airflow 3.3.
-
-    :raises DestinationError: the URI names another connection, or the id can't stand in a URI.
-
-    >>> with_connection("s3://bucket/events.jsonl", "my_aws_conn")
-    's3://my_aws_conn@bucket/events.jsonl'
+    :param operator: with its templates rendered.
+    :param interval: of the run.
+    :raises ConfigurationError: names the argument, its value and how to fix it.
     """
-    if not isinstance(conn_id, str) or is_unset(conn_id):
-        return destination  # what is no text at all, another check names
-    if re.search(r"[/?#@:\s]", conn_id):
-        raise DestinationError(
-            f"object_storage_conn_id={conn_id!r} holds a character that ends the connection's id in a URI (one of / ? # @ : or a space)",
-            hint="give the connection another id; ObjectStoragePath knows it by the URI alone",
-        )
-    scheme, separator, rest = str(destination).partition("://")
-    if not separator or scheme in ("file", "local"):
-        return destination
-    in_uri, separator, _ = rest.partition("/")[0].rpartition("@")
-    if not separator:
-        return f"{scheme}://{conn_id}@{rest}"
-    if in_uri != conn_id:
-        raise DestinationError(
-            f"destination={str(destination)!r} names the connection {in_uri!r}, and object_storage_conn_id={conn_id!r} another",
-            hint="leave out one of the two",
-        )
-    return destination
+    from airflow_provider_capillary.export.destination import parse_destination
+    from airflow_provider_capillary.export.formats import require_format
+    from airflow_provider_capillary.export.placeholders import fill_placeholders
+
+    for name in ("object_storage_conn_id", "capillary_conn_id"):
+        check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
+    # Filled in already where Airflow has rendered the task; a test may execute it without rendering.
+    filled = fill_placeholders(operator.destination, interval, operator.path_timezone)
+    destination = parse_destination(filled, operator.object_storage_conn_id)
+    require_format(destination.ending)
+    return RunArguments(
+        interval=interval,
+        destination=destination,
+        event_name=name_of(operator.event_name),
+        statuses=statuses_of(operator.statuses, without="all"),
+    )
 
 
-def _check_destination(value: object, *, rendered: bool) -> None:
-    from airflow_provider_capillary.export.destination import EXTRAS, check_destination
-    from airflow_provider_capillary.export.formats import format_of
+def _check_destination(operator: CapillaryEventLogsToObjectStorageOperator) -> None:
+    from airflow_provider_capillary.export.destination import EXTRAS, check_destination, with_connection
+    from airflow_provider_capillary.export.placeholders import check_placeholders
 
-    scheme = check_destination(value)
+    destination = operator.destination
+    scheme = check_destination(destination)
     if scheme is not None and scheme not in EXTRAS:
-        # Rare enough to ask Airflow for its providers already while the DAG is parsed; the well-known ones are asked for in the run.
+        # An unknown scheme is rare enough to look through Airflow's providers while the DAG is parsed; for the others, the run does.
         from airflow_provider_capillary.export.filesystems import require_filesystem
 
-        require_filesystem(scheme, str(value))
-    # What stands before a template is not looked at, what stands behind it is the ending.
-    if rendered or not str(value).rstrip().endswith(("}}", "%}")):
-        format_of(value)
+        require_filesystem(scheme, str(destination))
+    check_placeholders(destination, rendered=False)
+    if is_known(destination) and is_known(operator.object_storage_conn_id):
+        with_connection(destination, operator.object_storage_conn_id)
 
 
-def _check_interval(start: object, end: object, *, rendered: bool) -> None:
-    from airflow_provider_capillary.export.interval import resolve_interval
+def _check_interval(start: object, end: object) -> None:
+    from airflow_provider_capillary.export.interval import explicit_interval
     from airflow_provider_capillary.timestamps import parse_timestamp
 
-    known = {name: value for name, value in (("start", start), ("end", end)) if rendered or is_known(value)}
-    given = {name: value for name, value in known.items() if not is_unset(value)}
-    if len(known) > len(given) or len(given) > 1:
-        if given:
-            resolve_interval({}, start=start, end=end)
+    if is_known(start) and is_known(end):
+        explicit_interval(start, end)
         return
-    for name, value in given.items():
-        parse_timestamp(value, name)
+    for name, value in (("start", start), ("end", end)):
+        if is_known(value) and not is_unset(value):
+            parse_timestamp(value, name)
 
 
 def _check_duration(name: str, value: object, *, least: timedelta, optional: bool) -> None:

@@ -1,4 +1,4 @@
-"""Who else is told of an object: Airflow's asset events, its lineage collector, and OpenLineage."""
+"""Reports of a published object: to Airflow's asset events, to its lineage collector, and to OpenLineage."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-    from airflow_provider_capillary.export.receipt import Receipt
+    from airflow_provider_capillary.export.exporter import Receipt
 
-__all__ = ["openlineage_of", "tell"]
+__all__ = ["emit_lineage", "openlineage_of"]
 
 _ON_EVENTS: Final = ("path", "uri", "start", "end", "events", "failures", "statuses", "late_events", "vanished_events")
-"""What of the receipt goes onto an asset's event: what a consumer needs to decide, and to find the object."""
+"""The fields of the receipt that go onto an asset event: enough for a consumer to decide, and to find the object."""
 
 
-def tell(operator: BaseOperator, context: Context, receipt: Receipt) -> None:
+def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt) -> None:
     """Put counts on the events of the task's outlets, and name the object to the lineage collector.
 
-    Where there is no object (``on_empty="skip"``), the task emits no asset event: Airflow makes one for each outlet that the task has
-    when it succeeds, and nothing else keeps it from that, so the outlets are taken from this run's copy of the task.
+    Without an object (``on_empty="skip"``) the task emits no asset event. Airflow makes an event for each outlet of a task that succeeds,
+    and has no way to prevent that, so the outlets are removed from this run's copy of the task.
 
-    :param operator: whose ``outlets`` the user declared; without any, no asset event is touched.
+    :param operator: with the user's ``outlets``; without any, no asset event is touched.
     :param context: Airflow's, or less of it, as in a test.
     """
     if receipt["uri"] is None:
@@ -38,7 +38,7 @@ def tell(operator: BaseOperator, context: Context, receipt: Receipt) -> None:
 
 
 def openlineage_of(receipt: Receipt | None) -> object:
-    """``OperatorLineage`` with the object as its output; without one where none was written."""
+    """``OperatorLineage`` with the object as its output, or without an output where no object was written."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.providers.openlineage.extractors import OperatorLineage  # type: ignore[import-not-found,unused-ignore]  # an optional provider
 

@@ -1,4 +1,4 @@
-"""Waiting until an interval has settled: records become visible some time after the instant that they bear."""
+"""Waiting until an interval has settled: a record becomes visible some time after its ``startTime``."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 __all__ = ["check_resumed", "moment_trigger", "settled_at", "wait_until"]
 
 _SLICE: Final = 0.5
-"""Seconds; a killed task does not sleep on for longer."""
+"""Seconds between two checks whether the task was killed."""
 
 
 def settled_at(interval: Interval, settle: timedelta, *, log: logging.Logger) -> datetime | None:
-    """The moment until which there is to wait; ``None`` where reading may begin now.
+    """The moment until which the task has to wait; ``None`` where reading may begin now.
 
-    :param settle: how long after the interval's end; zero for never to wait.
-    :raises IntervalError: that moment lies past the years that exist.
+    :param settle: how long after the interval's end; zero for no waiting.
+    :raises IntervalError: that moment is after the year 9999.
     """
     now = datetime.now(UTC)
     if not settle:
         if interval.end > now:
-            log.warning("The interval ends in the future, and settle is zero: what happens from now on will not be in the object")
+            log.warning("The interval ends in the future, and settle is zero: event logs from now on will not be in the object")
         return None
     try:
         due = interval.end + settle
     except OverflowError:
-        problem = f"`settle` is {format_duration(settle)}, which goes from {format_timestamp(interval.end)} past the year 9999"
-        raise IntervalError(problem, hint="write a shorter one") from None
+        problem = f"`settle` is {format_duration(settle)}, which from {format_timestamp(interval.end)} leads past the year 9999"
+        raise IntervalError(problem, hint="write a shorter settle") from None
     if due <= now:
         return None
     left = format_duration(timedelta(seconds=math.ceil((due - now).total_seconds())))
-    log.info("Waiting %s, until the interval has settled: %s, %s after its end", left, format_timestamp(due), format_duration(settle))
+    log.info("Waiting %s for the interval to settle, until %s, %s after its end", left, format_timestamp(due), format_duration(settle))
     return due
 
 
@@ -59,7 +59,7 @@ def wait_until(due: datetime, *, killed: Callable[[], bool]) -> None:
 
 
 def moment_trigger(due: datetime) -> BaseTrigger:
-    """Airflow's own trigger that fires at a moment, wherever this version keeps it."""
+    """Airflow's own trigger for a moment, from where this version has it."""
     try:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
     except ImportError:  # Airflow 2.11 without the standard provider
@@ -68,14 +68,14 @@ def moment_trigger(due: datetime) -> BaseTrigger:
 
 
 def check_resumed(event: object) -> None:
-    """Make sure that the task was resumed by the moment that it waited for.
+    """Check that the trigger resumed the task with the moment for which it waited.
 
-    :raises CapillaryError: by anything else; to read then could be too early.
+    :raises CapillaryError: the event is anything else; reading might begin too early.
     """
     try:
         parse_timestamp(event, "event")
     except IntervalError as error:
         raise CapillaryError(
-            f"The task was resumed by something that is no moment (of type {type(event).__name__})",
-            hint="clear the task, so that it starts anew; look into the triggerer's log for what happened",
+            f"The trigger resumed the task with an event that is no moment (of type {type(event).__name__})",
+            hint="clear the task, so that it starts again; the triggerer's log says what happened",
         ) from error

@@ -1,8 +1,8 @@
-"""The daily export and the backfill, as one task."""
+"""The operator that exports the event logs of a run's interval to one object."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -11,30 +11,31 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.export.placeholders import fill_placeholders
-from airflow_provider_capillary.operators._arguments import check_arguments, with_connection
+from airflow_provider_capillary.operators._arguments import check_as_written, check_rendered
 from airflow_provider_capillary.operators._fail_fast import fail_fast, has_retry_policies
 from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
 from airflow_provider_capillary.rendering import TemplatedArguments
-from airflow_provider_capillary.validation import name_of, statuses_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Generator, Sequence
     from datetime import datetime
     from typing import Literal
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
+    from airflow_provider_capillary.api.effects import Record
+    from airflow_provider_capillary.export.exporter import Export, Receipt
     from airflow_provider_capillary.export.interval import Interval
-    from airflow_provider_capillary.export.receipt import Receipt
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
+    from airflow_provider_capillary.operators._arguments import RunArguments
 
 __all__ = ["CapillaryEventLogsToObjectStorageOperator"]
 
 
 class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator):
-    """Write every event log of a run's interval, each once, to one object; or fail, say why, and publish nothing.
+    """Write every event log of a run's interval, each once, to one object; or fail with the reason, and publish nothing.
 
     .. code-block:: python
 
@@ -43,69 +44,70 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             destination="s3://my_aws_conn@bucket/event_logs/dt={interval_start:%Y-%m-%d}/events.jsonl.gz",
         )
 
-    A run for 2025-09-17 reads what happened from 2025-09-17T00:00:00.000Z to 2025-09-17T23:59:59.999Z. It starts to read no earlier than
-    00:05 on the 18th, because records become visible late, and replaces the object of an earlier run for that day as a whole.
+    A run for 2025-09-17 exports the event logs from 2025-09-17T00:00:00.000Z to 2025-09-17T23:59:59.999Z. It starts to read at 00:05 on the
+    18th or later, because records become visible late. It replaces the object of an earlier run for that day as a whole.
 
-    In each templated argument, ``None`` that became the text "None" is an error that names the argument; end a template that may be
-    empty with ``or ''``.
+    ``None`` that a template turned into the text "None" is an error that names the argument; end a template that may be empty with
+    ``or ''``.
 
     Each run needs an interval. The first of these applies, and the log says which: ``start`` and ``end``; the run's partition date and
     ``partition_duration``; the run's data interval where it is not empty; ``lookback`` before the end of that interval or before the
-    run's ``run_after``. A run without any fails: on Airflow 3 a plain cron schedule gives an empty interval, so use
-    ``CronDataIntervalTimetable``; the error shows it with the DAG's own schedule and zone. What the empty runs left out, up to
-    the first run with an interval, is not made up for, and a backfill passes over dates that have a run: delete the empty runs, then
+    run's ``run_after``. A run without any of them fails. On Airflow 3 a plain cron schedule gives an empty interval, so use
+    ``CronDataIntervalTimetable``; the error shows it with the DAG's own schedule and zone. The time of the empty runs, up to the first run
+    with an interval, stays unexported, and a backfill skips dates that have a run: delete the empty runs, then
     ``airflow backfill create --dag-id ... --from-date ... --to-date ...``, with the starts of the first and the last missing interval.
 
-    **By the local day**, one object each, without a gap, in the nights in which clocks change too (23 and 25 hours):
+    **By the local day**, one object for each day, without a gap, also on the days when clocks change (23 and 25 hours):
 
     .. code-block:: python
 
         schedule=CronDataIntervalTimetable("0 0 * * *", timezone="Europe/London")
         destination=".../dt={interval_start:%Y-%m-%d}/events.jsonl.gz", path_timezone="Europe/London"
 
-    The path's zone has to be the timetable's: in UTC, the London days of 30 and 31 March 2025 both begin on the 30th. Hours are told apart
-    by ``%Y-%m-%dT%H%z``, since 01:00 comes twice on 26 October. ``lookback`` and ``CronTriggerTimetable(interval=...)`` have a fixed
-    length: where clocks change they leave an hour out, or read one twice.
+    The path has to use the timetable's zone: in UTC, the London days of 30 and 31 March 2025 both begin on the 30th. For hourly objects use
+    ``%Y-%m-%dT%H%z``, since 01:00 comes twice on 26 October. ``lookback`` and ``CronTriggerTimetable(interval=...)`` have a fixed length:
+    where clocks change, they leave an hour out or export an hour twice.
 
-    What no retry helps (a refused credential, a wrong argument, dates that the API does not read as sent) fails at once, and where the API
-    said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has a ``retry_policy`` of its own).
+    An error that no retry can cure (a refused credential, a wrong argument, an API that does not read dates as they are sent) fails the
+    task at once. Where the API said when to come back, the retry comes then (Airflow 3.3 and later, unless the task has its own
+    ``retry_policy``).
 
-    The store is asked before the API: a bucket that does not exist, a rejected credential or one that may not write costs no reading. A
-    store that does not answer fails the task after 180 seconds, or 340 while an object of up to 44 GiB is uploaded, counted from the last
-    part that arrived; a warning says so every 30 seconds.
+    The store is checked before the API is read: a missing bucket, a rejected credential or one that may not write fails the task at once. A
+    store that does not answer fails the task after 180 seconds, or after 340 during the upload of an object of up to 44 GiB, counted from
+    the last part that arrived; a warning says so every 30 seconds.
 
     :param destination: the one object of this run, an ``ObjectStoragePath`` or its URI; templated. Its ending chooses the format:
         ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
-        format of ``strftime``, are filled in from the interval that the run settled on. Every run has them, where
-        ``{{ data_interval_start }}`` is an error in a run without a date; no other braces are allowed.
-        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses`` and ``capillary_conn_id``; an
-        object that stands for something else makes it fail before it reads.
-    :param path_timezone: the IANA name of the zone in which these name days and hours.
+        format of ``strftime``, are filled in from the interval that the run exports. They exist in every run, whereas
+        ``{{ data_interval_start }}`` is an error in a run without a date. No other braces are allowed.
+        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses`` and ``capillary_conn_id``. Where the
+        object there stands for something else, the run fails before it reads.
+    :param path_timezone: the IANA name of the zone for these placeholders.
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
         with an offset; templated. ``None`` and ``""`` leave it out.
-    :param end: the first instant that does not belong to it.
-    :param lookback: the length of the interval where the run has none; fixed, so not always a local day.
+    :param end: the first moment after the interval.
+    :param lookback: the length of the interval where the run has none; a fixed length, so not always a local day.
     :param partition_duration: the length of a partition, for runs with a partition date.
     :param event_name: only records with exactly this ``eventName``; templated; ``None`` and ``""`` for all.
     :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without: a list, or its JSON text, as
-        ``{{ params.statuses | tojson }}`` gives it; templated; ``None`` and ``""`` for all. The API has no parameter for it, so all are
-        read.
+        ``{{ params.statuses | tojson }}`` gives it; templated; ``None`` and ``""`` for all. The API has no parameter for statuses, so the
+        run reads all records.
     :param on_empty: without records, ``write`` an object without records, ``skip`` or ``fail``. ``skip`` leaves no object and removes an
         earlier one, the receipt's ``path`` is ``None``, and the task succeeds without an asset event for its outlets.
     :param on_vanished: where the object of an earlier run for this interval holds records that the API no longer shows (it drops old event
-        logs): ``fail``, touching nothing; ``keep`` them, so that the new object is the union; or ``drop`` them. Where the earlier object
-        cannot be read, ``fail`` and ``keep`` fail, and ``drop`` replaces it unread.
-    :param settle: how long after the interval's end reading may begin. Until then the task waits, also where the end lies in the future;
-        zero for never. Deferred where ``deferrable``, else in its slot.
-    :param manifest: write a manifest into the folder ``_manifests`` beside the object. Without one, later runs know of the object only
-        what its records tell: where none of them lies outside of a run's interval, nothing shows that it stands for something else.
-    :param object_storage_conn_id: the connection of the destination, where its URI holds none; templated. Not used for local disk.
+        logs): ``fail`` and touch nothing; ``keep`` them, so that the new object is the union; or ``drop`` them. Where the earlier object
+        can't be read, ``fail`` and ``keep`` fail, and ``drop`` replaces it unread.
+    :param settle: how long after the interval's end the reading may begin. Until then the task waits, also where the end is in the future;
+        zero for no waiting. The task waits in the triggerer where ``deferrable``, else in its slot.
+    :param manifest: write a manifest into the folder ``_manifests`` beside the object. Without one, a later run knows what the object
+        stands for only by its records' times: if all are in that run's interval, it can't see that the object stands for something else.
+    :param object_storage_conn_id: the connection of the destination, where its URI names none; templated. Not used for local disk.
     :param capillary_conn_id: the connection of the API; templated.
     :param deferrable: wait for ``settle`` in the triggerer; by default as ``[operators] default_deferrable`` says.
-    :return: a small receipt, see :class:`.export.receipt.Receipt`; no records, nothing from them but counts and times.
+    :return: a small receipt, see :class:`.export.exporter.Receipt`; counts and times, no records.
     :raises CapillaryError: see the tree in :mod:`.errors`. An argument that is wrong as written fails while the DAG is parsed; one that
-        comes from a template, from XCom or from ``.expand`` fails in its run, before anything is read. Before Airflow 3.3, where no retry
-        helps, it arrives as the cause of an ``AirflowFailException`` with the same text.
+        comes from a template, from XCom or from ``.expand`` fails in its run, before anything is read. Before Airflow 3.3, an error that no
+        retry can cure is the cause of an ``AirflowFailException`` with the same text.
     """
 
     template_fields: Sequence[str] = (
@@ -115,7 +117,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         "statuses",
         "object_storage_conn_id",
         "capillary_conn_id",
-        # The last one: rendered by then, the others say which interval it is filled in from.
+        # The last one: its placeholders need the interval, so `start` and `end` are rendered before.
         "destination",
     )
     ui_color = "#e4f1e1"
@@ -157,8 +159,10 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         self.capillary_conn_id = capillary_conn_id
         self.deferrable = deferrable
         self._killed = False
+        self._interval: Interval | None = None
+        self._running: Export | None = None
         self._receipt: Receipt | None = None
-        check_arguments(self)
+        check_as_written(self)
         if has_retry_policies(self) and self.retry_policy is None:
             # Here, not in kwargs: one from the DAG's default_args is known only now, and wins as well.
             from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
@@ -183,42 +187,45 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         jinja_env: jinja2.Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:  # noqa: ANN401
-        """As every operator; the destination's placeholders are filled in as well, so that Airflow shows the final path."""
+        """As in every operator; the destination's placeholders are filled in as well, so that Airflow shows the final path."""
         rendered = super().render_template(content, context, jinja_env, seen_oids)
         if content is self.destination:
-            # What is wrong is an error of the task, which `execute` finds again.
+            # An error here would not be an error of the task. `execute` raises it.
             with suppress(CapillaryError):
-                return fill_placeholders(rendered, self._interval(context), self.path_timezone)
+                self._interval = self._resolve_interval(context)
+                return fill_placeholders(rendered, self._interval, self.path_timezone)
         return rendered
 
     def execute(self, context: Context) -> Receipt:
         """Wait until the interval has settled, then export it."""
         with fail_fast(self):
-            interval = self._prepare(context)
-            due = settled_at(interval, self.settle, log=self._logger)
+            arguments = self._prepare(context)
+            due = settled_at(arguments.interval, self.settle, log=self._logger)
             if due is not None and self.deferrable:
                 self.defer(trigger=moment_trigger(due), method_name="execute_complete")
-            return self._export(context, interval, due)
+            return self._export(context, arguments, due)
 
     def execute_complete(self, context: Context, event: object = None) -> Receipt:
-        """Go on after a deferral.
+        """Continue after a deferral.
 
-        :param event: the moment that was waited for.
-        :raises CapillaryError: it is anything else.
+        :param event: the moment for which the task waited.
+        :raises CapillaryError: the event is anything else.
         """
         with fail_fast(self):
             check_resumed(event)
-            interval = self._prepare(context)
-            # Where the worker's clock is behind the triggerer's, the rest is slept; to defer again might never end.
-            return self._export(context, interval, settled_at(interval, self.settle, log=self._logger))
+            arguments = self._prepare(context)
+            # Where the worker's clock is behind the triggerer's, the task sleeps for the rest: a second deferral might never end.
+            return self._export(context, arguments, settled_at(arguments.interval, self.settle, log=self._logger))
 
     def on_kill(self) -> None:
-        """Stop reading at once; nothing is published from here on.
+        """Stop reading at once, and publish nothing any more.
 
         Airflow 3 gives a killed task about five seconds, then ends it without any exception.
         """
         self._killed = True
         self.hook.stop()
+        if self._running is not None:
+            self._running.stop()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
         """Name the object as output, for the OpenLineage provider."""
@@ -227,22 +234,18 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         del task_instance  # OpenLineage passes it
         return openlineage_of(self._receipt)
 
-    def _prepare(self, context: Context) -> Interval:
-        """Find out what can be found out before any waiting: arguments, formats, the interval, the connection."""
-        from airflow_provider_capillary.export.formats import format_of, require_format
-
-        # A task object may be executed twice in one process, as in a user's tests; each time has a hook of its own.
+    def _prepare(self, context: Context) -> RunArguments:
+        """Check everything that can be checked before any waiting: arguments, formats, the interval, the connection."""
+        # A task object may be executed twice in one process, as in a user's tests; each execution has its own hook.
         self.__dict__.pop("hook", None)
-        check_arguments(self, rendered=True)
-        self.event_name, self.statuses = name_of(self.event_name), statuses_of(self.statuses, without="all")
-        require_format(format_of(self.destination))
-        interval = self._interval(context)
-        # Done already where Airflow has rendered the task; a test may execute it without.
-        self.destination = fill_placeholders(self.destination, interval, self.path_timezone)
+        self.raise_template_errors()
+        # Known already where Airflow has just rendered the task with this context.
+        interval, self._interval = self._interval or self._resolve_interval(context), None
+        arguments = check_rendered(self, interval)
         _ = self.hook.settings
-        return interval
+        return arguments
 
-    def _interval(self, context: Context) -> Interval:
+    def _resolve_interval(self, context: Context) -> Interval:
         from airflow_provider_capillary.export.interval import resolve_interval
 
         return resolve_interval(
@@ -253,34 +256,39 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             partition_duration=self.partition_duration,
         )
 
-    def _export(self, context: Context, interval: Interval, due: datetime | None) -> Receipt:
-        from airflow_provider_capillary.export.exporter import export_records
-        from airflow_provider_capillary.operators._lineage import tell
+    def _export(self, context: Context, arguments: RunArguments, due: datetime | None) -> Receipt:
+        from airflow_provider_capillary.export.exporter import open_export
+        from airflow_provider_capillary.export.manifest import Subject
+        from airflow_provider_capillary.operators._lineage import emit_lineage
 
         if due is not None:
             wait_until(due, killed=lambda: self._killed)
-        hook = self.hook
-        if self._killed:
-            raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
-        receipt = export_records(
-            hook.iter_event_logs(interval.start, interval.end, event_name=self.event_name, statuses=self.statuses),
-            with_connection(self.destination, self.object_storage_conn_id),
-            start=interval.start,
-            end=interval.end,
-            events_read=lambda: hook.events_read,
-            requests=lambda: hook.requests_made,
-            bounds=lambda: hook.bounds,
-            proof=lambda: hook.proof,
-            stop=lambda: self._killed,
+        hook, interval, event_name, statuses = self.hook, arguments.interval, arguments.event_name, arguments.statuses
+        subject = Subject(
+            start=interval.start, end=interval.end, event_name=event_name, statuses=statuses, capillary_conn_id=self.capillary_conn_id
+        )
+        with open_export(
+            arguments.destination,
+            subject,
             log=self._logger,
             on_empty=self.on_empty,
             on_vanished=self.on_vanished,
             manifest=self.manifest,
-            event_name=self.event_name,
-            statuses=self.statuses,
-            capillary_conn_id=self.capillary_conn_id,
-            source=interval.source,
-        )
+        ) as export:
+            self._running = export
+            if self._killed:
+                raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
+            reading = hook.iter_event_logs(interval.start, interval.end, event_name=event_name, statuses=statuses)
+            # Closed on every way out: a reading that is left half way holds a connection to the API.
+            with closing(cast("Generator[Record]", reading)) as records:
+                export.add_all(records)
+            receipt = export.publish(
+                events_read=hook.events_read,
+                requests=hook.requests_made,
+                bounds=hook.bounds,
+                proof=hook.proof,
+                source=interval.source,
+            )
         self._receipt = receipt
-        tell(self, context, receipt)
+        emit_lineage(self, context, receipt)
         return receipt

@@ -1,4 +1,4 @@
-"""When a failed task is tried again, on Airflow 3.3 and later."""
+"""The retry policy of this package's tasks, for Airflow 3.3 and later."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ else:
     try:
         from airflow.providers.common.compat.sdk import RetryPolicy
     except ImportError:
-        RetryPolicy = object  # before 3.3 nothing asks a policy; the module can be imported all the same
+        RetryPolicy = object  # before 3.3 Airflow has no policies; this module can still be imported
 
 __all__ = ["CapillaryRetryPolicy"]
 
 _LONGEST_DELAY: Final = timedelta(hours=24)
-"""However absurd the API's ``Retry-After`` is: what it says should not make a daily run vanish for a week."""
+"""The longest ``Retry-After`` that is obeyed: an absurd one must not delay a daily run for a week."""
 
 
 class CapillaryRetryPolicy(RetryPolicy):
-    """Fail at once where no retry helps the error; come back when the API said; leave everything else to the task's own settings."""
+    """Fail at once where no retry can cure the error, retry when the API said, and leave everything else to the task's own settings."""
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None) -> RetryDecision:
         """Decide about one failure, by the error's class and fields.
@@ -37,7 +37,7 @@ class CapillaryRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         kind = type(exception).__name__
         if not exception.retryable:
-            return RetryDecision.fail(reason=f"{kind}: no retry helps it")
+            return RetryDecision.fail(reason=f"{kind}: no retry can cure it")
         if exception.retry_after is None:
             return RetryDecision.default()
         delay = timedelta(seconds=min(max(exception.retry_after, 0.0), _LONGEST_DELAY.total_seconds()))

@@ -46,21 +46,15 @@ def records(count):
 
 
 def run_one(destination, count):
-    from airflow_provider_capillary.export.exporter import export_records
+    from airflow_provider_capillary.export.destination import parse_destination
+    from airflow_provider_capillary.export.exporter import open_export
+    from airflow_provider_capillary.export.manifest import Subject
 
     began = time.monotonic()
-    receipt = export_records(
-        records(count),
-        destination,
-        start=START,
-        end=START + timedelta(days=1),
-        events_read=lambda: 0,
-        requests=lambda: 0,
-        bounds=dict,
-        proof=dict,
-        stop=lambda: False,
-        log=logging.getLogger("benchmark"),
-    )
+    subject = Subject(start=START, end=START + timedelta(days=1))
+    with open_export(parse_destination(destination), subject, log=logging.getLogger("benchmark")) as export:
+        export.add_all(records(count))
+        receipt = export.publish(events_read=0, requests=0, bounds={}, proof={})
     assert receipt["events"] == count
     # Not ru_maxrss, which starts from the peak of the process that started this one.
     status = Path("/proc/self/status").read_text(encoding="ascii")

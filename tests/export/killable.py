@@ -19,7 +19,7 @@ from pathlib import Path
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import exporter, filesystems, formats, spool, store_upload, target
+from airflow_provider_capillary.export import _private_interfaces, exporter, formats, object_store, spool, target
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
@@ -68,8 +68,8 @@ def die_after_replacing(source, target):
 def die_at_the_second_part():
     import s3fs
 
-    store_upload._PART = 5 * 1024 * 1024  # the smallest that S3 takes, so that a small object has several
-    store_upload._PARTS_AT_ONCE = 1
+    object_store._PART = 5 * 1024 * 1024  # the smallest that S3 takes, so that a small object has several
+    object_store._PARTS_AT_ONCE = 1
     send = s3fs.S3FileSystem._call_s3
     count_part = after(1, lambda: None)
 
@@ -104,7 +104,7 @@ def work(job):
     os.environ["TMPDIR"] = job["tmpdir"]
     tempfile.tempdir = None
     AIMS[job.get("die")]()
-    store_upload._PART = job.get("part", store_upload._PART)
+    object_store._PART = job.get("part", object_store._PART)
     spool._RUN_BYTES = RUN_BYTES
     records = make_records(job["count"], seed=job["seed"], size=job.get("size", 40))
     if job.get("die") == "half read":
@@ -147,7 +147,7 @@ def main():
     loader_of_all = loaders.JSONFileLoader()
     loaders.JSONFileLoader.__new__ = lambda *_: loader_of_all
     boto3.client("s3", region_name="us-east-1")
-    assert filesystems._has_fs("s3")
+    assert _private_interfaces.has_filesystem("s3")
     BaseHook.get_connection("capillary_tests_s3")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

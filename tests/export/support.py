@@ -82,21 +82,44 @@ def in_order(records):
     return sorted(records, key=lambda record: (record["startTime"], record["id"]))
 
 
-def export(records, destination, **options):
-    """``export_records`` with defaults for what a test does not care about."""
-    from airflow_provider_capillary.export.exporter import export_records
+READ = {
+    "events_read": 9,
+    "requests": 7,
+    "bounds": {"date_format": "iso", "page_size": 1000},
+    "proof": {"spans": 1, "longest_answer": 9, "capacity": 10},
+}
+"""What a reading says about itself, where a test does not care."""
 
-    defaults = {
-        "start": START,
-        "end": END,
-        "events_read": lambda: 9,
-        "requests": lambda: 7,
-        "bounds": lambda: {"date_format": "iso", "page_size": 1000},
-        "proof": lambda: {"spans": 1, "longest_answer": 9, "capacity": 10},
-        "stop": lambda: False,
-        "log": logging.getLogger("tests.export"),
-    }
-    return export_records(records, destination, **(defaults | options))
+
+def export(records, destination, *, running=None, read=None, log=None, on_empty="write", on_vanished="fail", manifest=True, **subject):
+    """One export, as the operator does it, with defaults for what a test does not care about.
+
+    :param running: a list that gets the export once it is open, so that records and others can stop it.
+    """
+    from airflow_provider_capillary.export.destination import parse_destination
+    from airflow_provider_capillary.export.exporter import open_export
+    from airflow_provider_capillary.export.manifest import Subject
+
+    with open_export(
+        parse_destination(destination),
+        Subject(**({"start": START, "end": END} | subject)),
+        log=log or logging.getLogger("tests.export"),
+        on_empty=on_empty,
+        on_vanished=on_vanished,
+        manifest=manifest,
+    ) as opened:
+        if running is not None:
+            running.append(opened)
+        opened.add_all(records)
+        return opened.publish(**(READ | (read or {})))
+
+
+def target_at(uri):
+    """The place of an object, as an export opens it."""
+    from airflow_provider_capillary.export.destination import parse_destination
+    from airflow_provider_capillary.export.filesystems import open_target
+
+    return open_target(parse_destination(uri), log=logging.getLogger("tests.export"))
 
 
 def unpack(content, ending):

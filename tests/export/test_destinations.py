@@ -1,4 +1,4 @@
-"""What is a local path, what is a URI, and what is neither: one rule, while the DAG is parsed and again in the run."""
+"""Destinations: local paths, URIs and mistakes, by the same rule while the DAG is parsed and in the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_capillary.export.destination import Destination, check_des
 
 SECRET = "verysecret"
 
-# What is written, and the spelling that the error proposes.
+# Each row: a misspelled destination, and the spelling that the error proposes.
 MISSPELLED = [
     ("s3:/b/x.jsonl", "s3://b/x.jsonl"),
     ("s3:b/x.jsonl", "s3://b/x.jsonl"),
@@ -75,15 +75,15 @@ MISSPELLED = [
 
 
 @pytest.mark.parametrize(("written", "right"), MISSPELLED)
-def test_what_is_misspelled_is_refused_with_the_right_spelling(written, right):
+def test_a_misspelled_destination_is_refused_with_the_right_spelling(written, right):
     with pytest.raises(DestinationError) as caught:
         check_destination(written)
     assert f"destination={right!r}" in caught.value.hint
-    # What is proposed is right.
+    # The proposed spelling is accepted.
     check_destination(right)
 
 
-# What is written, and what the hint says where nobody can know what was meant.
+# Each row: a destination that could mean several things, and words of the hint.
 UNCLEAR = [
     ("out/x.jsonl", "'file:///data/out/x.jsonl', or put s3://my_conn@bucket/ before it"),
     ("x.jsonl", "'file:///data/x.jsonl'"),
@@ -109,13 +109,13 @@ UNCLEAR = [
 
 
 @pytest.mark.parametrize(("written", "hint"), UNCLEAR)
-def test_what_may_have_been_meant_in_several_ways_is_refused_with_examples(written, hint):
+def test_an_ambiguous_destination_is_refused_with_examples(written, hint):
     with pytest.raises(DestinationError, match=r"destination=") as caught:
         check_destination(written)
     assert hint in caught.value.hint
 
 
-# None of these shows what must not be seen.
+# Destinations with a password or a signature, which no error may show.
 WITH_SECRETS = [
     f"s3://user:{SECRET}@b/x.jsonl",
     f"s3://user:very/{SECRET}@b/x.jsonl",
@@ -140,7 +140,7 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(written):
         assert "connection" in caught.value.hint or "?" in written
 
 
-# What is right, taken apart; the text is the key's own, whatever it looks like.
+# Each row: a right destination and its parts. The key is taken literally, whatever it looks like.
 RIGHT = [
     ("/d/x.jsonl", ("file", None, "", "/d/x.jsonl")),
     ("file:///d/x.jsonl", ("file", None, "", "/d/x.jsonl")),
@@ -159,10 +159,13 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("written", "parts"), RIGHT)
-def test_what_is_right_is_taken_apart(written, parts):
-    assert parse_destination(written) == Destination(*parts)
+def test_a_right_destination_is_taken_apart(written, parts):
+    destination = parse_destination(written)
+    assert destination == Destination(*parts, path=written)
+    assert destination.ending == ".jsonl"
 
 
+# Destinations that are right or wrong depending on what their templates become.
 UNDECIDED = [
     "{{ params.path }}",
     "{{ base }}/x.jsonl",
@@ -184,7 +187,7 @@ UNDECIDED = [
 
 
 @pytest.mark.parametrize("written", UNDECIDED)
-def test_what_a_template_may_make_right_is_left_to_the_run(written):
+def test_a_destination_that_a_template_may_make_right_is_left_to_the_run(written):
     check_destination(written)
 
 
@@ -195,8 +198,8 @@ def airflow_path(text):
 
 
 def test_an_object_storage_path_goes_by_what_it_says():
-    assert parse_destination(airflow_path("s3://b/d/x.jsonl")) == ("s3", None, "b", "d/x.jsonl")
-    assert parse_destination(airflow_path("file:///d") / "x.jsonl") == ("file", None, "", "/d/x.jsonl")
+    assert parse_destination(airflow_path("s3://b/d/x.jsonl"))[:4] == ("s3", None, "b", "d/x.jsonl")
+    assert parse_destination(airflow_path("file:///d") / "x.jsonl")[:4] == ("file", None, "", "/d/x.jsonl")
     with pytest.raises(DestinationError, match="doubled slash"):
         parse_destination(airflow_path("s3://b//x.jsonl"))
 
@@ -212,7 +215,7 @@ class Foreign:
 
 
 @pytest.mark.parametrize("value", [Foreign(), 7, None, f"s3://u:{SECRET}@b/x.jsonl".encode(), [f"s3://u:{SECRET}@b/x.jsonl"]])
-def test_what_is_neither_text_nor_airflow_s_own_path_is_refused_by_its_type(value):
+def test_a_value_of_another_type_is_refused_by_its_type(value):
     with pytest.raises(DestinationError, match=rf"{type(value).__name__}.* neither an ObjectStoragePath nor its URI") as caught:
         check_destination(value)
     assert SECRET not in str(caught.value)
@@ -228,7 +231,7 @@ def test_a_scheme_that_no_provider_has_is_refused_while_the_dag_is_parsed(scheme
 
 
 @pytest.mark.parametrize("written", ["s3:/b/x.jsonl", "out/x.jsonl", "s3://b/x.jsonl?versionId=3", pathlib.Path("/d/x.jsonl")])
-def test_the_operator_asks_by_the_same_rule_before_the_run_and_in_it(written, tmp_path, monkeypatch):
+def test_the_operator_gives_the_same_error_while_parsing_and_in_the_run(written, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     task = export_task("{{ params.path }}", **ALL)
     with pytest.raises(DestinationError) as before:

@@ -1,4 +1,4 @@
-"""Local disk that refuses: full, read-only, not ours, gone. The old file stands, whole, nothing else is left, and the next run is right.
+"""Local disk that refuses to write: full, read-only, no permission, gone. The old file stays whole, and the next run works.
 
 Permission bits mean nothing to root, and file systems are not full at will, so each case runs in a child: one that has given up the
 right to override permissions, or one in a mount namespace of its own where a small file system can be mounted. Where this machine lets
@@ -117,8 +117,9 @@ FAULTS = {
     "read-only": (make_read_only, make_writable, True),
 }
 WITHOUT_A_MOUNT = {"full": (raise_as_if_full, raise_no_longer), "read-only": (refuse_to_write, allow_to_write)}
-# Only what a look at the folder can tell is found before reading; the rest when it comes to writing.
+# These faults are found before reading, by a check of the folder. The others are found when the object is written.
 BEFORE_READING = {"no permission", "the folder is a file", "read-only"}
+# Each row: a fault, and when it begins.
 CASES = [
     *((fault, "before reading") for fault in FAULTS if fault in BEFORE_READING),
     *((fault, "while reading") for fault in FAULTS),

@@ -1,4 +1,4 @@
-"""``kill -9`` at every step and at random moments: the old object or the new one, never half, and the next run is right.
+"""``kill -9`` at every step and at random moments: the old object or the new one is there, never a half, and the next run works.
 
 The environment variable ``CAPILLARY_TEST_KILLS`` says at how many random moments on local disk, and three times as many as on S3; 50 take
 about a minute.
@@ -155,7 +155,7 @@ def visible(names):
 
 
 MANIFEST = manifest_name("x.jsonl.gz")
-# What a run says where the manifest does not belong to the object that is there, and where a killed run left something.
+# The log says one of NAMED where the manifest does not belong to the object, and one of CLEANED where a killed run left something.
 NAMED = ("stands without a manifest", "does not describe the object beside it", "describes an object that is not there")
 CLEANED = ("which a killed run had left", "unfinished uploads of")
 
@@ -184,7 +184,7 @@ def assert_next_run_is_right(killable, place, job):
 
 
 ON_DISK = ["half read", "half built", "built", "half copied", "before replacing", "after replacing", "manifest made", "before the manifest"]
-# What comes before publishing is the same code for both.
+# The steps before publishing are the same code for both stores.
 ON_S3 = ["built", "half uploaded", "before the manifest"]
 POINTS = [*(("file", point) for point in ON_DISK), *(("s3", point) for point in ON_S3)]
 PUBLISHED = {"manifest made", "before the manifest", "after replacing"}

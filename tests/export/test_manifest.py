@@ -1,4 +1,4 @@
-"""What a rerun learns from the earlier one, whatever state that was left in; and runs without records."""
+"""What a rerun learns from the manifest of an earlier run, whatever state it is in; and runs without records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from export.support import ENDINGS, export, make_records, manifest_name
+from export.support import ENDINGS, export, make_records, manifest_name, target_at
 
 from airflow_provider_capillary import __version__
 from airflow_provider_capillary.errors import CapillaryError
@@ -76,7 +76,7 @@ def break_manifest(**changes):
     return change
 
 
-# What was left, what the next run finds (of 200 records, 150 were there), and what its log says.
+# Each row: a change after a run with 150 of 200 records, the late events of the next run, and words of its log.
 STATES = {
     "another object": (other_content, 80, "does not describe the object"),
     "as many bytes of other records": (same_size, 51, "does not describe the object"),
@@ -116,10 +116,8 @@ def test_without_a_manifest_none_is_written_and_a_stale_one_goes(place):
 
 def test_an_object_of_another_agent_is_seen_although_the_folder_was_listed_before(bucket):
     uri = bucket.uri("x.jsonl")
-    from airflow_provider_capillary.export.target import open_target
-
     export(RECORDS[:150], bucket.uri("y.jsonl"))
-    open_target(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
+    target_at(uri)._fs.ls(bucket.name)  # fills the cache of the filesystem
     bucket.write("x.jsonl", bucket.read("y.jsonl"))
     assert export(RECORDS, uri)["late_events"] == 50
 

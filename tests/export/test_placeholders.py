@@ -1,4 +1,4 @@
-"""The placeholders of a destination: what they give for an interval, and each way to write them wrong."""
+"""The placeholders of a destination: the path for an interval, and the error for each way to write them wrong."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DAY = Interval(start=datetime(2025, 9, 16, 23, tzinfo=UTC), end=datetime(2025, 9
 HOUR = Interval(start=datetime(2025, 10, 26, 0, tzinfo=UTC), end=datetime(2025, 10, 26, 1, tzinfo=UTC), source="")
 NEW_YEAR = Interval(start=datetime(2024, 12, 30, tzinfo=UTC), end=datetime(2025, 1, 6, tzinfo=UTC), source="")
 
+# Each row: a destination, an interval, the zone of the path, and the path.
 FILLED = [
-    # destination, interval, zone, what it becomes
     ("s3://c@b/dt={interval_start:%Y-%m-%d}/x.jsonl", DAY, "UTC", "s3://c@b/dt=2025-09-16/x.jsonl"),
     ("s3://c@b/dt={interval_start:%Y-%m-%d}/x.jsonl", DAY, "Europe/London", "s3://c@b/dt=2025-09-17/x.jsonl"),
     ("s3://c@b/dt={interval_start:%Y-%m-%d}/x.jsonl", DAY, "Asia/Kolkata", "s3://c@b/dt=2025-09-17/x.jsonl"),
@@ -35,7 +35,7 @@ FILLED = [
 
 
 @pytest.mark.parametrize(("destination", "interval", "zone", "expected"), FILLED)
-def test_they_are_filled_in_by_the_interval_in_the_zone_of_the_path(destination, interval, zone, expected):
+def test_placeholders_are_filled_in_from_the_interval_in_the_zone_of_the_path(destination, interval, zone, expected):
     check_placeholders(destination, rendered=False)
     assert fill_placeholders(destination, interval, zone) == expected
 
@@ -53,8 +53,8 @@ def test_a_path_stays_a_path_with_its_connection():
     assert str(with_connection) == str(ObjectStoragePath("file://my_conn@/d/2025-09-17.jsonl"))
 
 
+# Each row: a destination that is written wrong, words of the problem, and words of the hint.
 REFUSED = [
-    # destination, whether it is known only once jinja has been rendered, words of the problem, words of the hint
     ("/d/{interval_start}.jsonl", "'{interval_start}' with no format", "{interval_start:%Y-%m-%d}"),
     ("/d/{interval_end:}.jsonl", "'{interval_end:}' with no format", "{interval_end:%Y-%m-%d}"),
     ("/d/{interval_start:daily}.jsonl", "the format 'daily', which is the same at all times", "{interval_start:%Y-%m-%d}"),
@@ -78,10 +78,11 @@ REFUSED = [
     ("/d/{interval_start:%D}.jsonl", "%D is not written alike on every platform", "%Y, %m, %d"),
     ("/d/{interval_start:%-d}.jsonl", "%- is not written alike on every platform", "%Y, %m, %d"),
     ("/d/{interval_start:%Y-%m-%d %I%p}.jsonl", "%I names two hours of a day alike", "%H"),
-    ("/d/{interval_start:%s}.jsonl", "%s is read in the worker's own zone", "%Y, %m, %d"),
+    ("/d/{interval_start:%s}.jsonl", "%s is written in the worker's own zone", "%Y, %m, %d"),
     ("/d/{interval_start:%Y%%}.jsonl", "%% would put a percent sign into the path", "%Y, %m, %d"),
     ("/d/{interval_start:%Y-%}.jsonl", "% is not written alike", "%Y, %m, %d"),
 ]
+# The same for formats that give several times one name, which only the whole text shows.
 COLLIDING = [
     ("/d/{interval_start:%m-%d}.jsonl", "has %m, the month, without %Y or %y", "add %Y or %y"),
     ("/d/{interval_start:%Y-%d}.jsonl", "has %d, the day of the month, without %m", "add %m"),
@@ -97,7 +98,7 @@ COLLIDING = [
 
 
 @pytest.mark.parametrize(("destination", "problem", "hint"), REFUSED + COLLIDING)
-def test_what_is_written_wrong_is_refused_while_the_dag_is_parsed(destination, problem, hint):
+def test_a_wrong_placeholder_is_refused_while_the_dag_is_parsed(destination, problem, hint):
     with pytest.raises(DestinationError) as caught:
         check_placeholders(destination, rendered=False)
     assert problem in caught.value.problem
@@ -106,11 +107,12 @@ def test_what_is_written_wrong_is_refused_while_the_dag_is_parsed(destination, p
 
 
 @pytest.mark.parametrize(("destination", "problem", "hint"), [row for row in REFUSED if "jinja" not in row[1]])
-def test_what_a_template_gave_is_refused_in_the_run(destination, problem, hint):
+def test_a_wrong_placeholder_from_a_template_is_refused_in_the_run(destination, problem, hint):
     with pytest.raises(DestinationError):
         fill_placeholders(destination.replace("{{ ds }}", "2025-09-18"), DAY, "UTC")
 
 
+# Destinations whose text in a template looks like a wrong placeholder, and is none.
 ALLOWED = [
     "/d/{{ ds }}.jsonl",
     "/d/{{ {'a': {'b': 1}}['a']['b'] }}.jsonl",
@@ -123,7 +125,7 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize("destination", ALLOWED)
-def test_what_jinja_will_render_is_not_looked_at_before(destination):
+def test_text_inside_a_template_is_not_checked_before_it_is_rendered(destination):
     check_placeholders(destination, rendered=False)
 
 

@@ -7,29 +7,26 @@ import hashlib
 import json
 import logging
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from export.support import ENDINGS, export, files_in, in_order, make_records, manifest_name, unpack
+from export.support import ENDINGS, export, files_in, in_order, make_records, manifest_name, target_at, unpack
 
-from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, DestinationError, PublishError, ReadingStoppedError
-from airflow_provider_capillary.export import exporter as run_module
-from airflow_provider_capillary.export import store_upload as upload_module
-from airflow_provider_capillary.export.target import open_target
+from airflow_provider_capillary.errors import CapillaryError, DestinationError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.export import exporter, object_store
 
 SECRETS = ("testing-secret",)
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(upload_module, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(object_store, "_PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture
 def filesystem(bucket):
     """The very filesystem that an export to the bucket uses; Airflow keeps one for each connection."""
-    return open_target(bucket.uri("x.jsonl"))._fs
+    return target_at(bucket.uri("x.jsonl"))._fs
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -83,79 +80,47 @@ def test_the_receipt_is_whole_and_its_path_works_downstream(bucket):
 
 @pytest.mark.parametrize("where", ["file", "s3"])
 def test_a_reading_that_fails_publishes_nothing(bucket, tmp_path, where):
-    closed = []
-
     def failing():
-        try:
-            yield from make_records(2_000)
-            raise CapillaryError("the API went away")
-        finally:
-            closed.append(True)
+        yield from make_records(2_000)
+        raise CapillaryError("the API went away")
 
     uri = bucket.uri("x.jsonl") if where == "s3" else f"file://{tmp_path}/out/x.jsonl"
     with pytest.raises(CapillaryError, match="the API went away"):
         export(failing(), uri)
-    assert closed
     assert bucket.keys() == []
     assert not list((tmp_path / "out").glob("*")) if where == "file" else True
 
 
-def test_stopping_closes_the_reading_and_publishes_nothing(tmp_path):
-    stop = threading.Event()
-    closed = []
+# After how many of 100 records the export is stopped: on the way, and after the last one.
+@pytest.mark.parametrize("last", [50, 100])
+def test_stopping_ends_the_export_and_publishes_nothing(tmp_path, last):
+    running, added = [], []
 
     def records():
-        try:
-            for number, record in enumerate(make_records(100)):
-                if number == 50:
-                    stop.set()
-                yield record
-        finally:
-            closed.append(number)
+        for record in make_records(100):
+            yield record
+            added.append(record)
+            if len(added) == last:
+                running[0].stop()
 
     with pytest.raises(ReadingStoppedError):
-        export(records(), str(tmp_path / "x.jsonl"), stop=stop.is_set)
-    assert closed == [50]
-    assert files_in(tmp_path) == []
-
-
-def test_stopping_after_reading_still_publishes_nothing(tmp_path):
-    stop = threading.Event()
-    with pytest.raises(ReadingStoppedError):
-        export(make_records(10), str(tmp_path / "x.jsonl"), stop=stop.is_set, requests=lambda: stop.set() or 1)
+        export(records(), str(tmp_path / "x.jsonl"), running=running)
+    assert len(added) >= last
     assert files_in(tmp_path) == []
 
 
 def test_stopping_when_the_object_is_built_still_publishes_nothing(tmp_path, monkeypatch):
-    stop = threading.Event()
-    build = run_module.write_object
+    running = []
+    build = exporter.write_object
 
     def build_and_stop(*args, **options):
         build(*args, **options)
-        stop.set()
+        running[0].stop()
 
-    monkeypatch.setattr(run_module, "write_object", build_and_stop)
+    monkeypatch.setattr(exporter, "write_object", build_and_stop)
     with pytest.raises(ReadingStoppedError):
-        export(make_records(10), str(tmp_path / "x.jsonl"), stop=stop.is_set)
+        export(make_records(10), str(tmp_path / "x.jsonl"), running=running)
     assert files_in(tmp_path) == []
-
-
-def test_wire_and_requests_are_asked_after_reading(tmp_path):
-    seen = []
-
-    def records():
-        yield from make_records(3)
-        seen.append("read")
-
-    export(
-        records(),
-        str(tmp_path / "x.jsonl"),
-        requests=lambda: seen.append("requests") or 3,
-        bounds=lambda: seen.append("bounds") or {"a": 1},
-    )
-    assert seen == ["read", "requests", "bounds"]
-    manifest = json.loads((tmp_path / manifest_name("x.jsonl")).read_text())
-    assert (manifest["bounds"], manifest["receipt"]["requests"]) == ({"a": 1}, 3)
 
 
 def fails(error, *, times=99):
@@ -174,6 +139,7 @@ def fails(error, *, times=99):
     return wrap, calls
 
 
+# Each row: the error of a put that always fails, and how often the put is tried.
 PUTS = [
     (OSError(5, "connection reset"), 3),
     (RuntimeError("https://user:testing-secret@proxy/x?sig=testing-secret broke"), 3),
@@ -208,7 +174,7 @@ def test_a_put_that_fails_once_is_tried_again(bucket, filesystem, monkeypatch):
 def test_an_upload_that_breaks_half_way_leaves_the_old_object_and_no_parts(bucket, filesystem, monkeypatch):
     export([{"id": "old", "startTime": 1}], bucket.uri("x.jsonl"))
     before = bucket.contents()
-    monkeypatch.setattr(upload_module, "_PART", 5 * 1024 * 1024)
+    monkeypatch.setattr(object_store, "_PART", 5 * 1024 * 1024)
     sent = []
     send = filesystem._call_s3
 
@@ -228,8 +194,7 @@ def test_an_upload_that_breaks_half_way_leaves_the_old_object_and_no_parts(bucke
 
 
 def options_of(filesystem, size):
-    upload = upload_module.StoreUpload(filesystem, key="b/x", uri="s3://b/x", within_limit=None, holds=None, log=None)
-    return upload._options(size, create=False)
+    return object_store._put_options(filesystem, size, create=False)
 
 
 def test_large_objects_travel_in_small_parts(bucket, filesystem):
@@ -303,19 +268,35 @@ def test_a_local_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, mon
     assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
 
 
-def test_leftovers_of_the_same_object_go_and_those_of_the_living_and_of_others_stay(tmp_path):
-    import fcntl
-
-    dead, living = tmp_path / ".x.jsonl.00000000.tmp", tmp_path / ".x.jsonl.11111111.tmp"
+def test_leftovers_of_the_same_object_go_and_those_of_other_objects_stay(tmp_path):
+    dead = tmp_path / ".x.jsonl.00000000.tmp"
     others = [tmp_path / ".y.jsonl.00000000.tmp", tmp_path / ".x.jsonl.bak", tmp_path / ".xxjsonl.00000000.tmp"]
-    for path in (dead, living, *others):
+    for path in (dead, *others):
         path.write_bytes(b"half")
-    with living.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        export(make_records(5), str(tmp_path / "x.jsonl"))
+    export(make_records(5), str(tmp_path / "x.jsonl"))
     assert not dead.exists()
-    assert living.exists()
     assert all(path.exists() for path in others)
+
+
+def test_the_temporary_file_of_a_run_that_is_alive_stays(tmp_path, monkeypatch):
+    """While one run copies, another one of the same object comes and goes; the run after both cleans up behind the dead."""
+    import shutil
+
+    leftover, copy, names = tmp_path / ".x.jsonl.00000000.tmp", shutil.copyfileobj, []
+
+    def copy_and_let_another_run(source, target, *args):
+        monkeypatch.setattr(shutil, "copyfileobj", copy)
+        copy(source, target, *args)
+        leftover.write_bytes(b"half")
+        export(make_records(5, seed=2), str(tmp_path / "x.jsonl"), on_vanished="drop")
+        names.extend(path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy_and_let_another_run)
+    with pytest.raises(PublishError, match="somebody else"):
+        export(make_records(5, seed=1), str(tmp_path / "x.jsonl"))
+    assert len(names) == 2, "the first run's file, and the dead one's, which is left while somebody writes"
+    export(make_records(5, seed=2), str(tmp_path / "x.jsonl"))
+    assert files_in(tmp_path) == [manifest_name("x.jsonl"), "x.jsonl"]
 
 
 @pytest.mark.parametrize("where", ["file", "s3"])
@@ -342,7 +323,7 @@ def test_two_runs_at_once_leave_one_whole_object(bucket, tmp_path, where):
 
 def test_a_missing_connection_is_an_error_and_never_the_workers_own_credentials(airflow_db):
     with pytest.raises(DestinationError, match="capillary_nowhere"):
-        open_target("s3://capillary_nowhere@b/x.jsonl")
+        target_at("s3://capillary_nowhere@b/x.jsonl")
 
 
 @pytest.mark.parametrize(("uri", "extra"), [("gs://b/x.jsonl", "gcs"), ("abfs://b/x.jsonl", "azure"), ("s3://b/x.jsonl", "s3")])
@@ -351,19 +332,19 @@ def test_a_missing_filesystem_names_the_extra(monkeypatch, uri, extra):
 
     monkeypatch.setattr(io, "has_fs", lambda _: False, raising=False)  # Airflow 3.0 has it elsewhere
     with pytest.raises(DestinationError, match=rf"airflow-provider-capillary\[{extra}\]"):
-        open_target(uri)
+        target_at(uri)
 
 
 def test_a_provider_without_its_filesystem_package_names_the_extra(monkeypatch, bucket):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_FRESH", '{"conn_type": "aws"}')
     with pytest.raises(DestinationError, match=r"airflow-provider-capillary\[s3\]"):
-        open_target("s3://capillary_tests_fresh@b/x.jsonl")
+        target_at("s3://capillary_tests_fresh@b/x.jsonl")
 
 
 def test_an_unknown_scheme_lists_the_known_ones():
     with pytest.raises(DestinationError, match=r"gs.*s3"):
-        open_target("nosuch://b/x.jsonl")
+        target_at("nosuch://b/x.jsonl")
 
 
 def test_a_folder_that_cannot_be_made_or_is_the_target_fails_before_reading(tmp_path):
@@ -374,8 +355,3 @@ def test_a_folder_that_cannot_be_made_or_is_the_target_fails_before_reading(tmp_
         with pytest.raises(DestinationError):
             export((read.append(1) for _ in range(1)), str(target))
         assert not read
-
-
-def test_an_unknown_on_empty_names_the_known_ones(tmp_path):
-    with pytest.raises(ConfigurationError, match="write, skip, fail"):
-        export([], str(tmp_path / "x.jsonl"), on_empty="ignore")

@@ -1,18 +1,17 @@
-"""What may replace what: only an object that stands for the same, and none of its records is lost unless somebody said so."""
+"""When a run may replace an object: only one that stands for the same, and without losing a record unless the user said so."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 from datetime import timedelta
 
 import pytest
-from export.support import END, ENDINGS, START, START_MS, export, files_in, in_order, make_records, manifest_name, unpack
+from export.support import END, ENDINGS, START, START_MS, export, files_in, in_order, make_records, manifest_name, target_at, unpack
 
-from airflow_provider_capillary.errors import DestinationConflictError, MalformedAnswerError, PublishError, VanishedEventsError
-from airflow_provider_capillary.export import store_upload as upload_module
-from airflow_provider_capillary.export.target import Target, open_target
+from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
+from airflow_provider_capillary.export import object_store
+from airflow_provider_capillary.export.target import Target
 
 RECORDS = list(make_records(24))
 NAME = "x.jsonl"
@@ -22,7 +21,7 @@ OLD_MANIFEST = "_x.jsonl.manifest.json"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(upload_module, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(object_store, "_PAUSES", (0.0, 0.0))
 
 
 def contents(place):
@@ -46,7 +45,7 @@ def refuses(place, error, records=RECORDS, *, reads=False, name=NAME, **options)
 
 DAY = {"start": START, "end": END}
 NEXT = {"start": END, "end": END + timedelta(days=1)}
-# What the object stands for, what the run is for, and what the error says of the one and of the other.
+# Each row: what the object stands for, what the run is for, and what the error says about each of them.
 CONFLICTS = {
     "another interval": (DAY, NEXT, "[2025-09-18T00:00:00.000Z, 2025-09-19", "[2025-09-19T00:00:00.000Z, 2025-09-20"),
     "an hour less": (DAY, DAY | {"end": END - timedelta(hours=1)}, "2025-09-19T00:00:00.000Z)", "2025-09-18T23:00:00.000Z)"),
@@ -158,7 +157,7 @@ def test_an_object_that_is_not_of_this_package_is_replaced_only_if_told_to(place
     assert "cannot be read as an object of this package" in caplog.text
 
 
-# Of 24 records, so many are still shown (the last ones); what to do about it, and about nothing; what is then in the object.
+# Each case: how many of 24 records the API still shows (the last ones), on_vanished, and how many records the new object holds.
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("on_empty", ["write", "skip", "fail"])
 @pytest.mark.parametrize("case", [(6, "keep", 24), (6, "drop", 6), (0, "keep", 24), (0, "drop", 0)], ids=str)
@@ -283,7 +282,7 @@ def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypat
 
 @pytest.fixture
 def filesystem(bucket):
-    return open_target(bucket.uri(NAME))._fs
+    return target_at(bucket.uri(NAME))._fs
 
 
 def answers(code):
@@ -316,7 +315,7 @@ class HttpError(Exception):
     code = 412
 
 
-# What s3fs, adlfs and gcsfs raise where an object is there that was to be created.
+# The errors of s3fs, adlfs and gcsfs where the object to create exists already.
 @pytest.mark.parametrize("error", [answers("PreconditionFailed"), FileExistsError("File already exists!"), HttpError("conditionNotMet")])
 def test_what_is_there_already_is_known_again_by_its_bytes_or_left(bucket, filesystem, monkeypatch, error):
     put = filesystem.put_file
@@ -404,22 +403,3 @@ def test_file_and_folder_are_on_disk_before_the_object_counts_as_published(tmp_p
     described = [("flush", "file", manifest), ("named", MANIFEST.partition("/")[2]), ("flush", "folder", "_manifests")]
     made = [] if earlier else [("flush", "folder", tmp_path.name)]
     assert steps == [*published, *made, *described]
-
-
-# Where an export ends early: before it reads, in the middle, and after.
-EARLY = {
-    "the destination": ({"destination": "file:///x.csv"}, Exception, "GEN_CLOSED"),
-    "a bad argument": ({"on_vanished": "ignore"}, Exception, "GEN_CLOSED"),
-    "a record": ({}, MalformedAnswerError, "GEN_CLOSED"),
-}
-
-
-@pytest.mark.parametrize("case", EARLY)
-def test_a_reading_that_is_left_half_way_is_closed(tmp_path, case):
-    """At once, and not when nobody holds it any more: it may be a connection to the API that it keeps."""
-    options, error, state = EARLY[case]
-    options = dict(options)
-    reading = (each for each in [RECORDS[0], {"id": "no time"}, RECORDS[1]])
-    with pytest.raises(error):
-        export(reading, options.pop("destination", str(tmp_path / NAME)), **options)
-    assert inspect.getgeneratorstate(reading) == state

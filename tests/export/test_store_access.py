@@ -1,4 +1,4 @@
-"""What a store refuses is found before the API is read, with no more rights than an export needs; and a store that hangs is given up.
+"""A refusal of the store is found before the API is read, with no more rights than an export needs; and a store that hangs is given up.
 
 The rights are those of IAM users on a server that checks signatures and policies, as S3 does.
 """
@@ -17,9 +17,8 @@ from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, DestinationError, PublishError
-from airflow_provider_capillary.export import store_upload as upload_module
-from airflow_provider_capillary.export import time_limit
-from airflow_provider_capillary.export.access import refusal
+from airflow_provider_capillary.export import object_store, time_limit
+from airflow_provider_capillary.export.store_errors import refusal
 
 COUNT = 60
 WRITE, READ, ABORT, LIST, LIST_UPLOADS = (
@@ -97,7 +96,7 @@ def export_checked(users, records, uri, **options):
         patch.undo()
 
 
-# The rights that a first run and a rerun need.
+# Each row: rights that are enough for a first run and a rerun.
 SUFFICIENT = [
     (WRITE, READ, ABORT, LIST_UPLOADS, LIST),
     (WRITE, READ, ABORT, LIST_UPLOADS),
@@ -127,7 +126,7 @@ def test_whoever_may_only_write_exports_once_and_replaces_nothing_unseen(users, 
     assert bucket.read("x/events.jsonl").count(b"\n") == COUNT
 
 
-# The rights, what else is wrong, and what the error says of it.
+# Each row: the rights, what else is wrong, and words of the error.
 REFUSED = {
     "a key that the store does not know": ((WRITE, READ), {"key": "AKIAUNKNOWN"}, "rejects the credential"),
     "a secret that is not the key's": ((WRITE, READ), {"secret": "another"}, "rejects the credential"),
@@ -239,7 +238,7 @@ def test_a_store_that_never_answers_is_given_up_and_said_to_keep_the_run_waiting
     ]
 
 
-# The call that is never answered, the size of the object, and what the error says was done.
+# Each row: the call that is never answered, the size of the object, and what the error says the run was doing.
 HANGING = [
     ("uploads", "small", "looking for unfinished uploads of"),
     ("put", "small", "writing"),
@@ -258,7 +257,7 @@ def test_a_store_that_hangs_in_the_end_is_given_up_once(s3_server, bucket, monke
     call, size, doing = case
     from moto.s3 import models
 
-    monkeypatch.setattr(upload_module, "_PART", PART)
+    monkeypatch.setattr(object_store, "_PART", PART)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
     with FaultyProxy(s3_server) as proxy:
         uri = f"s3://{connect(monkeypatch, f'capillary_hanging_{call}', proxy.endpoint)}@{bucket.name}/x.jsonl"
@@ -283,8 +282,8 @@ def test_an_upload_that_goes_on_is_not_given_up(s3_server, bucket, monkeypatch, 
     """However long it takes: each part that arrives counts as a sign of life."""
     from moto.s3 import models
 
-    monkeypatch.setattr(upload_module, "_PART", PART)
-    monkeypatch.setattr(upload_module, "_PARTS_AT_ONCE", 1)
+    monkeypatch.setattr(object_store, "_PART", PART)
+    monkeypatch.setattr(object_store, "_PARTS_AT_ONCE", 1)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
     with FaultyProxy(s3_server) as proxy:
         passed_on = proxy.pass_on
@@ -330,7 +329,7 @@ def test_what_a_call_raises_and_returns_is_passed_on():
         time_limit.run_limited(fail, **options)
 
 
-# What Google's and Azure's clients raise, by what tells it apart there: a class, a status, a code.
+# Each row: an error of a store's client, by class name and fields, and the error that the export raises before reading, if any.
 OTHER_STORES = [
     ("HttpError", {"code": 401}, DestinationError),
     ("HttpError", {"code": "401"}, DestinationError),

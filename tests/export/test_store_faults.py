@@ -1,4 +1,4 @@
-"""What a store and the network between do to an export: the old object or the new one, whole, nothing left, and the next run right.
+"""Faults of a store and of the network: the old object or the new one is there, whole, nothing else is left, and the next run works.
 
 Each case is one line of a table: a fault, at one call of S3, once or for ever, for an object that travels in one piece or in parts, over
 nothing, over the object of an earlier run or over somebody else's. :func:`check` plays it through a proxy in front of a real S3 server:
@@ -21,7 +21,7 @@ from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records, manifest_name
 
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import store_upload as upload_module
+from airflow_provider_capillary.export import object_store
 
 NAME = "x.jsonl"
 MANIFEST = manifest_name(NAME)
@@ -36,7 +36,7 @@ ONCE, FOR_EVER = 1, None
 FOREIGN = b"\x00 not of this package\n"
 EARLIER = {"seed": 1, "count": 40}
 
-# What the next run says where the manifest does not belong to the object that is there.
+# The log of the next run says one of these where the manifest does not belong to the object.
 NAMED = ("stands without a manifest", "does not describe the object beside it", "describes an object that is not there")
 
 
@@ -92,8 +92,8 @@ def proxy(s3_server):
         connection["extra"]["endpoint_url"] = running.endpoint
         patch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_FAULTY", json.dumps(connection))
         patch.setattr(s3fs.S3FileSystem, "retries", 2)
-        patch.setattr(upload_module, "_PAUSES", (0.0,))
-        patch.setattr(upload_module, "_PART", PART)
+        patch.setattr(object_store, "_PAUSES", (0.0,))
+        patch.setattr(object_store, "_PART", PART)
         patch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
         yield running
 

@@ -16,7 +16,9 @@ from faults.clocks import Clock, QuietLoop, Today
 
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import CapillaryError
-from airflow_provider_capillary.export.exporter import export_records
+from airflow_provider_capillary.export.destination import parse_destination
+from airflow_provider_capillary.export.exporter import open_export
+from airflow_provider_capillary.export.manifest import Subject
 from airflow_provider_capillary.hooks import capillary as task_driver
 from airflow_provider_capillary.hooks import capillary_async as loop_driver
 from airflow_provider_capillary.hooks._session import ApiSession
@@ -273,19 +275,10 @@ def place_of(step, plain):
 
 def export(records, folder, *, requests=int, bounds=dict, proof=dict):
     """Publish records as the operator does."""
-    export_records(
-        records,
-        f"file://{folder}/events.jsonl",
-        start=START,
-        end=END,
-        events_read=int,
-        requests=requests,
-        bounds=bounds,
-        proof=proof,
-        on_vanished="drop",
-        stop=lambda: False,
-        log=logging.getLogger("tests.faults"),
-    )
+    destination, log = parse_destination(f"file://{folder}/events.jsonl"), logging.getLogger("tests.faults")
+    with open_export(destination, Subject(start=START, end=END), log=log, on_vanished="drop") as opened:
+        opened.add_all(records)
+        opened.publish(events_read=0, requests=requests(), bounds=bounds(), proof=proof())
 
 
 def listing(folder):

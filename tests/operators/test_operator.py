@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import sys
 import threading
 import time
@@ -13,8 +15,9 @@ from operators.support import ALL, export_task, make_dag, names_in
 
 from airflow_provider_capillary import errors
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, ReadingStoppedError
-from airflow_provider_capillary.operators._arguments import with_connection
+from airflow_provider_capillary.export.destination import with_connection
 
+# Each row: arguments that are wrong as written, words of the problem, and words of the hint.
 REFUSED = [
     ({"destination": "file:///out/events.csv"}, "destination='file:///out/events.csv'", ".jsonl.gz"),
     ({"destination": "s3://b/{{ ds }}/events.json"}, "s3://b/{{ ds }}/events.json", ".jsonl"),
@@ -37,6 +40,7 @@ REFUSED = [
     ({"settle": None}, "`settle` is None", "timedelta"),
     ({"lookback": timedelta()}, "`lookback`", "less than a millisecond"),
     ({"lookback": "1d"}, "`lookback` is '1d'", "timedelta"),
+    ({"lookback": 86400}, "`lookback` is 86400 (of type int)", "timedelta"),
     ({"partition_duration": timedelta(days=-1)}, "`partition_duration`", "negative"),
     ({"start": "2025-09-18", "end": "{{ x }}"}, "`start` is '2025-09-18'", "date without a time"),
     ({"start": "{{ x }}", "end": datetime(2025, 9, 18)}, "`end` is 2025-09-18T00:00:00", "without an offset"),  # noqa: DTZ001
@@ -51,7 +55,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("options", "value", "hint"), REFUSED)
-def test_what_is_wrong_as_written_is_refused_while_the_dag_is_parsed(options, value, hint):
+def test_a_wrong_argument_is_refused_while_the_dag_is_parsed(options, value, hint):
     with pytest.raises(ConfigurationError) as caught:
         export_task(**({"destination": "/out/x.jsonl"} | options))
     assert value in str(caught.value)
@@ -59,6 +63,7 @@ def test_what_is_wrong_as_written_is_refused_while_the_dag_is_parsed(options, va
     assert caught.value.hint
 
 
+# Arguments that are right, or may become right when their templates are rendered.
 ALLOWED = [
     {"destination": "{{ params.path }}"},
     {"destination": "s3://b/{{ ds }}.jsonl.gz"},
@@ -77,13 +82,13 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize("options", ALLOWED)
-def test_what_may_be_right_is_left_as_it_was_given(options):
+def test_an_argument_that_may_be_right_stays_as_it_was_given(options):
     task = export_task(**({"destination": "/out/x.jsonl"} | options))
     for name, value in options.items():
         assert getattr(task, name) is value
 
 
-def test_what_another_task_returns_is_not_looked_at_while_the_dag_is_parsed():
+def test_the_result_of_another_task_is_not_checked_while_the_dag_is_parsed():
     from airflow.providers.common.compat.sdk import task
 
     with make_dag():
@@ -103,7 +108,7 @@ def test_what_another_task_returns_is_not_looked_at_while_the_dag_is_parsed():
     assert export.upstream_task_ids == set()
 
 
-def test_making_one_asks_nobody_anything(monkeypatch):
+def test_making_an_operator_looks_up_no_connection(monkeypatch):
     from airflow.providers.common.compat.sdk import BaseHook
 
     monkeypatch.setattr(BaseHook, "get_connection", lambda *_args: pytest.fail("asked for a connection"))
@@ -156,7 +161,7 @@ def test_it_defers_to_airflow_s_own_trigger_before_anything_is_asked(api_of, tmp
 
 
 @pytest.mark.parametrize(("settle", "age"), [(timedelta(), timedelta(seconds=1)), (timedelta(minutes=5), timedelta(minutes=6))])
-def test_it_does_not_wait_where_there_is_nothing_to_wait_for(api_of, tmp_path, settle, age):
+def test_the_task_does_not_wait_for_an_interval_that_has_settled(api_of, tmp_path, settle, age):
     api_of(documented=False)
     end = datetime.now(UTC) - age
     task = export_task(
@@ -187,7 +192,7 @@ def test_a_settle_past_the_end_of_time_is_an_error_of_its_own(api_of, tmp_path):
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "success"}, "soon", 5, True])
-def test_it_goes_on_only_after_the_moment_that_it_waited_for(api_of, tmp_path, event):
+def test_the_task_refuses_to_resume_with_anything_but_a_moment(api_of, tmp_path, event):
     api = api_of()
     task = export_task(tmp_path / "x.jsonl", **ALL)
     with pytest.raises(Exception, match="is no moment") as caught:
@@ -198,12 +203,12 @@ def test_it_goes_on_only_after_the_moment_that_it_waited_for(api_of, tmp_path, e
 
 
 @pytest.mark.parametrize("event", [datetime(2025, 9, 18, 6, 5, tzinfo=UTC), "2025-09-18T06:05:00+00:00"])
-def test_it_goes_on_after_that_moment(api_of, tmp_path, event):
+def test_the_task_resumes_with_the_moment_of_its_trigger(api_of, tmp_path, event):
     api_of()
     assert export_task(tmp_path / "x.jsonl", **ALL).execute_complete({}, event)["events"] == 10
 
 
-def test_what_cannot_succeed_is_not_waited_for(api_of, tmp_path, monkeypatch):
+def test_a_task_that_cannot_succeed_does_not_wait(api_of, tmp_path, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", raising=False)
     api_of(conn_id="other")
     for options in ({"destination": tmp_path / "x.csv{{ '' }}"}, {"capillary_conn_id": "other", "statuses": "{{ x }}"}):
@@ -257,18 +262,32 @@ def test_a_kill_between_reading_and_publishing_publishes_nothing(api_of, tmp_pat
 
     api_of()
     task = export_task(tmp_path / "x.jsonl", **ALL)
-    build = exporter._Export._build
+    build = exporter.Export._build
 
     def killed_while_building(*args):
         task.on_kill()
         return build(*args)
 
-    monkeypatch.setattr(exporter._Export, "_build", killed_while_building)
+    monkeypatch.setattr(exporter.Export, "_build", killed_while_building)
     with pytest.raises(ReadingStoppedError):
         task.execute({})
     assert names_in(tmp_path) == []
 
 
+def test_a_reading_that_is_left_half_way_is_closed_at_once(api_of, tmp_path, monkeypatch):
+    """Not when it is collected as garbage: it may hold a connection to the API."""
+    from airflow_provider_capillary.hooks.capillary import CapillaryHook
+
+    api_of()
+    reading = ({"id": "no time"} for _ in itertools.count())
+    monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_, **__: reading)
+    with pytest.raises(errors.MalformedAnswerError):
+        export_task(tmp_path / "x.jsonl", **ALL).execute({})
+    assert inspect.getgeneratorstate(reading) == inspect.GEN_CLOSED
+    assert names_in(tmp_path) == []
+
+
+# Each row: an error of the task, the decision of the retry policy, and the delay.
 DECISIONS = [
     (errors.ThrottledError("x", retry_after=90.0), "retry", timedelta(seconds=90)),
     (errors.ServerError("x", retry_after=0.5), "retry", timedelta(seconds=0.5)),

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +22,7 @@ from requests.utils import should_bypass_proxies
 
 from airflow_provider_capillary.api.effects import Request, Response, Send, TransportFailure
 from airflow_provider_capillary.api.retries import printable
-from airflow_provider_capillary.hooks._interrupt import InterruptibleAdapter, Line
+from airflow_provider_capillary.hooks._interrupt import ConnectionHandle, InterruptibleAdapter, TimeLimit
 from airflow_provider_capillary.hooks._transport_errors import transport_failure
 
 if TYPE_CHECKING:
@@ -124,14 +123,16 @@ class ApiSession:
     def __init__(self, settings: Settings, *, is_stopped: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
         self._is_late = False
-        self._line = Line(lambda: self._is_late or is_stopped())
+        self._connection = ConnectionHandle(lambda: self._is_late or is_stopped())
+        self._time_limit = TimeLimit(self._be_late, shortest=settings.read_timeout)
         self.credential = _Credential(settings)
         self.requests = _Session(settings)
         self.requests.auth = self.credential
         # Only what every installation can unpack: requests would offer more where more packages are installed.
         self.requests.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
-        for scheme in ("https://", "http://"):
-            self.requests.mount(scheme, InterruptibleAdapter(self._line))
+        # For the API alone: a user's own requests to other hosts take other connections.
+        api = urlsplit(settings.base_url)
+        self.requests.mount(f"{api.scheme}://{api.netloc}", InterruptibleAdapter(self._connection))
 
     def send(self, step: Send) -> Response | TransportFailure:
         """Send one request and take the whole answer, or say in a few words why there is none.
@@ -141,26 +142,30 @@ class ApiSession:
         self.credential.token = step.token
         self._is_late = False
         try:
-            with self._line:
-                return self._take(step.request)
+            return self._take(step.request)
         except _NotTakenError as given_up:
             return given_up.transport_failure
         except Exception as error:  # noqa: BLE001  # `Content-Type: text; charset` in an answer makes requests raise an AttributeError
             return self._lateness() if self._is_late else transport_failure(error, self._settings)
+        finally:
+            self._time_limit.end()
+            self._connection.release_if_closed()
 
     def interrupt(self) -> None:
         """End a request that is under way, from a signal handler or another thread."""
-        self._line.cut()
+        self._connection.shut_down()
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         self.requests.close()
+        self._connection.release()
 
     def _take(self, request: Request) -> Response:
         settings = self._settings
-        with self._at_most(settings.connect_timeout + settings.read_timeout):
-            response = self._open(request)
-        with response, self._at_most(settings.read_timeout):
+        self._time_limit.start(settings.connect_timeout + settings.read_timeout)
+        response = self._open(request)
+        self._time_limit.start(settings.read_timeout)
+        with response:
             _check_coding(response)
             body = b"".join(self._read(response))
         if self._is_late:
@@ -189,20 +194,9 @@ class ApiSession:
             what = f"an answer of more than {LARGEST_ANSWER >> 20} MiB"
             raise _NotTakenError(TransportFailure(what=what, hint="lower the extra `page_size`", passing=False))
 
-    @contextmanager
-    def _at_most(self, seconds: float) -> Iterator[None]:
-        """Cut the connection after so many seconds."""
-        timer = threading.Timer(seconds, self._be_late)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
     def _be_late(self) -> None:
         self._is_late = True
-        self._line.cut()
+        self._connection.shut_down()
 
     def _lateness(self) -> TransportFailure:
         return TransportFailure(

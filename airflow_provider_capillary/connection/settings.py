@@ -7,17 +7,14 @@ that are set as URIs carry only strings, so ``"1000"`` is read as a number and `
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NoReturn, Protocol, Self
+from typing import Any, Literal, NoReturn, Protocol, Self
 
 from airflow_provider_capillary.connection.extras import MASKED, read_extras
 from airflow_provider_capillary.connection.fields import CONNECTION_TYPE
 from airflow_provider_capillary.errors import ConnectionSettingsError
 
 __all__ = ["ConnectionLike", "Settings", "is_torn"]
-
-_MD5: Final = re.compile(r"[0-9A-Fa-f]{32}")
 
 
 class ConnectionLike(Protocol):
@@ -99,11 +96,6 @@ class Settings:
             **extras,
         )
 
-    @property
-    def holds_md5(self) -> bool:
-        """Whether the password looks like an md5: 32 hexadecimal digits."""
-        return bool(_MD5.fullmatch(self.password))
-
 
 def _check_type(label: str, conn_type: object) -> None:
     # A connection without a type, as an environment variable may hold one, is taken at its word.
@@ -135,7 +127,9 @@ def is_torn(text: str) -> bool:
 
 
 def _check_md5(label: str, password: str) -> None:
-    if password != password.strip() and _MD5.fullmatch(password.strip()):
+    from airflow_provider_capillary.connection.credential import MD5
+
+    if password != password.strip() and MD5.fullmatch(password.strip()):
         raise ConnectionSettingsError(
             f"{label}: password is an md5 (32 hexadecimal digits) with a blank or a line break before or after it",
             hint="remove it; if all of it is the password itself, set the extra `basic_format` to `plain`",

@@ -1,14 +1,27 @@
-"""The one TCP connection under a session, held so that a blocked read on it can be ended from outside.
+"""How a request that is under way is ended from outside, and after which time.
 
-Nothing in ``requests`` ends a read that is under way: its timeouts are per packet, so a server that sends a byte in time now and
-then is read for ever, and a task that is killed goes on waiting.
+Nothing in ``requests`` ends a read: its timeouts are per packet, so it reads for ever from a server that sends a byte now and then, and
+a killed task goes on waiting. Here the connection is shut down, which ends a read at once, whether it waits for a TLS handshake, for
+headers or for a body, direct or through a proxy.
+
+This module alone relies on how the libraries work inside: an ``HTTPConnection`` keeps its socket in the attribute ``sock``, and the plain
+socket stands there before TLS begins. ``tests/hooks/test_interrupt.py`` fails with one sentence where a release changes that.
+Everything else is documented: requests lets adapters override ``get_connection_with_tls_context``, and urllib3 lets a pool name its
+``ConnectionCls``.
+
+Without that attribute, a read can't be ended: ``http.client`` refuses to go on reading after a short timeout, and a thread that is given
+up on reads for as long as the server likes.
 """
 
 # ruff: noqa: TID253  # imported by functions only, never while a DAG file is parsed
 
 from __future__ import annotations
 
+import math
+import os
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
@@ -16,101 +29,132 @@ from requests.adapters import HTTPAdapter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from urllib3.poolmanager import PoolManager
+    from requests import PreparedRequest
+    from urllib3 import HTTPConnectionPool
 
-__all__ = ["InterruptibleAdapter", "Line"]
+__all__ = ["ConnectionHandle", "InterruptibleAdapter", "TimeLimit"]
 
 
-class Line:
-    """A second handle on the connection that is open now.
+class ConnectionHandle:
+    """A second handle on the one open connection of a session.
 
-    A handle of its own, because the first one changes hands: TLS takes it over before it shakes hands, and an answer that ends with its
-    connection keeps it after the connection object has let go of it.
+    The first handle changes hands: TLS takes the socket over before its handshake, and a body that ends with its connection keeps the
+    socket after the connection has let go of it.
 
-    :param is_over: whether a connection that opens now is to be cut at once: a cut must not be lost because it came too early.
+    :param is_over: whether to shut down a connection that opens now: an interruption must not be lost because it came too early.
     """
 
     def __init__(self, is_over: Callable[[], bool]) -> None:
         self._is_over = is_over
         self._handle: socket.socket | None = None
-        self._in_use = False
         self._is_closed = False
 
-    def opened(self, connection: socket.socket) -> None:
-        """Hold this connection in place of the one before."""
-        self._let_go()
-        self._handle, self._is_closed = connection.dup(), False
-        if self._is_over():
-            self.cut()
+    def follow(self, opened: socket.socket | None) -> None:
+        """Hold this socket in place of the one before; ``None`` says that the connection has closed its own."""
+        self._is_closed = opened is None
+        if opened is not None:
+            self.release()
+            self._handle = socket.socket(fileno=os.dup(opened.fileno()))
+            if self._is_over():
+                self.shut_down()
 
-    def closed(self) -> None:
-        """Let go of the connection, once the answer that is being read over it has ended."""
-        self._is_closed = True
-        if not self._in_use:
-            self._let_go()
-
-    def cut(self) -> None:
+    def shut_down(self) -> None:
         """End every read and write on the connection; from any thread, and from a signal handler."""
         handle = self._handle
         if handle is not None:
             try:
                 handle.shutdown(socket.SHUT_RDWR)
             except OSError:
-                return  # it has ended by itself
+                return  # the connection has ended by itself
 
-    def __enter__(self) -> None:
-        self._in_use = True
-
-    def __exit__(self, *_: object) -> None:
-        self._in_use = False
+    def release_if_closed(self) -> None:
+        """Let go of a connection that has closed its socket, once its last response has been read."""
         if self._is_closed:
-            self._let_go()
+            self.release()
 
-    def _let_go(self) -> None:
+    def release(self) -> None:
+        """Let go of the connection, which may stay open."""
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.close()
 
 
 class InterruptibleAdapter(HTTPAdapter):
-    """Keeps one connection alive, and its line informed. It retries nothing by itself."""
+    """Keeps one connection to one host alive, and ``handle`` on it. It retries nothing by itself."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, handle: ConnectionHandle) -> None:
+        self._connection_handle = handle
         super().__init__(pool_connections=1, pool_maxsize=1)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """As in requests, with connections that are watched."""
-        super().init_poolmanager(*args, **kwargs)
-        _watch(self.poolmanager, self._line)
-
-    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> PoolManager:
-        """As in requests, with connections that are watched."""
-        is_new = proxy not in self.proxy_manager
-        manager: PoolManager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        if is_new:
-            _watch(manager, self._line)
-        return manager
+    def get_connection_with_tls_context(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        """As in requests, from a pool whose connections ``handle`` follows."""
+        pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
+        if not hasattr(pool.ConnectionCls, "connection_handle"):
+            # The class of a SOCKS proxy is not that of an HTTP proxy, so each pool's own is extended.
+            pool.ConnectionCls = _followed(pool.ConnectionCls, self._connection_handle)
+        return pool  # type: ignore[no-any-return]
 
 
-def _watch(manager: PoolManager, line: Line) -> None:
-    """Let the manager open connections of its own kinds, watched: those of a SOCKS proxy are not those of an HTTP proxy."""
-    # urllib3's types promise nothing of what a pool's connections are made from.
-    manager.pool_classes_by_scheme = {scheme: _watched(pool, line) for scheme, pool in manager.pool_classes_by_scheme.items()}
+def _followed(connection_class: Any, handle: ConnectionHandle) -> Any:  # noqa: ANN401  # a class that is made here
+    class Connection(connection_class):  # type: ignore[misc]  # whatever the pool's is
+        connection_handle = handle
+
+        @property
+        def sock(self) -> socket.socket | None:
+            return self.__dict__.get("sock")
+
+        @sock.setter
+        def sock(self, opened: socket.socket | None) -> None:
+            self.__dict__["sock"] = opened
+            handle.follow(opened)
+
+    return Connection
 
 
-def _watched(pool: Any, line: Line) -> Any:  # noqa: ANN401  # classes that are made here
-    class Connection(pool.ConnectionCls):  # type: ignore[misc]  # whatever the pool's is
-        def _new_conn(self) -> socket.socket:
-            connection: socket.socket = super()._new_conn()
-            line.opened(connection)
-            return connection
+class TimeLimit:
+    """Calls ``expired`` when a time limit passes.
 
-        def close(self) -> None:
-            line.closed()
-            super().close()
+    One thread serves all requests of a session and ends when none has been under way for a moment: a ``threading.Timer`` for each
+    request costs a tenth of a small page.
 
-    class Pool(pool):  # type: ignore[misc]  # whatever the manager's is
-        ConnectionCls = Connection
+    :param expired: called in that thread; must not block.
+    :param shortest: seconds; no limit is set that is shorter.
+    """
 
-    return Pool
+    def __init__(self, expired: Callable[[], None], *, shortest: float) -> None:
+        self._expired = expired
+        # The thread never sleeps past a limit that is set meanwhile.
+        self._longest_sleep = min(shortest, 1.0)
+        self._lock = threading.Lock()
+        self._due = math.inf
+        self._thread: threading.Thread | None = None
+
+    def start(self, seconds: float) -> None:
+        """Set the limit to so many seconds from now, in place of the one before."""
+        with self._lock:
+            self._due = time.monotonic() + seconds
+            # Not alive: a process that was forked from this one has the object and not the thread.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._wait, name="capillary-time-limit", daemon=True)
+                self._thread.start()
+
+    def end(self) -> None:
+        """Set no limit. ``expired`` is not called after this has returned."""
+        with self._lock:
+            self._due = math.inf
+
+    def _wait(self) -> None:
+        while (seconds := self._next_sleep()) is not None:
+            time.sleep(seconds)
+
+    def _next_sleep(self) -> float | None:
+        with self._lock:
+            left = self._due - time.monotonic()
+            if left == math.inf:
+                self._thread = None
+                return None
+            if left > 0:
+                return min(left, self._longest_sleep)
+            self._due = math.inf
+            self._expired()
+            return self._longest_sleep

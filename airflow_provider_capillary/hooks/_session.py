@@ -1,21 +1,21 @@
-"""One HTTP session with the API: keep-alive, timeouts and caps always, the credential on every request to it and nowhere else.
+"""One HTTP session with the API: one connection, kept alive, and the credential on every request to the API and on no other.
 
-Uses ``requests`` with what it leaves open closed: a total time and a size for each answer (its read timeout is per packet), no redirects
-(they would carry the credential to another host), no ``.netrc`` (it would replace the credential), ``verify`` on each request
-(``Session.verify`` loses to ``REQUESTS_CA_BUNDLE``), and an end to a request that is under way when the task is killed.
+Wraps ``requests`` and closes its gaps:
+
+* each answer has a total time and a size (the read timeout of ``requests`` is per packet);
+* redirects are not followed (they would carry the credential to another host);
+* ``.netrc`` is not read (it would replace the credential);
+* each request carries ``verify`` (``Session.verify`` loses to ``REQUESTS_CA_BUNDLE``);
+* a request that is under way ends when the task is killed.
 """
 
 # ruff: noqa: TID253  # imported by functions only, never while a DAG file is parsed
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import threading
 import time
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -23,7 +23,8 @@ from requests.utils import should_bypass_proxies
 
 from airflow_provider_capillary.api.effects import Request, Response, Send, TransportFailure
 from airflow_provider_capillary.api.retries import printable
-from airflow_provider_capillary.hooks._interrupt import InterruptibleAdapter, Line
+from airflow_provider_capillary.connection.credential import basic_header
+from airflow_provider_capillary.hooks._interrupt import ConnectionHandle, InterruptibleAdapter, TimeLimit
 from airflow_provider_capillary.hooks._transport_errors import transport_failure
 
 if TYPE_CHECKING:
@@ -31,51 +32,31 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.connection.settings import Settings
 
-__all__ = ["ApiSession", "basic_secrets", "proxy_secrets"]
+__all__ = ["ApiSession"]
 
 LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes, decoded. A thousand records with 20 kB of ``inputRequest`` each are a third of it."""
+"""Bytes, decompressed: three times a thousand records with 20 kB of ``inputRequest`` each."""
 CHUNK = 64 * 1024
 OK = 200
 CODINGS = frozenset({"gzip", "x-gzip", "deflate", "identity", ""})
-"""What an answer may be packed in. Which others can be unpacked depends on what happens to be installed, and for some on the version too
-whether an answer of a few bytes can fill the memory before :data:`LARGEST_ANSWER` is noticed."""
-
-
-def basic_secrets(settings: Settings) -> tuple[str, str]:
-    """What Basic sends for the password (its md5), and the whole header value behind ``Basic``.
-
-    ``base64(till user name + ":" + md5 of the password)``, by Capillary's documentation of its authentication.
-    """
-    sent = settings.password
-    if settings.password_format == "plain":  # noqa: S105  # the name of a form, not a password
-        sent = hashlib.md5(sent.encode(), usedforsecurity=False).hexdigest()
-    return sent, base64.b64encode(f"{settings.login}:{sent}".encode()).decode()
-
-
-def proxy_secrets(settings: Settings) -> list[str]:
-    """The passwords in the proxies' URLs, as they are written there and as they are meant."""
-    found: set[str] = set()
-    for proxy in (settings.proxies or {}).values():
-        with suppress(ValueError):  # no URL, such as what `no_proxy` holds
-            found.update(filter(None, (password := urlsplit(proxy).password or "", unquote(password))))
-    return sorted(found)
+"""The values of ``Content-Encoding`` that are read. Others work in some installations only, and in some versions of their packages a few
+bytes can fill the memory before :data:`LARGEST_ANSWER` is noticed."""
 
 
 class _Credential(AuthBase):
-    """Puts the credential on a request to the API; being an ``auth`` at all is what keeps ``.netrc`` out."""
+    """Puts the credential on a request to the API. That the session has an ``auth`` keeps ``requests`` from reading ``.netrc``."""
 
     def __init__(self, settings: Settings) -> None:
         self._origin = _origin_of(settings.base_url)
         self._oauth_header = settings.oauth_header if settings.auth_type == "oauth" else None
-        self._basic = None if self._oauth_header else basic_secrets(settings)[1]
+        self._basic = None if self._oauth_header else basic_header(settings)
         self.token: str | None = None
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if _origin_of(request.url or "") != self._origin:
             return request
         if self._basic is not None:
-            request.headers["Authorization"] = f"Basic {self._basic}"
+            request.headers["Authorization"] = self._basic
         elif self.token is not None and self._oauth_header is not None:
             request.headers[self._oauth_header] = self.token
         return request
@@ -90,7 +71,7 @@ def _origin_of(url: str) -> tuple[str, str | None, int | None]:
 
 
 class _Session(requests.Session):
-    """What the connection says, as the defaults of every request, of a user's own too."""
+    """A session whose requests, a user's own included, have the connection's timeouts, ``verify`` and proxies as defaults."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -104,67 +85,73 @@ class _Session(requests.Session):
         return super().request(*args, **{**self._defaults, **kwargs})
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ANN401  # as in requests
-        """As in requests, but for ``no_proxy`` in the proxies: there, it counts for those of the environment alone."""
+        """As in requests, which heeds ``no_proxy`` for proxies of the environment alone; here it counts for these proxies too."""
         no_proxy = (proxies or {}).get("no_proxy")
         if no_proxy and should_bypass_proxies(url, no_proxy=no_proxy):
             proxies = {"no_proxy": no_proxy}
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: a redirect is returned, not followed. Nor is its body read beforehand, whatever its size, or its address parsed."""
+        """None: a redirect is returned, not followed; its body is not read first, and its address not parsed."""
         del resp
 
 
 class ApiSession:
-    """Sends what the core asks to send. Not for two threads at once.
+    """Sends one request after the other. Not for two threads at once.
 
-    :param is_stopped: whether no answer is wanted any more; asked whenever a connection opens.
+    :param is_stopped: whether the hook was stopped; asked whenever a connection opens.
     """
 
     def __init__(self, settings: Settings, *, is_stopped: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
         self._is_late = False
-        self._line = Line(lambda: self._is_late or is_stopped())
+        self._connection = ConnectionHandle(lambda: self._is_late or is_stopped())
+        self._time_limit = TimeLimit(self._be_late, shortest=settings.read_timeout)
         self.credential = _Credential(settings)
         self.requests = _Session(settings)
         self.requests.auth = self.credential
-        # Only what every installation can unpack: requests would offer more where more packages are installed.
+        # The encoding that every installation can decompress: requests would offer more where more packages are installed.
         self.requests.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
-        for scheme in ("https://", "http://"):
-            self.requests.mount(scheme, InterruptibleAdapter(self._line))
+        # For the API alone: a user's own requests to other hosts take other connections.
+        api = urlsplit(settings.base_url)
+        self.requests.mount(f"{api.scheme}://{api.netloc}", InterruptibleAdapter(self._connection))
 
     def send(self, step: Send) -> Response | TransportFailure:
-        """Send one request and take the whole answer, or say in a few words why there is none.
+        """Send one request and read the whole answer, or say in a few words why there is none.
 
-        An answer begins at most ``connect_timeout`` + ``read_timeout`` after it was asked for, and is whole ``read_timeout`` later.
+        An answer begins at most ``connect_timeout`` + ``read_timeout`` after the request was sent, and is whole ``read_timeout`` later.
         """
         self.credential.token = step.token
         self._is_late = False
         try:
-            with self._line:
-                return self._take(step.request)
+            return self._take(step.request)
         except _NotTakenError as given_up:
             return given_up.transport_failure
         except Exception as error:  # noqa: BLE001  # `Content-Type: text; charset` in an answer makes requests raise an AttributeError
             return self._lateness() if self._is_late else transport_failure(error, self._settings)
+        finally:
+            self._time_limit.end()
+            self._connection.release_if_closed()
 
     def interrupt(self) -> None:
         """End a request that is under way, from a signal handler or another thread."""
-        self._line.cut()
+        self._connection.shut_down()
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         self.requests.close()
+        self._connection.release()
 
     def _take(self, request: Request) -> Response:
         settings = self._settings
-        with self._at_most(settings.connect_timeout + settings.read_timeout):
-            response = self._open(request)
-        with response, self._at_most(settings.read_timeout):
+        self._time_limit.start(settings.connect_timeout + settings.read_timeout)
+        response = self._open(request)
+        self._time_limit.start(settings.read_timeout)
+        with response:
             _check_coding(response)
             body = b"".join(self._read(response))
         if self._is_late:
-            # A body that ends with its connection looks whole when it was cut.
+            # A body that ends with its connection looks whole when the connection was shut down.
             raise _NotTakenError(self._lateness())
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Response(status=response.status_code, headers=headers, body=body, received=time.time())
@@ -189,20 +176,9 @@ class ApiSession:
             what = f"an answer of more than {LARGEST_ANSWER >> 20} MiB"
             raise _NotTakenError(TransportFailure(what=what, hint="lower the extra `page_size`", passing=False))
 
-    @contextmanager
-    def _at_most(self, seconds: float) -> Iterator[None]:
-        """Cut the connection after so many seconds."""
-        timer = threading.Timer(seconds, self._be_late)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
     def _be_late(self) -> None:
         self._is_late = True
-        self._line.cut()
+        self._connection.shut_down()
 
     def _lateness(self) -> TransportFailure:
         return TransportFailure(

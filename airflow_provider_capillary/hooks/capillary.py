@@ -1,4 +1,9 @@
-"""The hook: a connection becomes an authenticated session, and an interval becomes its event logs."""
+"""The hook: reads the event logs of an interval over an Airflow connection.
+
+The way of a parameter to the API: :meth:`CapillaryHook.iter_event_logs` checks it, ``_iter`` gives it to the
+:class:`~airflow_provider_capillary.reading.reader.Reader`, whose effects ``_drive`` carries out; each request goes through ``_send`` to the
+:class:`~airflow_provider_capillary.hooks._session.ApiSession`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from airflow.providers.common.compat.sdk import BaseHook
 
@@ -22,13 +27,12 @@ from airflow_provider_capillary.timestamps import format_timestamp, parse_timest
 from airflow_provider_capillary.validation import statuses_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from requests import Session
 
     from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record, Response, TransportFailure
     from airflow_provider_capillary.api.executor import RequestExecutor
-    from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.api.retries import RetryPlan
     from airflow_provider_capillary.connection.settings import Settings
     from airflow_provider_capillary.hooks._progress import Progress
@@ -37,14 +41,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CapillaryHook"]
 
+T = TypeVar("T")
+
 SLICE = 0.5
-"""Seconds; a pause is slept in such parts, so that a killed task does not sleep on."""
+"""Seconds. A pause is slept in parts of this length, so that a killed task does not sleep on."""
 
 
 class CapillaryHook(BaseHook):
     """Reads event logs from one Capillary API, with one session, one budget of requests and one calibration.
 
-    :param capillary_conn_id: the Airflow connection; looked up when first needed.
+    :param capillary_conn_id: the Airflow connection. The hook looks it up when it first needs it.
     """
 
     conn_name_attr = "capillary_conn_id"
@@ -61,8 +67,8 @@ class CapillaryHook(BaseHook):
         self._proof: dict[str, int | str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what was made on the way: a copy looks the connection up again, and no credential is pickled."""
-        made = {"settings", "_session", "_exchange", "_reader", "_log"}
+        """Leave out what the hook has made from the connection: a copy looks the connection up again, and no credential is pickled."""
+        made = {"settings", "_session", "_executor", "_reader", "_log"}
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @classmethod
@@ -78,19 +84,15 @@ class CapillaryHook(BaseHook):
     def get_conn(self) -> Session:
         """The ``requests`` session of this hook, for requests of your own, with the connection's timeouts, ``verify`` and proxies.
 
-        The credential goes to the connection's host alone, and redirects are returned, not followed. With OAuth, the token is fetched
-        here if none is held.
+        The session sends the credential to the connection's host alone, and returns redirects instead of following them. With OAuth,
+        this method fetches a token if the hook has none.
 
-        :raises ConnectionSettingsError: where the connection is incomplete or wrong.
-        :raises RequestError: where no token can be had.
+        :raises ConnectionSettingsError: the connection is incomplete or wrong.
+        :raises RequestError: the API gives no token.
         """
         if self.settings.auth_type == "oauth":
-            for _ in self._drive(self._hold_token()):
-                pass
+            self._session.credential.token = self._run(self._executor.refresh_token())
         return self._session.requests
-
-    def _hold_token(self) -> Flow[None]:
-        self._session.credential.token = yield from self._exchange.refresh_token()
 
     def iter_event_logs(
         self,
@@ -102,29 +104,29 @@ class CapillaryHook(BaseHook):
     ) -> Iterator[Record]:
         """Yield each event log of ``[start, end)`` once, in no particular order.
 
-        What was yielded counts only once the iteration has ended: then it is every event log that the API would show for the interval.
-        Where that can't be established it raises, and what was yielded before is to be discarded.
+        The records count only once the iteration has ended without an error: then they are every event log that the API would show for
+        the interval. After an error, discard the records.
 
-        Waits, for retries and for the connection's ``requests_per_minute``, block. A request is tried up to nine times, over at most
-        five minutes of waiting.
+        Waits, for retries and for the connection's ``requests_per_minute``, block. The hook tries a request up to nine times, over at
+        most five minutes of waiting.
+
+        A record is a dict as ``json`` parses it: a number with more digits than a float holds is rounded, and a number beyond any float
+        is infinite. The dict is an :class:`~airflow_provider_capillary.api.responses.EventLog`, whose ``text`` is what the API sent,
+        number for number; exports write this text.
+
+        Where the filters keep no record, a warning lists the statuses and names of the records that were read, and the one that is
+        spelt like the filter's. Where the API shows no record under ``event_name``, one more request asks whether its newest event logs
+        have the name.
 
         :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
         :param end: the same; not included.
-        A record is a dict of what ``json`` makes of it: a number of more digits than a float holds is rounded in it, and one beyond any
-        float is infinite. It is an :class:`~airflow_provider_capillary.api.responses.EventLog`, whose ``text`` is what the API sent,
-        number for number; that is what an export writes.
-
-        Where filters keep none of the records that were read, a warning says which statuses and names there were, and which of them is
-        spelt like the one that was asked for. Where the API shows nothing under ``event_name``, one more request asks whether its newest
-        event logs know the name.
-
-        :param event_name: only records with exactly this ``eventName``; asked of the API and checked here.
-        :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without; the API has no parameter for it,
-            so all are read. ``None`` for all.
-        :raises IntervalError: for an interval that is none; at once.
-        :raises ConnectionSettingsError: where the connection is incomplete or wrong.
-        :raises RequestError: where the API does not answer, by cause and hint.
-        :raises CompletenessError: where it answers and it can't be proved that nothing is missing.
+        :param event_name: only records with exactly this ``eventName``; sent to the API and checked here.
+        :param statuses: only records with one of these; ``NO_STATUS`` stands for a record without a status. The API has no such parameter,
+            so all records are read. ``None`` for all.
+        :raises IntervalError: the interval is not one; raised at once.
+        :raises ConnectionSettingsError: the connection is incomplete or wrong.
+        :raises RequestError: the API does not answer; the class says why.
+        :raises CompletenessError: the API answers, and it can't be proved that nothing is missing.
         """
         first, last = parse_timestamp(start, "start"), parse_timestamp(end, "end")
         if first > last:
@@ -137,23 +139,20 @@ class CapillaryHook(BaseHook):
         return self._iter(low, high, event_name, None if wanted is None else frozenset(wanted))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for event logs once, and say what came back or what to change. Never raises; tries twice, over at most five seconds.
+        """Ask for event logs once, and say what the API answered or what to change. Never raises; tries twice, over at most five seconds.
 
-        No message names the connection: for its Test button, Airflow makes one under a random id that nobody has seen.
+        No message names the connection: for its Test button, Airflow makes a connection with a random id that nobody has seen.
         """
         from airflow_provider_capillary.api.retries import RetryPlan
-        from airflow_provider_capillary.reading.client import EventLogsClient
 
         self._names_connection = False
         try:
-            client = EventLogsClient(self._make_exchange(RetryPlan(attempts=2, total=5.0)), limit=self.settings.page_size)
-            records: list[Record] = []
-            for found in self._drive(_hand_on(client.fetch_undated())):
-                records += found
+            executor = self._make_executor(RetryPlan(attempts=2, total=5.0))
+            records = self._run(self._make_reader(executor).fetch_newest())
         except CapillaryError as error:
             return False, str(error)
         except Exception as error:  # noqa: BLE001  # a button has no use for a traceback, whatever a secrets backend raises
-            # Its text is not of this package's making and may hold a secret.
+            # The exception's text may hold a secret.
             return False, f"This connection could not be tried: {type(error).__name__}"
         if not records:
             return True, "Connected. The API holds no event logs that this credential may see."
@@ -162,11 +161,11 @@ class CapillaryHook(BaseHook):
         return True, f"Connected. Saw {len(records)} event logs; the newest of them is {_in_words(age)} old."
 
     def recalibrate(self) -> None:
-        """With the next reading, find out anew how the API reads dates and how much it answers at once."""
+        """Make the next reading find out again how the API reads dates and how many records it gives at once."""
         self.__dict__.pop("_reader", None)
 
     def stop(self) -> None:
-        """End a reading that is under way, from a signal handler or another thread: it raises ``ReadingStoppedError``."""
+        """End a reading that is under way, which then raises ``ReadingStoppedError``; from a signal handler or another thread."""
         self._stopped = True
         if "_session" in self.__dict__:
             self._session.interrupt()
@@ -179,41 +178,39 @@ class CapillaryHook(BaseHook):
     @property
     def requests_made(self) -> int:
         """Requests sent so far, those of calibration, retries and tokens included."""
-        return self._exchange.stats.requests
+        return self._executor.stats.requests
 
     @property
     def events_read(self) -> int:
-        """How many event logs of its interval the last reading that ended was shown, before ``event_name`` and ``statuses`` chose."""
+        """How many event logs the last complete reading read, before the filters ``event_name`` and ``statuses``."""
         return self._events_read
 
     @property
     def bounds(self) -> dict[str, str | int]:
-        """What calibration has found out: date format, zone, precision, order. Empty before the first reading."""
+        """The result of calibration: date format, zone, precision, order. Empty before the first reading."""
         return self._reader.bounds.described() if self._reader.bounds is not None else {}
 
     @property
     def proof(self) -> dict[str, int | str] | None:
-        """What the last reading rests on, fit for JSON; ``None`` before one has ended, and where the API holds no records at all.
+        """The proof of the last complete reading, fit for JSON; ``None`` before the first, and where the API holds no records at all.
 
-        ``spans``: so many windows cover the interval. ``longest_answer``: the most records in an answer that was taken for whole.
-        ``capacity``: so many the API was known to give at once when it was. ``shown_at``: by then, a later and longer answer had shown
-        that it still does; ISO 8601 in UTC.
+        ``spans``: how many windows cover the interval. ``longest_answer``: the most records in an answer that was taken for whole.
+        ``capacity``: how many records the API was known to give at once at that time. ``shown_at``: when a later and longer answer had
+        shown that it still gives so many; ISO 8601 in UTC.
         """
         return self._proof
 
     @cached_property
     def settings(self) -> Settings:
-        """The connection, checked; its secrets are masked in logs from here on.
+        """The connection, checked; logs mask its secrets from here on.
 
-        :raises ConnectionSettingsError: where it is incomplete or wrong.
+        :raises ConnectionSettingsError: the connection is incomplete or wrong.
         """
+        from airflow_provider_capillary.connection.credential import secrets_of
         from airflow_provider_capillary.connection.lookup import looked_up_settings
-        from airflow_provider_capillary.hooks._session import basic_secrets, proxy_secrets
 
         settings = looked_up_settings(self.capillary_conn_id, self.get_connection, name_it=self._names_connection)
-
-        derived = basic_secrets(settings) if settings.auth_type == "basic" else ()
-        for secret in (settings.password, *derived, *proxy_secrets(settings)):
+        for secret in secrets_of(settings):
             _conceal(secret)
         return settings
 
@@ -224,27 +221,30 @@ class CapillaryHook(BaseHook):
         return ApiSession(self.settings, is_stopped=lambda: self._stopped)
 
     @cached_property
-    def _exchange(self) -> RequestExecutor:
-        return self._make_exchange(None)
+    def _executor(self) -> RequestExecutor:
+        return self._make_executor(None)
 
     @cached_property
     def _reader(self) -> Reader:
-        from airflow_provider_capillary.reading.reader import Reader
+        return self._make_reader(self._executor)
 
-        settings = self.settings
-        return Reader(self._exchange, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
-
-    def _make_exchange(self, plan: RetryPlan | None) -> RequestExecutor:
+    def _make_executor(self, plan: RetryPlan | None) -> RequestExecutor:
         from airflow_provider_capillary.api.executor import RequestExecutor
         from airflow_provider_capillary.connection.credential import credential_of
 
         return RequestExecutor(credential=credential_of(self.settings), per_minute=self.settings.requests_per_minute, plan=plan)
 
+    def _make_reader(self, executor: RequestExecutor) -> Reader:
+        from airflow_provider_capillary.reading.reader import Reader
+
+        settings = self.settings
+        return Reader(executor, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
+
     def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
         from airflow_provider_capillary.hooks._filters import Tally
         from airflow_provider_capillary.hooks._progress import Progress
 
-        progress = Progress(self.log.info, self._exchange.stats, start=start, end=end)
+        progress = Progress(self.log.info, self._executor.stats, start=start, end=end)
         tally = Tally(event_name, statuses)
         self._events_read = 0
         try:
@@ -264,75 +264,72 @@ class CapillaryHook(BaseHook):
             self._doubt_name(event_name)
 
     def _doubt_name(self, event_name: str) -> None:
-        """Say where an event name under which the API showed nothing is not among those of its newest event logs either.
+        """Warn where neither the interval nor the newest event logs of the API have this name.
 
-        The API was asked for this name alone, so what it answered shows no other. One request more does.
+        The request of the reading was for this name alone, so its answers show no other name.
         """
         from airflow_provider_capillary.hooks._filters import name_is_unknown
-        from airflow_provider_capillary.reading.client import EventLogsClient
 
-        newest: list[Record] = []
         try:
-            for found in self._drive(_hand_on(EventLogsClient(self._exchange, limit=self.settings.page_size).fetch_undated())):
-                newest += found
+            newest = self._run(self._reader.fetch_newest())
         except ReadingStoppedError:
             raise
         except CapillaryError:
-            return  # everything was read; only a hint is lost
+            return  # the reading is complete; only a hint is lost
         if why := name_is_unknown(event_name, newest):
             self.log.warning("%s", why)
 
-    def _drive(self, steps: Flow[Any], progress: Progress | None = None) -> Iterator[list[Record]]:
-        """Carry out the steps of the core, with ``requests`` and ``time.sleep``; hand on what it finds."""
+    def _run(self, steps: Flow[T]) -> T:
+        """Carry out the effects of a flow that yields no records; return its result."""
+        driving = self._drive(steps)
+        while True:
+            try:
+                next(driving)
+            except StopIteration as ended:
+                return ended.value  # type: ignore[no-any-return]
+
+    def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[list[Record], None, T]:
+        """Carry out the effects of a flow, with ``requests`` and ``time.sleep``; yield its records and return its result."""
         outcome: Outcome = None
         while True:
             self._check_stopped()
             try:
-                step: Effect = steps.send(outcome)
-            except StopIteration:
-                return
-            if isinstance(step, Records):
-                if progress is not None:
-                    progress.found(step.records)
-                yield step.records
-                outcome = None
-            else:
-                outcome = self._carry_out(step, progress)
-
-    def _carry_out(self, step: ReadClock | Sleep | Send | MaskSecret, progress: Progress | None) -> Outcome:
-        match step:
-            case Send():
-                return self._answer(step)
-            case Sleep():
-                self._wait(step, progress)
-            case ReadClock():
-                return time.monotonic()
-            case MaskSecret():
-                _conceal(step.value)
-            case _:
-                assert_never(step)
-        return None
+                effect: Effect = steps.send(outcome)
+            except StopIteration as ended:
+                return ended.value  # type: ignore[no-any-return]
+            outcome = None
+            match effect:
+                case Records():
+                    if progress is not None:
+                        progress.found(effect.records)
+                    yield effect.records
+                case Send():
+                    outcome = self._send(effect)
+                case Sleep():
+                    self._wait(effect, progress)
+                case ReadClock():
+                    outcome = time.monotonic()
+                case MaskSecret():
+                    _conceal(effect.value)
+                case _:
+                    assert_never(effect)
 
     def _check_stopped(self) -> None:
         if self._stopped:
             raise ReadingStoppedError("The task was stopped while it read event logs", hint="run it again; nothing was published")
 
-    def _answer(self, step: Send) -> Response | TransportFailure:
-        outcome = self._session.send(step)
+    def _send(self, effect: Send) -> Response | TransportFailure:
+        outcome = self._session.send(effect)
         self._check_stopped()
         return outcome
 
-    def _wait(self, step: Sleep, progress: Progress | None) -> None:
+    def _wait(self, pause: Sleep, progress: Progress | None) -> None:
         if progress is not None:
-            progress.waits(step.seconds, step.reason)
-        seconds = step.seconds
+            progress.waits(pause.seconds, pause.reason)
+        seconds = pause.seconds
         while seconds > 0 and not self._stopped:
             time.sleep(min(seconds, SLICE))
             seconds -= SLICE
-
-
-def _hand_on(asking: Flow[Page]) -> Flow[None]:
-    yield Records((yield from asking).records)
 
 
 def _conceal(secret: str) -> None:

@@ -1,8 +1,7 @@
-"""The hook on an event loop: the same steps, carried out without blocking it.
+"""The hook on an event loop: the same effects, carried out without blocking the loop.
 
-What takes time happens in a worker thread: the look-up of the connection, HTTP, and what the core makes of an answer (parsing
-megabytes of JSON is no small thing on a loop that serves a thousand triggers). Pauses are ``asyncio.sleep``. There is no second
-HTTP library and no second decision: a step is answered by the very methods that answer it in a task.
+A worker thread does what takes time: it looks up the connection, sends requests, and parses answers (megabytes of JSON, on a loop that may
+serve a thousand triggers). Pauses are ``asyncio.sleep``. HTTP and decisions are those of the hook in a task.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ __all__ = ["CapillaryAsyncHook"]
 T = TypeVar("T")
 
 GRACE = 5.0
-"""Seconds that a cancelled reading waits for its thread. An open connection ends at once; one that is being opened, with its timeout."""
+"""Seconds that a cancelled reading waits for its thread. An open connection ends at once, a connection attempt with its timeout."""
 
 
 class CapillaryAsyncHook(CapillaryHook):
     """Reads event logs from one Capillary API on an event loop, one interval at a time.
 
-    Open it first. A reading that is cancelled ends its request, closes the session and leaves no thread behind; the hook is then of no
-    further use.
+    Open the hook first. A reading that is cancelled ends its request, closes the session and leaves no thread behind. The hook can't be
+    used after that.
 
     .. code-block:: python
 
@@ -42,10 +41,10 @@ class CapillaryAsyncHook(CapillaryHook):
     async def open(self) -> None:
         """Look up the connection and make the session, in a thread.
 
-        The whole look-up is synchronous and runs where common-compat's ``get_async_connection`` runs a synchronous one, by
-        ``sync_to_async``: there, Airflow's own calls to its supervisor are safe, masking included, on every version.
+        The look-up is synchronous and runs in ``sync_to_async``, as common-compat's ``get_async_connection`` runs one: Airflow's own calls
+        to its supervisor, masking included, are safe there on every version.
 
-        :raises ConnectionSettingsError: where the connection is not there, incomplete or wrong.
+        :raises ConnectionSettingsError: the connection does not exist, or is incomplete or wrong.
         """
         from asgiref.sync import sync_to_async
 
@@ -55,24 +54,24 @@ class CapillaryAsyncHook(CapillaryHook):
         await sync_to_async(make)()
 
     async def read(self, start: int, end: int, *, event_name: str | None = None) -> AsyncIterator[list[Record]]:
-        """Yield the records of ``[start, end)``, each once, in lists; they count only once the iteration has ended.
+        """Yield the records of ``[start, end)``, each once, in lists. They count only once the iteration has ended without an error.
 
         :param start: UTC epoch milliseconds.
         :param end: UTC epoch milliseconds.
-        :param event_name: asked of the API; what it answers is not filtered here.
-        :raises RequestError: where the API does not answer.
-        :raises CompletenessError: where it answers, and it can't be proved that nothing is missing.
+        :param event_name: sent to the API; its answers are not filtered here.
+        :raises RequestError: the API does not answer.
+        :raises CompletenessError: the API answers, and it can't be proved that nothing is missing.
         """
         steps = self._reader.read(start, end, event_name=event_name)
         try:
-            async for records in self._run(steps):
+            async for records in self._records(steps):
                 yield records
         except asyncio.CancelledError:
             await self.close()
             raise
 
     async def close(self) -> None:
-        """End what is under way, and close the connection."""
+        """End a request that is under way, and close the connection."""
         self.stop()
         if "_session" in self.__dict__:
             self._session.close()
@@ -88,33 +87,33 @@ class CapillaryAsyncHook(CapillaryHook):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _run(self, steps: Flow[Any]) -> AsyncIterator[list[Record]]:
-        """Carry out the steps of the core; hand on what it finds."""
-        while (step := await self._in_thread(self._advance, steps)) is not None:
-            match step:
+    async def _records(self, steps: Flow[Any]) -> AsyncIterator[list[Record]]:
+        """Carry out the effects of a flow; yield its records."""
+        while (effect := await self._in_thread(self._advance, steps)) is not None:
+            match effect:
                 case Sleep():
-                    await _sleep(step.seconds)
+                    await _sleep(effect.seconds)
                 case MaskSecret():
-                    await _conceal(step.value)
+                    await _conceal(effect.value)
                 case Records():
-                    yield step.records
+                    yield effect.records
 
     def _advance(self, steps: Flow[Any]) -> Records | Sleep | MaskSecret | None:
-        """In a thread: ask and decide, up to the next step that is the loop's; ``None`` at the end."""
+        """In a thread: send requests and decide, up to the next effect that belongs to the loop; ``None`` at the end."""
         outcome: Outcome = None
         while True:
             self._check_stopped()
             try:
-                step: Effect = steps.send(outcome)
+                effect: Effect = steps.send(outcome)
             except StopIteration:
                 return None
-            match step:
+            match effect:
                 case Send():
-                    outcome = self._answer(step)
+                    outcome = self._send(effect)
                 case ReadClock():
                     outcome = time.monotonic()
                 case _:
-                    return step
+                    return effect
 
     async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         running = asyncio.ensure_future(asyncio.to_thread(work, *args))
@@ -139,6 +138,6 @@ async def _conceal(value: str) -> None:
 
 
 def _forget(ended: asyncio.Future[Any]) -> None:
-    """Take note of how a thread ended that nobody waits for, so that asyncio does not report it."""
+    """Fetch the exception of a thread that nobody waits for, so that asyncio does not report it."""
     if not ended.cancelled():
         ended.exception()

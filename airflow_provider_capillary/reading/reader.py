@@ -80,6 +80,13 @@ class Reader:
         self.bounds: Bounds | None = None
         self.proof: dict[str, int] | None = None
 
+    def fetch_newest(self) -> Flow[list[Record]]:
+        """The newest event logs of the API, as one answer to a request without dates holds them.
+
+        :raises RequestError: the API does not answer.
+        """
+        return (yield from self._client.fetch_undated()).records
+
     def read(self, start: int, end: int, *, event_name: str | None = None) -> Flow[None]:
         """Hand on each record of ``[start, end)`` once, latest first by and large; they count once this has ended.
 

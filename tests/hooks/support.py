@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
 CONN = "AIRFLOW_CONN_CAPILLARY_DEFAULT"
@@ -240,3 +240,68 @@ DRIPS = {
     "headers": b"HTTP/1.1 200 OK\r\nX-Slow: ",
     "status line": b"HTTP/1.",
 }
+
+
+def stopped(hook, after):
+    """Stop a reading in a thread, after this has returned: it ends at once, with the error of a stop."""
+    result = {}
+
+    def work():
+        result["end"] = read(hook)
+        result["at"] = time.monotonic()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    after()
+    time.sleep(0.15)
+    asked = time.monotonic()
+    hook.stop()
+    thread.join(8)
+    assert not thread.is_alive()
+    assert type(result["end"].error) is ReadingStoppedError, result["end"].error
+    assert result["end"].error.hint
+    assert result["at"] - asked < 2
+    assert hook.is_stopped
+
+
+def tunnel_to(api):
+    """A proxy that connects everybody to one server."""
+
+    def serve(client, _head, _number):
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", api.port)) as upstream:
+            threading.Thread(target=pump, args=(upstream, client), daemon=True).start()
+            pump(client, upstream)
+        return False
+
+    return serve
+
+
+def pump(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+
+
+def socks_server(api):
+    """A SOCKS5 proxy that lets everybody through to one server; the listener, and the connections that it took."""
+    listener, taken = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve():
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:  # the test has ended
+                return
+            client.recv(262)
+            client.sendall(b"\x05\x00")
+            taken.append(client.recv(262))
+            client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+            upstream = socket.create_connection(("127.0.0.1", api.port))
+            for pair in ((client, upstream), (upstream, client)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener, taken

@@ -59,7 +59,7 @@ class Trace:
         self.times, self.ids, self.error = [], [], None
 
     def watch(self, hook):
-        hook._exchange._rng = random.Random(3)
+        hook._executor._rng = random.Random(3)
         send = hook._session.send
 
         def noted(step):
@@ -222,7 +222,7 @@ def test_secrets_are_masked_and_in_no_repr(monkeypatch):
             async with CapillaryAsyncHook() as hook:
                 async for _ in hook.read(START, END):
                     pass
-                return hook, hook._exchange._token
+                return hook, hook._executor._token
 
         hook, token = asyncio.run(read())
     assert token in masked

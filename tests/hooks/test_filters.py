@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from hooks.support import hook_of, read
+
+from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.hooks._filters import Tally, name_is_unknown
+from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
 
 def record(name, status, **fields):
@@ -76,3 +81,15 @@ def test_a_name_that_the_newest_event_logs_lack_is_named_with_theirs():
     assert why.endswith(" (did you mean 'Transaction_Add'?).")
     assert name_is_unknown("Customer_Update", READ) is None
     assert name_is_unknown("Customer_Update", []) is None
+
+
+def test_an_unknown_name_costs_one_request_even_where_the_limit_is_refused(monkeypatch, clock):
+    warned = []
+    log = SimpleNamespace(info=lambda *_: None, warning=lambda text, *values: warned.append(text % values))
+    monkeypatch.setattr(CapillaryHook, "log", log)
+    with Emulator(events=60, limit_cap=50, over_limit="refuse") as api:
+        assert read(hook_of(monkeypatch, api), event_name="Transaction_Ad").error is None
+        last = [dict(request.params) for request in api.requests][-2:]
+    assert "from_date" in last[0]
+    assert last[1] == {"limit": "50"}
+    assert "none of its newest 50 has that name" in "".join(warned)

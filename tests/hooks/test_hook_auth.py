@@ -352,7 +352,7 @@ def test_verify_is_not_overridden_by_the_environment(monkeypatch, clock):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/at/all.pem")
     hook = hook_of(monkeypatch, connection("https://127.0.0.1:1", verify=False))
     seen = []
-    adapter = hook.get_conn().get_adapter("https://")
+    adapter = hook.get_conn().get_adapter("https://127.0.0.1:1/")
     monkeypatch.setattr(
         adapter, "send", lambda _request, **options: seen.append(options["verify"]) or (_ for _ in ()).throw(OSError(1, "x"))
     )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
-import threading
 
 import pytest
-from hooks.support import EMPTY, RawServer, always, answer, check_error, connection, ends, free_port, hook_of
+from hooks.support import EMPTY, RawServer, always, answer, check_error, connection, ends, free_port, hook_of, socks_server
 
 from airflow_provider_capillary.errors import RequestRefusedError, TransportError
 
@@ -108,35 +106,6 @@ def test_a_session_for_requests_of_ones_own_heeds_it_by_the_host_of_each(monkeyp
         assert (len(api.heads), len(proxy.heads)) == (1, 0)
         session.get("http://elsewhere.example.invalid/mine")
         assert (len(api.heads), len(proxy.heads)) == (1, 1)
-
-
-def socks_server(api):
-    """A SOCKS5 proxy that lets everybody through to one server; the listener, and the connections that it took."""
-    listener, taken = socket.create_server(("127.0.0.1", 0)), []
-
-    def pump(source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-        finally:
-            target.close()
-
-    def serve():
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:  # the test has ended
-                return
-            client.recv(262)
-            client.sendall(b"\x05\x00")
-            taken.append(client.recv(262))
-            client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
-            upstream = socket.create_connection(("127.0.0.1", api.port))
-            for pair in ((client, upstream), (upstream, client)):
-                threading.Thread(target=pump, args=pair, daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener, taken
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 
 import pytest
-from hooks.support import DRIPS, EMPTY, RawServer, always, answer, connection, dripping, hook_of, read, silent
+from hooks.support import DRIPS, EMPTY, RawServer, always, answer, connection, dripping, hook_of, read, silent, stopped
 
 from airflow_provider_capillary.errors import ReadingStoppedError
 
@@ -20,27 +19,6 @@ STOPS = {
     "retry pause": always(answer(b"", status="429 Slow", headers=["Retry-After: 50"])),
     "budget pause": always(answer(EMPTY)),
 }
-
-
-def stopped(hook, after):
-    result = {}
-
-    def work():
-        result["end"] = read(hook)
-        result["at"] = time.monotonic()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    after()
-    time.sleep(0.15)
-    asked = time.monotonic()
-    hook.stop()
-    thread.join(8)
-    assert not thread.is_alive()
-    assert type(result["end"].error) is ReadingStoppedError, result["end"].error
-    assert result["end"].error.hint
-    assert result["at"] - asked < 2
-    assert hook.is_stopped
 
 
 @pytest.mark.parametrize("where", STOPS)

@@ -264,6 +264,20 @@ MUTATIONS = (
         caught_by=("tests/hooks/test_progress.py",),
     ),
     Mutation(
+        breaks="a stop that comes before a connection is open",
+        file="hooks/_interrupt.py",
+        text="            if self._is_over():\n",
+        becomes="            if False:\n",
+        caught_by=("tests/hooks/test_stopping.py",),
+    ),
+    Mutation(
+        breaks="the time limit of a whole response",
+        file="hooks/_session.py",
+        text="        self._time_limit.start(settings.read_timeout)\n",
+        becomes="        self._time_limit.end()\n",
+        caught_by=("tests/hooks/test_wire.py",),
+    ),
+    Mutation(
         breaks="redirects are not followed",
         file="hooks/_session.py",
         text="json=request.body, allow_redirects=False, stream=True",

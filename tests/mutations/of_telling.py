@@ -1,4 +1,4 @@
-"""What must be remembered from look to look, so that what is new is reported once."""
+"""Polling: what must be remembered from poll to poll so that each event is reported once, and how a failed poll ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 NEWS = ("tests/polling/test_poll_state.py",)
-REPORTS = ("tests/sensors/test_report_store.py",)
+REPORTS = ("tests/sensors/test_state.py",)
 SENSOR = "tests/sensors/test_sensor.py"
 STATUS = "tests/triggers/test_status_trigger.py"
 WATCH = "tests/triggers/test_watch_trigger.py"
@@ -240,8 +240,8 @@ MUTATIONS = (
     Mutation(
         breaks="two watches over one asset: each goes on from its own note",
         file="triggers/_watermark_store.py",
-        text="        for key in (self._own, self._latest):\n            notes",
-        becomes="        for key in (self._latest, self._own):\n            notes",
+        text="        for key in (self._own_key, self._latest_key):\n            texts",
+        becomes="        for key in (self._latest_key, self._own_key):\n            texts",
         caught_by=(f"{WATCH}::test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note",),
     ),
     Mutation(
@@ -254,15 +254,15 @@ MUTATIONS = (
     Mutation(
         breaks="who leaves last leaves nothing running",
         file="triggers/_shared_poller.py",
-        text="            await asyncio.wait({self._runner})\n",
+        text="            await asyncio.wait({self._task})\n",
         becomes="",
         caught_by=(f"{STATUS}::test_who_leaves_last_leaves_nothing_running",),
     ),
     Mutation(
         breaks="reports of runs with a date and of runs without one are joined",
         file="sensors/_state.py",
-        text="            watermark = noted.merge(watermark)\n",
-        becomes="            watermark = noted\n",
+        text="            watermark = Watermark.from_json(text).merge(watermark)\n",
+        becomes="            watermark = Watermark.from_json(text)\n",
         caught_by=REPORTS,
     ),
     Mutation(
@@ -275,15 +275,15 @@ MUTATIONS = (
     Mutation(
         breaks="reports are kept where a clean-up leaves them",
         file="sensors/_state.py",
-        text="    return watermark if kept is None else kept.merge(watermark)\n",
+        text="    return watermark if from_asset is None else from_asset.merge(watermark)\n",
         becomes="    return watermark\n",
         caught_by=REPORTS,
     ),
     Mutation(
         breaks="a run that is cleared does not know its own report, nor a later one",
-        file="sensors/_report_store.py",
-        text='        if report["run_id"] != own["run_id"] and report["moment"] <= own["moment"]:\n',
-        becomes='        if report["run_id"] != own["run_id"]:\n',
+        file="sensors/_state.py",
+        text='        if report["run_id"] != run["run_id"] and report["moment"] <= run["moment"]:\n',
+        becomes='        if report["run_id"] != run["run_id"]:\n',
         caught_by=REPORTS,
     ),
     Mutation(
@@ -291,6 +291,6 @@ MUTATIONS = (
         file="sensors/capillary.py",
         text="        if self.never_fail or (self.soft_fail and is_timeout):\n",
         becomes="        if self.never_fail or self.soft_fail:\n",
-        caught_by=(f"{SENSOR}::test_soft_fail_leaves_what_another_try_may_cure_to_the_retries",),
+        caught_by=(f"{SENSOR}::test_how_an_error_of_the_trigger_ends_the_task",),
     ),
 )

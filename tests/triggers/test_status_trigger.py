@@ -14,9 +14,13 @@ from triggers.support import SECRETS, failure, fire, found_by, iso, left_over, n
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError, ThrottledError
 from airflow_provider_capillary.polling.poll_state import PollState
-from airflow_provider_capillary.triggers import _events as events
 from airflow_provider_capillary.triggers import _shared_poller
-from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, CapillaryEventWatchTrigger
+from airflow_provider_capillary.triggers.capillary import (
+    CapillaryEventStatusTrigger,
+    CapillaryEventWatchTrigger,
+    failed_event,
+    state_from_event,
+)
 
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 
@@ -24,7 +28,7 @@ AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
     yield
-    assert not [watches for watches in _shared_poller._watches.values() if watches]
+    assert not [pollers for pollers in _shared_poller._pollers.values() if pollers]
 
 
 def test_its_arguments_are_scalars_and_come_back():
@@ -69,7 +73,7 @@ def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
             assert not task.done()
             api.add(failure("second", instant=now() - 30_000))
             added = time.monotonic()
-            result = events.state_of(await task).result()
+            result = state_from_event(await task).result()
             assert time.monotonic() - added < 3
             await asyncio.sleep(0)
             assert not left_over()
@@ -83,7 +87,7 @@ def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
 def test_it_goes_on_from_a_state_and_begins_again_from_it(api_of):
     api = api_of()
     api.add(failure("old"))
-    state = events.state_of(asyncio.run(fire(trigger())))
+    state = state_from_event(asyncio.run(fire(trigger())))
     state = PollState.begin(state.event_filter, state.watermark).to_json()
     api.add(failure("new"))
 
@@ -102,7 +106,7 @@ def test_late_and_simultaneous_failures_are_found(api_of):
     base = now()
 
     async def run():
-        first = events.state_of(await fire_after(failure("a", base)))
+        first = state_from_event(await fire_after(failure("a", base)))
         state = PollState.begin(first.event_filter, first.watermark).to_json()
         api.add(failure("same", base))
         api.add(failure("late", base - 40_000), late=Late(seconds=1.5))
@@ -190,7 +194,7 @@ def test_an_api_that_is_down_or_throttles_is_waited_out(api_of, monkeypatch, cap
             await until(lambda: len(api.requests) > 12, 20)
             api.add(failure("a"))
             payloads = await asyncio.wait_for(asyncio.gather(*tasks), 60)
-        return [events.state_of(payload).result()["ids"] for payload in payloads]
+        return [state_from_event(payload).result()["ids"] for payload in payloads]
 
     assert asyncio.run(run()) == [["a"], ["a"]]
     assert "HTTP 503" in caplog.text
@@ -206,7 +210,7 @@ def test_a_credential_that_is_revoked_while_waiting_ends_it_with_the_cure(api_of
 
     for payload in asyncio.run(run()):
         with pytest.raises(kind, match="How to fix: ") as caught:
-            events.state_of(payload)
+            state_from_event(payload)
         assert caught.value.request_id
     assert len(api.requests) == 6
 
@@ -232,7 +236,7 @@ def test_a_burst_after_a_quiet_start_is_found(api_of):
             instant = now()
             for number in range(30):
                 api.add(failure(instant=instant + number))
-            return events.state_of(await task).result()
+            return state_from_event(await task).result()
 
     assert asyncio.run(run())["count"] == 30
 
@@ -252,14 +256,14 @@ def test_a_burst_after_a_quiet_start_is_found(api_of):
 )
 def test_an_event_that_is_none_of_its_own_is_an_error(event, says):
     with pytest.raises(CapillaryError, match=says) as caught:
-        events.state_of(event)
+        state_from_event(event)
     assert type(caught.value) is CapillaryError
 
 
 def test_an_error_goes_through_an_event():
     error = PermissionDeniedError("problem", request="asked", response="answered", request_id="id", hint="hint")
     with pytest.raises(PermissionDeniedError) as caught:
-        events.state_of(json.loads(json.dumps(events.failed(error))))
+        state_from_event(json.loads(json.dumps(failed_event(error))))
     assert str(caught.value) == str(error)
 
 
@@ -285,11 +289,11 @@ def test_each_look_slows_down_one_that_backs_off(api_of):
     api_of()
 
     async def run():
-        state = trigger()._state()
+        state = trigger()._first_state()
         schedule = _shared_poller.PollSchedule(interval=1, doubles=True)
-        async with _shared_poller.subscribe("capillary_default", state, schedule=schedule, tell=print) as subscriber:
+        async with _shared_poller.subscribe("capillary_default", state, schedule=schedule, warn=print) as subscriber:
             await subscriber.poll()
-        return schedule.interval, subscriber.due - asyncio.get_running_loop().time()
+        return schedule.interval, subscriber.due_at - asyncio.get_running_loop().time()
 
     interval, left = asyncio.run(run())
     assert interval == 2
@@ -298,14 +302,14 @@ def test_each_look_slows_down_one_that_backs_off(api_of):
 
 def test_the_next_look_waits_as_long_as_the_api_says():
     async def run(retry_after):
-        state = trigger()._state()
-        watched = _shared_poller.SharedPoller("capillary_default", {})
-        subscriber = _shared_poller.Subscriber(watched, state, schedule=_shared_poller.PollSchedule(interval=1), tell=print)
-        watched.join(subscriber)
-        subscriber.is_asking = True
-        watched._failures = 1
-        watched._postpone(ThrottledError("throttled", retry_after=retry_after))
-        return subscriber.due - asyncio.get_running_loop().time()
+        state = trigger()._first_state()
+        poller = _shared_poller.SharedPoller("capillary_default", {})
+        subscriber = _shared_poller.Subscriber(poller, state, schedule=_shared_poller.PollSchedule(interval=1), warn=print)
+        poller.add(subscriber)
+        subscriber.is_waiting = True
+        poller._failures = 1
+        poller._postpone(ThrottledError("throttled", retry_after=retry_after))
+        return subscriber.due_at - asyncio.get_running_loop().time()
 
     assert 499 < asyncio.run(run(500.0)) <= 500
     assert asyncio.run(run(None)) <= 1
@@ -316,9 +320,9 @@ def test_who_leaves_last_leaves_nothing_running(api_of):
     api = api_of()
 
     async def run():
-        state = trigger()._state()
+        state = trigger()._first_state()
         async with _shared_poller.subscribe(
-            "capillary_default", state, schedule=_shared_poller.PollSchedule(interval=1), tell=print
+            "capillary_default", state, schedule=_shared_poller.PollSchedule(interval=1), warn=print
         ) as subscriber:
             looking = asyncio.create_task(subscriber.poll())
             await until(lambda: api.requests)

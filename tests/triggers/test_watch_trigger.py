@@ -26,10 +26,10 @@ pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets ne
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(_asset_watch, "NOTED_EVERY", 0.5)
+    monkeypatch.setattr(_asset_watch, "SAVE_EVERY", 0.5)
     monkeypatch.setattr(_asset_watch, "FIRST_PAUSE", 0.3)
     yield
-    assert not [watches for watches in _shared_poller._watches.values() if watches]
+    assert not [pollers for pollers in _shared_poller._pollers.values() if pollers]
 
 
 def watcher(**options):
@@ -215,7 +215,7 @@ def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of
     asyncio.run(run())
 
 
-def feed_of(store, **options):
+def source_of(store, **options):
     event_filter = EventFilter()
     store = WatermarkStore(store, conn_id="capillary_default", event_filter=event_filter, asset_name=None)
     return _asset_watch.AssetEventSource(
@@ -226,8 +226,10 @@ def feed_of(store, **options):
 def test_a_watch_goes_back_as_far_as_it_is_told_now():
     async def run():
         store = Store()
-        await feed_of(store).note(Watermark.starting_at(5))
-        return (await feed_of(store, lateness=1)._begin()).lateness, (await feed_of(Store(), lateness=2)._begin()).lateness
+        await source_of(store).save(Watermark.starting_at(5))
+        return (await source_of(store, lateness=1)._first_watermark()).lateness, (
+            await source_of(Store(), lateness=2)._first_watermark()
+        ).lateness
 
     assert asyncio.run(run()) == (1, 2)
 
@@ -237,12 +239,12 @@ def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_pa
 
     async def run():
         store = Store()
-        made = feed_of(store)
+        made = source_of(store)
         left, taken = (_asset_watch.PendingEvent(made, {}, Watermark.starting_at(5)) for _ in range(2))
         await left.acknowledge(accepted=True)
         assert not await left.is_stored()
         assert not store.notes
-        assert taken.is_taken_by(made)
+        assert taken.claim(made)
         await taken.acknowledge(accepted=True)
         assert await taken.is_stored()
         assert store.notes
@@ -254,12 +256,12 @@ def test_an_event_that_was_not_accepted_is_reported_again(api_of):
     api_of().add(failure("a"))
 
     async def run():
-        made = feed_of(Store())
+        made = source_of(Store())
         with made.running():
             for accepted in (False, False, True):
                 event = await asyncio.wait_for(_asset_watch.queue_for("capillary_default").get(), 30)
                 assert event.payload["ids"] == ["a"]
-                event.is_taken_by(made)
+                event.claim(made)
                 await event.acknowledge(accepted=accepted)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(_asset_watch.queue_for("capillary_default").get(), 2.5)
@@ -287,16 +289,16 @@ def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_o
     assert sorted(ids_of(stored["new"])) == ["a2", "b"]
 
 
-def notebook_of(store, *statuses):
+def store_of(store, *statuses):
     return WatermarkStore(store, conn_id="capillary_default", event_filter=EventFilter(statuses=frozenset(statuses)), asset_name=None)
 
 
 def test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note():
     async def run():
         store = Store()
-        await notebook_of(store, "A").write(Watermark.starting_at(1000))
-        await notebook_of(store, "B").write(Watermark.starting_at(2000))
-        return (await notebook_of(store, "A").read()).seen_until, (await notebook_of(store, "B").read()).seen_until
+        await store_of(store, "A").write(Watermark.starting_at(1000))
+        await store_of(store, "B").write(Watermark.starting_at(2000))
+        return (await store_of(store, "A").read()).seen_until, (await store_of(store, "B").read()).seen_until
 
     assert asyncio.run(run()) == (1000, 2000)
 

@@ -10,7 +10,6 @@ import pytest
 
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.polling.watermark import Watermark
-from airflow_provider_capillary.sensors import _report_store as store_module
 from airflow_provider_capillary.sensors import _state
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 
@@ -34,7 +33,7 @@ class State(dict):
 @pytest.fixture
 def context(monkeypatch):
     """Of a run at an hour, by its logical date or, without one, by when it was to run; of one asset's state."""
-    monkeypatch.setattr(store_module, "_asset", lambda: "the asset")
+    monkeypatch.setattr(_state, "_state_asset", lambda: "the asset")
     state = State()
 
     def make(hour, *, dated=True, map_index=-1, run_id=None, xcoms=None):
@@ -94,7 +93,7 @@ def test_runs_with_a_date_and_without_one_are_in_one_order(context):
 def test_reports_of_runs_side_by_side_and_of_xcom_are_joined(context):
     _state.save_watermark(context(1), watermark(60, "a"))
     _state.save_watermark(context(2), watermark(61, "b"))
-    xcoms = {_state.KEY_SCHEDULED: watermark(62, "c").to_json(), _state.UNDATED: watermark(63, "d").to_json()}
+    xcoms = {_state.KEY_SCHEDULED: watermark(62, "c").to_json(), _state.KEY_UNDATED: watermark(63, "d").to_json()}
     found = _state.load_watermark(context(3, xcoms=xcoms))
     assert (sorted(found.reported), found.seen_until) == (["a", "b", "c", "d"], watermark(63).seen_until)
 
@@ -102,7 +101,7 @@ def test_reports_of_runs_side_by_side_and_of_xcom_are_joined(context):
 def test_what_xcom_alone_holds_is_read_whichever_kind_of_run_has_left_it(context):
     """As what an earlier version left, and before Airflow 3.3."""
     for dated, undated in ((60, 61), (61, 60)):
-        xcoms = {_state.KEY_SCHEDULED: watermark(dated, "a").to_json(), _state.UNDATED: watermark(undated, "b").to_json()}
+        xcoms = {_state.KEY_SCHEDULED: watermark(dated, "a").to_json(), _state.KEY_UNDATED: watermark(undated, "b").to_json()}
         found = _state.load_watermark(context(3, xcoms=xcoms) | {"asset_state_store": None})
         assert (sorted(found.reported), found.seen_until) == (["a", "b"], watermark(61).seen_until)
 
@@ -157,10 +156,10 @@ def test_where_a_run_without_an_earlier_report_begins(name):
         return datetime.fromtimestamp(T0 / 1000, UTC) + timedelta(hours=hour)
 
     ends = {} if interval is None else dict(zip(("data_interval_start", "data_interval_end"), map(at, interval), strict=True))
-    assert _state.first_since(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
+    assert _state.first_start(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
 
 
-@pytest.mark.skipif(store_module._asset() is None, reason="before Airflow 3.3 tasks have no state of assets")
+@pytest.mark.skipif(_state._state_asset() is None, reason="before Airflow 3.3 tasks have no state of assets")
 def test_a_sensor_has_the_asset_among_its_inlets_once():
     from airflow.sdk import Asset
 

@@ -6,6 +6,7 @@ from mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS"]
 
+FAILED_POLL = ("tests/polling/test_failed_poll.py",)
 NEWS = ("tests/polling/test_poll_state.py",)
 REPORTS = ("tests/sensors/test_state.py",)
 SENSOR = "tests/sensors/test_sensor.py"
@@ -42,7 +43,7 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the floor: kept from look to look",
+        breaks="the floor: kept from poll to poll",
         file="polling/poll_state.py",
         text="        not_before = max(before.not_before, shortest, self._shortest)\n",
         becomes="        not_before = max(shortest, self._shortest)\n",
@@ -56,35 +57,35 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: what was reported by an earlier look",
+        breaks="the ids within the look-back: what was reported by an earlier poll",
         file="polling/poll_state.py",
         text=" or seen.id_digest in watermark.reported or",
         becomes=" or",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: what was reported within this look",
+        breaks="the ids within the look-back: what was reported within this poll",
         file="polling/poll_state.py",
         text=" or seen.id_digest in self._new:\n",
         becomes=":\n",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: of earlier looks are kept on",
+        breaks="the ids within the look-back: of earlier polls are kept on",
         file="polling/poll_state.py",
         text="in {**before.reported, **self._new}.items() if timestamp >= start}\n",
         becomes="in self._new.items() if timestamp >= start}\n",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: of this look are kept on",
+        breaks="the ids within the look-back: of this poll are kept on",
         file="polling/poll_state.py",
         text="in {**before.reported, **self._new}.items() if timestamp >= start}\n",
         becomes="in before.reported.items() if timestamp >= start}\n",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: no more than are needed",
+        breaks="the ids within the look-back: no more than are needed",
         file="polling/poll_state.py",
         text="in {**before.reported, **self._new}.items() if timestamp >= start}\n",
         becomes="in {**before.reported, **self._new}.items()}\n",
@@ -147,7 +148,7 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="a look that fails half way has counted nothing",
+        breaks="a poll that fails half way has counted nothing",
         file="polling/poll_state.py",
         text="        self._found = state.found.copy()\n",
         becomes="        self._found = state.found\n",
@@ -196,18 +197,18 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="how late a record may be: of a watch with a note",
+        breaks="how late a record may be: of a watcher with a saved watermark",
         file="triggers/_asset_watch.py",
         text="            return watermark.keeping(self._lateness)\n",
         becomes="            return watermark\n",
-        caught_by=(f"{WATCH}::test_a_watch_goes_back_as_far_as_it_is_told_now",),
+        caught_by=(f"{WATCH}::test_a_new_allowed_lateness_applies_to_a_saved_watermark",),
     ),
     Mutation(
         breaks="how late a record may be: of a run after a report",
         file="sensors/capillary.py",
         text="            watermark = reported.keeping(lateness)\n",
         becomes="            watermark = reported\n",
-        caught_by=(f"{SENSOR}::test_a_run_goes_back_as_far_as_it_is_told_now",),
+        caught_by=(f"{SENSOR}::test_a_new_allowed_lateness_applies_after_a_report",),
     ),
     Mutation(
         breaks="the search begins where the watermark ends",
@@ -242,21 +243,21 @@ MUTATIONS = (
         file="triggers/_watermark_store.py",
         text="        for key in (self._own_key, self._latest_key):\n            texts",
         becomes="        for key in (self._latest_key, self._own_key):\n            texts",
-        caught_by=(f"{WATCH}::test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note",),
+        caught_by=(f"{WATCH}::test_each_of_two_watchers_of_one_asset_continues_from_its_own_watermark",),
     ),
     Mutation(
-        breaks="Retry-After is waited for between looks",
+        breaks="Retry-After is waited for between polls",
         file="triggers/_shared_poller.py",
         text="        pause = max(pause, error.retry_after or 0.0)\n",
         becomes="",
-        caught_by=(f"{STATUS}::test_the_next_look_waits_as_long_as_the_api_says",),
+        caught_by=(f"{STATUS}::test_the_next_poll_waits_as_long_as_the_api_says",),
     ),
     Mutation(
-        breaks="who leaves last leaves nothing running",
+        breaks="the last subscriber leaves nothing running",
         file="triggers/_shared_poller.py",
         text="            await asyncio.wait({self._task})\n",
         becomes="",
-        caught_by=(f"{STATUS}::test_who_leaves_last_leaves_nothing_running",),
+        caught_by=(f"{STATUS}::test_the_last_subscriber_leaves_nothing_running",),
     ),
     Mutation(
         breaks="reports of runs with a date and of runs without one are joined",
@@ -292,5 +293,54 @@ MUTATIONS = (
         text="        if self.never_fail or (self.soft_fail and is_timeout):\n",
         becomes="        if self.never_fail or self.soft_fail:\n",
         caught_by=(f"{SENSOR}::test_how_an_error_of_the_trigger_ends_the_task",),
+    ),
+    Mutation(
+        breaks="what an error of the trigger was: its class and fields",
+        file="sensors/capillary.py",
+        text="        return error.__cause__\n",
+        becomes="        return error\n",
+        caught_by=(f"{SENSOR}::test_a_poke_ends_the_task_in_the_same_way",),
+    ),
+    Mutation(
+        breaks="silent_fail does not poke on after a refused credential",
+        file="sensors/capillary.py",
+        text="            raise AirflowFailException(str(error)) from error\n",
+        becomes="            raise\n",
+        caught_by=(f"{SENSOR}::test_a_poke_ends_the_task_in_the_same_way",),
+    ),
+    Mutation(
+        breaks="a trigger that died is retried, a timeout is not",
+        file="_airflow.py",
+        text=' and "traceback" not in (next_kwargs or {})\n    return False\n',
+        becomes="\n    return True\n",
+        caught_by=(f"{SENSOR}::test_how_a_deferral_without_an_event_ends_the_task",),
+    ),
+    Mutation(
+        breaks="a poll that has to recalibrate does so before it is repeated",
+        file="triggers/_shared_poller.py",
+        text="                    hook.recalibrate()\n",
+        becomes="                    pass\n",
+        caught_by=FAILED_POLL,
+    ),
+    Mutation(
+        breaks="contradicting answers: as many repeats as allowed",
+        file="polling/failed_poll.py",
+        text=" and repeats < MOST_REPEATS:\n",
+        becomes=" and repeats <= MOST_REPEATS:\n",
+        caught_by=FAILED_POLL,
+    ),
+    Mutation(
+        breaks="an event is stored only where its own watcher has yielded it",
+        file="triggers/_asset_watch.py",
+        text="        stored = accepted and self._is_claimed\n",
+        becomes="        stored = accepted\n",
+        caught_by=(f"{WATCH}::test_an_event_is_not_stored_because_other_watchers_passed_it",),
+    ),
+    Mutation(
+        breaks="a cleared task has a first try again",
+        file="_airflow.py",
+        text='    return (getattr(ti, "max_tries", 0) or 0) - retries + 1\n',
+        becomes="    return 1\n",
+        caught_by=(f"{SENSOR}::test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try",),
     ),
 )

@@ -1,4 +1,4 @@
-"""The sensor by real DAG runs: the same answer in each mode, nothing twice and nothing missed from run to run, and every way to fail."""
+"""The sensor in real DAG runs: the same result in each mode, nothing reported twice or missed from run to run, and how errors end it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def result_of(dag_run, map_index=-1):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_answer_is_the_same_in_each_mode(api_of, mode):
+def test_the_result_is_the_same_in_each_mode(api_of, mode):
     api = api_of()
     base = now() - 60_000
     for number, status in enumerate(["EVENT_SUCCESS", "EMF_PROCESSOR_FAILED", None, "EVENT_SUCCESS"]):
@@ -63,7 +63,7 @@ def test_the_answer_is_the_same_in_each_mode(api_of, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_a_run_reported_no_later_run_reports(api_of, mode):
+def test_no_run_reports_what_an_earlier_run_reported(api_of, mode):
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     base = now() - 30_000
@@ -86,8 +86,9 @@ def test_what_a_run_reported_no_later_run_reports(api_of, mode):
     assert ids(0) == ["d"]
 
 
+# Each row: the sensor's arguments, and the ids that it finds of a failure that becomes visible half an hour late.
 @pytest.mark.parametrize(("options", "expected"), [({}, None), ({"allowed_lateness": timedelta(hours=1)}, ["late"])])
-def test_how_late_a_failure_may_become_visible_is_the_users(api_of, options, expected):
+def test_allowed_lateness_decides_how_late_a_failure_is_found(api_of, options, expected):
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     base = now()
@@ -119,12 +120,12 @@ def documented_tables():
 KEEPS_STATE = hasattr(CapillaryEventStatusSensor(task_id="any"), "retry_policy")  # Airflow 3.3
 
 
-# Each row: what is cleaned between two runs, and whether the second one knows what the first has reported.
+# Each row: which tables are cleaned between two runs, and whether the second run still knows what the first has reported.
 CLEANED = {"everything": (None, KEEPS_STATE), "as documented": ("documented", True)}
 
 
 @pytest.mark.parametrize("case", CLEANED)
-def test_a_clean_database_between_two_runs_hides_no_failure(api_of, case):
+def test_cleaning_the_database_between_two_runs_hides_no_failure(api_of, case):
     tables, is_known = CLEANED[case]
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -195,7 +196,7 @@ def test_each_mapped_task_has_its_own_past(api_of):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged, mode):
+def test_a_refused_credential_fails_the_task_at_once_with_a_hint(api_of, logged, mode):
     api = api_of(faults=("http_401",))
     dag_run = run(dag_with(retries=3, **MODES[mode]))
     assert dag_run.state == "failed"
@@ -206,7 +207,7 @@ def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged
     assert not [secret for secret in SECRETS if secret in text]
 
 
-# Each row: what is wrong, what the task was told of failing, how it then ends after how many tries, and what its log says.
+# Each row: what is wrong, the sensor's arguments, the state in which the task ends and after how many tries, and what its log holds.
 WRONG = {
     "refused, soft": ("http_401", {"soft_fail": True}, "failed", 1, "check login and password"),
     "forbidden, soft": ("http_403", {"soft_fail": True}, "failed", 1, "How to fix: "),
@@ -219,7 +220,7 @@ WRONG = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", WRONG)
-def test_what_no_waiting_cures_is_never_silent(api_of, logged, monkeypatch, mode, case):
+def test_an_error_that_waiting_does_not_help_is_never_silent(api_of, logged, monkeypatch, mode, case):
     wrong, options, state, tries, says = WRONG[case]
     api_of(faults=(wrong,) if wrong.startswith("http_") else ())
     if wrong == "connection":
@@ -281,7 +282,7 @@ def test_how_an_error_of_the_trigger_ends_the_task(monkeypatch, case, asks_polic
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 @pytest.mark.parametrize("asks_policies", [True, False])
 def test_a_poke_ends_the_task_in_the_same_way(api_of, monkeypatch, mode, asks_policies):
-    """Airflow's ``silent_fail`` goes on after any error but its own, so it must not see this one."""
+    """With ``silent_fail``, Airflow pokes on after any error but its own, so the sensor has to raise one of those."""
     monkeypatch.setattr(_fail_fast, "has_retry_policies", lambda _: asks_policies)
     api_of(faults=("http_401",))
     made = sensor(mode=mode, silent_fail=True, since=iso(now()))
@@ -322,7 +323,7 @@ def test_how_a_deferral_without_an_event_ends_the_task(case):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_fault_that_passes_is_waited_out(api_of, monkeypatch, mode):
+def test_a_temporary_fault_is_waited_out(api_of, monkeypatch, mode):
     monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.0)
     api = api_of(faults=("http_503@1..20",))
     api.add(failure("a"))
@@ -338,7 +339,7 @@ def test_it_times_out(api_of, mode, options, state):
     assert (ti.state, ti.try_number) == (state, 1)
 
 
-def test_nothing_of_a_body_is_in_log_or_xcom(api_of, logged):
+def test_log_and_xcom_hold_nothing_from_a_body(api_of, logged):
     api = api_of()
     api.add(failure("a"))
     dag_run = run(dag_with(since=iso(now() - 60_000), deferrable=True))
@@ -383,7 +384,7 @@ def test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try(api_of):
     assert 99 < deferral(made, context_of(store=store)).timeout.total_seconds() <= 100
     store[_state.KEY_FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
     assert 59 < deferral(made, context_of(store=store, try_number=2)).timeout.total_seconds() <= 60
-    # Cleared: a first try again, whatever was noted.
+    # Cleared: a first try again, whatever was saved.
     assert 99 < deferral(made, context_of(store=store, try_number=3, max_tries=4)).timeout.total_seconds() <= 100
     store[_state.KEY_FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=101)).isoformat()
     with pytest.raises(Exception, match="timed out") as caught:
@@ -401,11 +402,11 @@ def test_what_it_defers_with(api_of):
     assert (kwargs["poke_interval"], kwargs["exponential_backoff"], kwargs["max_wait"], kwargs["min_count"]) == (1.0, True, 120.0, 2)
     assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}, "lateness": 300_000}
     assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
-    # Hundreds that are deferred share what the triggerer asks; none of them asks on its own.
+    # Hundreds of deferred sensors share the triggerer's requests; none sends a request of its own.
     assert not api.requests
 
 
-def test_a_run_goes_back_as_far_as_it_is_told_now():
+def test_a_new_allowed_lateness_applies_after_a_report():
     context = context_of()
     context["ti"].xcom_pull = lambda *, key, **_: Watermark.starting_at(5).to_json() if key == _state.KEY_SCHEDULED else None
     assert sensor(allowed_lateness=60)._first_state(context).watermark.lateness == 60_000
@@ -413,7 +414,7 @@ def test_a_run_goes_back_as_far_as_it_is_told_now():
     assert sensor(allowed_lateness=60, since=iso(now()))._first_state(context).watermark.lateness == 60_000
 
 
-def test_a_reschedule_goes_on_from_the_poke_before(api_of):
+def test_a_rescheduled_poke_continues_from_the_poke_before(api_of):
     api = api_of()
     store, made = Store(), sensor(mode="reschedule", min_count=2, since=iso(now() - 60_000))
     api.add(failure("a", now() - 50_000))
@@ -429,12 +430,13 @@ def test_a_reschedule_goes_on_from_the_poke_before(api_of):
 
 
 @pytest.mark.parametrize("event", [None, {}, {"outcome": "success"}, "found"])
-def test_it_resumes_with_nothing_but_its_own_event(event):
+def test_an_event_that_is_not_the_trigger_s_is_an_error(event):
     with pytest.raises(CapillaryError, match="The task was resumed by") as caught:
         sensor().execute_complete(context_of(), event)
     assert not caught.value.retryable
 
 
+# Each row: a wrong argument, and what the error's text holds.
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -12,9 +12,21 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 from airflow_provider_capillary._airflow import is_deferral_timeout
 from airflow_provider_capillary._fail_fast import fail_fast, set_retry_policy
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, ReadingStoppedError
-from airflow_provider_capillary.polling.filters import lateness_of
+from airflow_provider_capillary.polling import failed_poll
+from airflow_provider_capillary.polling.filters import EventFilter, EventRef, lateness_of
+from airflow_provider_capillary.polling.poll_state import PollState
+from airflow_provider_capillary.polling.watermark import Watermark
 from airflow_provider_capillary.rendering import TemplatedArguments
-from airflow_provider_capillary.sensors._state import with_state_asset
+from airflow_provider_capillary.sensors._state import (
+    clear_progress,
+    first_start,
+    first_try_started_at,
+    load_progress,
+    load_watermark,
+    save_progress,
+    save_watermark,
+    with_state_asset,
+)
 from airflow_provider_capillary.timestamps import format_timestamp, from_millis, parse_timestamp, to_millis
 from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset
 
@@ -24,8 +36,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
-    from airflow_provider_capillary.polling.filters import EventFilter
-    from airflow_provider_capillary.polling.poll_state import PollState
 
 __all__ = ["CapillaryEventStatusSensor"]
 
@@ -179,8 +189,6 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
         """
         from airflow.providers.common.compat.sdk import AirflowFailException
 
-        from airflow_provider_capillary.sensors._state import save_progress
-
         try:
             # Kept before the poll: if it fails, the next poke continues from here.
             self._state = self._state or self._first_state(context)
@@ -236,10 +244,6 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
             self.hook.stop()
 
     def _first_state(self, context: Context) -> PollState:
-        from airflow_provider_capillary.polling.poll_state import PollState
-        from airflow_provider_capillary.polling.watermark import Watermark
-        from airflow_provider_capillary.sensors._state import first_start, load_progress, load_watermark
-
         _check(self, rendered=True)
         lateness = lateness_of(self.allowed_lateness)
         if not is_unset(self.since):
@@ -248,22 +252,14 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
             watermark = reported.keeping(lateness)
         else:
             watermark = Watermark.starting_at(first_start(context), lateness=lateness)
-        state = PollState.begin(self._event_filter, watermark)
+        state = PollState.begin(EventFilter.of(self.statuses, self.event_name), watermark)
         if self.reschedule:
             state = load_progress(context, state)
         self.log.info("Waiting for %s, new since %s", state.event_filter, format_timestamp(from_millis(state.started_at)))
         return state
 
-    @property
-    def _event_filter(self) -> EventFilter:
-        from airflow_provider_capillary.polling.filters import EventFilter
-
-        return EventFilter.of(self.statuses, self.event_name)
-
     def _poll(self, state: PollState) -> PollState:
         """Poll once, with the repeats that :mod:`~airflow_provider_capillary.polling.failed_poll` allows."""
-        from airflow_provider_capillary.polling import failed_poll
-
         repeats = 0
         while True:
             try:
@@ -278,8 +274,6 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
             time.sleep(failed_poll.REPEAT_DELAY)
 
     def _poll_once(self, state: PollState) -> PollState:
-        from airflow_provider_capillary.polling.filters import EventRef
-
         poll = state.poll(to_millis(datetime.now(UTC)))
         start, end = poll.window
         if start >= end:
@@ -290,8 +284,6 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
         return poll.finish()
 
     def _report(self, context: Context, state: PollState) -> dict[str, Any]:
-        from airflow_provider_capillary.sensors._state import clear_progress, save_watermark
-
         save_watermark(context, state.watermark)
         clear_progress(context)
         result = state.result()
@@ -301,7 +293,6 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
     def _defer(self, context: Context) -> NoReturn:
         from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
-        from airflow_provider_capillary.sensors._state import first_try_started_at
         from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
 
         started_at = first_try_started_at(context, self.retries or 0)
@@ -356,7 +347,6 @@ def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
 
     :raises ConfigurationError: names the argument and its value, and says what to write.
     """
-    from airflow_provider_capillary.polling.filters import EventFilter
 
     def known(value: object) -> bool:
         return rendered or is_known(value)

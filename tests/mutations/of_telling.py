@@ -7,6 +7,7 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 FAILED_POLL = ("tests/polling/test_failed_poll.py",)
+INTERFACES = "tests/test_airflow_interfaces.py"
 NEWS = ("tests/polling/test_poll_state.py",)
 REPORTS = ("tests/sensors/test_state.py",)
 SENSOR = "tests/sensors/test_sensor.py"
@@ -342,5 +343,54 @@ MUTATIONS = (
         text='    return (getattr(ti, "max_tries", 0) or 0) - retries + 1\n',
         becomes="    return 1\n",
         caught_by=(f"{SENSOR}::test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: the latest XCom of earlier runs is one value",
+        file="_airflow.py",
+        text=", include_prior_dates=True, map_indexes=-1 if map_index is None else map_index)\n",
+        becomes=", include_prior_dates=True)\n",
+        caught_by=(f"{INTERFACES}::test_the_latest_xcom_of_earlier_runs_is_one_value",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: the first try after a task was cleared",
+        file="_airflow.py",
+        text='    return (getattr(ti, "max_tries", 0) or 0) - retries + 1\n',
+        becomes="    return 1 + 0 * retries\n",
+        caught_by=(f"{INTERFACES}::test_the_first_try_is_told_by_max_tries",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: an asset that is no inlet",
+        file="_airflow.py",
+        text="    except KeyError:\n",
+        becomes="    except ZeroDivisionError:\n",
+        caught_by=(f"{INTERFACES}::test_an_asset_that_is_no_inlet_has_no_store",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: the stores of assets that are known by URI",
+        file="_airflow.py",
+        text=', *getattr(stores, "_by_uri", {}).values()]',
+        becomes="]",
+        caught_by=(f"{INTERFACES}::test_the_stores_of_all_watched_assets_are_found",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: a store of Airflow 3.3.0",
+        file="_airflow.py",
+        text="    await sync_to_async(store.set)(key, value)\n",
+        becomes="    del value\n",
+        caught_by=(f"{INTERFACES}::test_a_store_without_methods_for_an_event_loop_is_used_in_a_thread",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: a deferral's timeout",
+        file="_airflow.py",
+        text="    if isinstance(error, AirflowSensorTimeout):\n",
+        becomes="    if isinstance(error, AirflowSensorTimeout) and not error.args:\n",
+        caught_by=(f"{INTERFACES}::test_the_scheduler_s_timeout_of_a_deferral_is_told_from_other_failures",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: a trigger that failed",
+        file="_airflow.py",
+        text=' and "traceback" not in (next_kwargs or {})\n    return False\n',
+        becomes="\n    return isinstance(error, Exception)\n",
+        caught_by=(f"{INTERFACES}::test_a_trigger_that_failed_is_told_from_a_timeout",),
     ),
 )

@@ -271,25 +271,23 @@ ENDS = {
 @pytest.mark.parametrize("case", ENDS)
 def test_how_an_error_of_the_trigger_ends_the_task(monkeypatch, case, asks_policies):
     kind, options, *chains = ENDS[case]
+    made = sensor(**options)
     monkeypatch.setattr(_fail_fast, "has_retry_policies", lambda _: asks_policies)
     event = failed_event(kind("no", request="GET /x", hint="do this"))
-    chain = chain_of(end_of(sensor(**options), "execute_complete", {"event": event}))
+    chain = chain_of(end_of(made, "execute_complete", {"event": event}))
     assert [type(error).__name__ for error in chain] == chains[0 if asks_policies else 1]
     assert all("How to fix: do this" in str(error) for error in chain)
     assert chain[-1].request == "GET /x"
 
 
-@pytest.mark.parametrize("mode", ["poke", "reschedule"])
 @pytest.mark.parametrize("asks_policies", [True, False])
-def test_a_poke_ends_the_task_in_the_same_way(api_of, monkeypatch, mode, asks_policies):
+def test_a_poke_ends_the_task_in_the_same_way(api_of, monkeypatch, asks_policies):
     """With ``silent_fail``, Airflow pokes on after any error but its own, so the sensor has to raise one of those."""
-    monkeypatch.setattr(_fail_fast, "has_retry_policies", lambda _: asks_policies)
     api_of(faults=("http_401",))
-    made = sensor(mode=mode, silent_fail=True, since=iso(now()))
-    context = context_of()
-    context["ti"].get_first_reschedule_date = lambda _: None
+    made = sensor(silent_fail=True, since=iso(now()))
+    monkeypatch.setattr(_fail_fast, "has_retry_policies", lambda _: asks_policies)
     with pytest.raises(Exception, match="How to fix: ") as caught:
-        made.execute(context)
+        made.execute(context_of())
     chain = ["AuthenticationError"] if asks_policies else ["AirflowFailException", "AuthenticationError"]
     assert [type(error).__name__ for error in chain_of(caught.value)] == chain
 

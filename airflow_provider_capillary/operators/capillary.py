@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_capillary._fail_fast import fail_fast, set_retry_policy
 from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
 from airflow_provider_capillary.export.placeholders import fill_placeholders
 from airflow_provider_capillary.operators._arguments import check_as_written, check_rendered
-from airflow_provider_capillary.operators._fail_fast import fail_fast, has_retry_policies
 from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
 from airflow_provider_capillary.rendering import TemplatedArguments
 
@@ -163,11 +163,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         self._running: Export | None = None
         self._receipt: Receipt | None = None
         check_as_written(self)
-        if has_retry_policies(self) and self.retry_policy is None:
-            # Here, not in kwargs: one from the DAG's default_args is known only now, and wins as well.
-            from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
-
-            self.retry_policy = CapillaryRetryPolicy()
+        set_retry_policy(self)
 
     @cached_property
     def hook(self) -> CapillaryHook:

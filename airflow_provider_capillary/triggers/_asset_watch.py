@@ -1,15 +1,15 @@
-"""What one watch over an asset reports, each failure until Airflow has stored it.
+"""What one asset watcher does: poll for new events and report each until Airflow has stored it. Airflow 3.3 and later.
 
 .. code-block:: text
 
-    note in the asset's store ──> look, look, look ──> something new ──> outbox ──> Airflow stores the event ──> note is written
-              ^                                                                                                      │
-              └──────────────────────────────────────────────────────────────────────────────────────────────────────┘
+    watermark in the asset's store ──> poll, poll, poll ──> new events ──> queue ──> Airflow stores the event ──> watermark is saved
+              ^                                                                                                     │
+              └─────────────────────────────────────────────────────────────────────────────────────────────────────┘
 
-The note is behind what was reported, never before it. A triggerer that dies anywhere in this circle therefore looks again from where the
-last stored event ended: nothing is lost, and what was stored but not yet noted comes a second time, with the same ids.
+The watermark is saved after Airflow has stored an event, never before. So a triggerer that is killed anywhere in this circle continues from
+the last stored event. Nothing is lost; an event that was stored just before its watermark could be saved is reported again, with equal ids.
 
-One thing at a time: while an event waits to be stored, its watch does not look. What happens meanwhile is in the next one.
+While an event waits to be stored, its watcher does not poll. What happens in the meantime is in the next event.
 """
 
 from __future__ import annotations
@@ -22,77 +22,82 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_capillary._airflow import SharedStreamProducer
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.polling.watermark import LOOKBACK, Watermark
 from airflow_provider_capillary.triggers._shared_poller import PollSchedule, subscribe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
+
+    from airflow.triggers.shared_stream import AdvanceItem
 
     from airflow_provider_capillary.polling.filters import EventFilter
     from airflow_provider_capillary.triggers._shared_poller import Subscriber
     from airflow_provider_capillary.triggers._watermark_store import WatermarkStore
 
-__all__ = ["AssetEventSource", "PendingEvent", "queue_for"]
+__all__ = ["AssetEventProducer", "AssetEventSource", "PendingEvent", "queue_for"]
 
 logger = logging.getLogger(__name__)
 
-NOTED_EVERY: Final = 60.0
-"""Seconds between two notes of how far the API was read, while there is nothing to report."""
+SAVE_EVERY: Final = 60.0
+"""Seconds between two saved watermarks while there is nothing to report."""
 FIRST_PAUSE: Final = 15.0
 LONGEST_PAUSE: Final = 600.0
-"""Seconds of pause after what no waiting helps, doubled each time: somebody has to act, and then this goes on by itself."""
-PATIENCE: Final = 1800.0
-"""Seconds to wait for word of an event; Airflow gives it within its ``shared_stream_ack_timeout``, 300 by default."""
+"""Seconds without polls after an error that waiting does not help. The pause doubles each time; somebody has to fix the cause."""
+ACKNOWLEDGE_TIMEOUT: Final = 1800.0
+"""Seconds to wait until an event is acknowledged. Airflow does that within its ``shared_stream_ack_timeout``, 300 seconds by default."""
 
 
 class PendingEvent:
-    """One event on its way to the metadata database.
+    """An event that Airflow has not yet stored.
 
-    :param source: whose it is.
+    :param source: the watcher that reports it.
     :param payload: ids, counts and times.
+    :param watermark: what to save once the event is stored.
     """
 
     def __init__(self, source: AssetEventSource, payload: dict[str, Any], watermark: Watermark) -> None:
         self.source = source
         self.payload = payload
         self._watermark = watermark
-        self._is_taken = False
-        self._acknowledged: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._is_claimed = False
+        self._stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    def is_taken_by(self, source: AssetEventSource) -> bool:
-        """Whether it is this source's, whose watch then takes it."""
-        self._is_taken = self._is_taken or source is self.source
+    def claim(self, source: AssetEventSource) -> bool:
+        """Whether this event is for the watcher of ``source``, which then yields it to Airflow."""
+        self._is_claimed = self._is_claimed or source is self.source
         return source is self.source
 
     async def acknowledge(self, *, accepted: bool) -> None:
-        """Take note of whether Airflow has stored it.
+        """Record whether Airflow has stored the event, and save the watermark if it has.
 
-        :param accepted: whether all who listened to the stream have passed it and stored what they made of it. Those are the watches of
-            the whole connection: where its own has just left, that says nothing.
+        :param accepted: whether every watcher of the connection has passed the event and stored what it yielded for it. If the event's own
+            watcher has just left, the others passed the event without storing it.
         """
-        stored = accepted and self._is_taken
+        stored = accepted and self._is_claimed
         if stored:
-            await self.source.note(self._watermark)
-        if not self._acknowledged.done():
-            self._acknowledged.set_result(stored)
+            await self.source.save(self._watermark)
+        if not self._stored.done():
+            self._stored.set_result(stored)
 
     async def is_stored(self) -> bool:
-        """Wait for that."""
+        """Wait until the event is acknowledged; ``False`` where it was not stored, or not acknowledged in time."""
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._acknowledged, PATIENCE)
+            return await asyncio.wait_for(self._stored, ACKNOWLEDGE_TIMEOUT)
         return False
 
 
 class AssetEventSource:
-    """Looks for what is new, from note to note, until it is cancelled. No fault ends it.
+    """Polls for one watcher and queues what is new, until it is cancelled. No error ends it.
 
     :param conn_id: the connection.
-    :param event_filter: what is reported.
-    :param since: UTC epoch milliseconds, where it begins when there is no note; ``None`` for now.
-    :param interval: seconds between two looks.
-    :param lateness: how late a record may become visible, in milliseconds.
+    :param event_filter: which events to report.
+    :param since: where to start if no watermark is saved, UTC epoch milliseconds; ``None`` for now.
+    :param interval: seconds between two polls.
+    :param store: where the watermark is saved.
+    :param lateness: how late an event may become visible, in milliseconds.
     """
 
     def __init__(
@@ -111,67 +116,70 @@ class AssetEventSource:
         self._interval = interval
         self._store = store
         self._lateness = lateness
-        self._outbox = queue_for(conn_id)
+        self._queue = queue_for(conn_id)
         self._pauses = 0
-        self._noted_at = 0.0
+        self._saved_at = 0.0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Let it run."""
-        task = asyncio.get_running_loop().create_task(self._run(), name=f"capillary source {self._conn_id}")
+        """Poll while the ``with`` block runs."""
+        task = asyncio.get_running_loop().create_task(self._run(), name=f"capillary watch {self._conn_id}")
         try:
             yield
         finally:
             task.cancel()
 
-    async def note(self, watermark: Watermark) -> None:
-        """Keep what was reported. Where that fails, the next note makes good for it."""
+    async def save(self, watermark: Watermark) -> None:
+        """Save the watermark. If that fails, the next one that is saved replaces it."""
         try:
             await self._store.write(watermark)
-        except Exception as error:  # noqa: BLE001  # whatever a state backend raises; its text is not of this package's making
-            logger.warning("How far connection %s was read could not be noted (%s); it is tried again", self._conn_id, type(error).__name__)
-            self._noted_at = 0.0
+        except Exception as error:  # noqa: BLE001  # whatever a state backend raises; another library wrote its text
+            logger.warning(
+                "The watermark of connection %s could not be saved (%s); it will be saved later", self._conn_id, type(error).__name__
+            )
+            self._saved_at = 0.0
         else:
-            self._noted_at = time.monotonic()
+            self._saved_at = time.monotonic()
 
     async def _run(self) -> None:
         watermark = None
         while True:
             try:
-                watermark = watermark or await self._begin()
+                watermark = watermark or await self._first_watermark()
                 async with subscribe(
-                    self._conn_id, self._state(watermark), schedule=PollSchedule(interval=self._interval), tell=logger.warning
+                    self._conn_id, self._state(watermark), schedule=PollSchedule(interval=self._interval), warn=logger.warning
                 ) as subscriber:
                     while True:
-                        watermark = await self._next(subscriber, watermark)
+                        watermark = await self._poll(subscriber, watermark)
                         self._pauses = 0
             except CapillaryError as error:
                 await self._pause(str(error))
-            except Exception as error:  # noqa: BLE001  # one that ends leaves failures unseen; its text may hold anything
-                await self._pause(f"{type(error).__name__}")
+            except Exception as error:  # noqa: BLE001  # a watcher that ends misses events; another library wrote the error's text
+                await self._pause(type(error).__name__)
 
-    async def _begin(self) -> Watermark:
+    async def _first_watermark(self) -> Watermark:
         watermark = await self._store.read()
         if watermark is not None:
             return watermark.keeping(self._lateness)
         watermark = Watermark.starting_at(int(time.time() * 1000) if self._since is None else self._since, lateness=self._lateness)
-        # Written down before the first look: a triggerer that dies now must not begin later than this.
+        # Saved before the first poll: if the triggerer is killed now, the next one must not start later than this.
         await self._store.write(watermark)
         return watermark
 
-    async def _next(self, subscriber: Subscriber, watermark: Watermark) -> Watermark:
+    async def _poll(self, subscriber: Subscriber, watermark: Watermark) -> Watermark:
+        """Poll once and report what is new; return the watermark to continue from."""
         state = await subscriber.poll()
         if not state.found.count:
-            if time.monotonic() - self._noted_at >= NOTED_EVERY:
-                await self.note(state.watermark)
+            if time.monotonic() - self._saved_at >= SAVE_EVERY:
+                await self.save(state.watermark)
             return state.watermark
         payload = await asyncio.to_thread(state.event)
         event = PendingEvent(self, payload, state.watermark)
-        self._outbox.put_nowait(event)
+        self._queue.put_nowait(event)
         if await event.is_stored():
             watermark = state.watermark
         else:
-            logger.warning("Airflow did not store an event of %d failures; they are reported again", state.found.count)
+            logger.warning("Airflow did not store an asset event with %d event logs; they will be reported again", state.found.count)
         subscriber.state = self._state(watermark)
         return watermark
 
@@ -181,13 +189,42 @@ class AssetEventSource:
     async def _pause(self, reason: str) -> None:
         pause = min(LONGEST_PAUSE, max(self._interval, FIRST_PAUSE) * 2.0 ** min(self._pauses, 10)) * random.uniform(0.8, 1.0)  # noqa: S311  # jitter
         self._pauses += 1
-        logger.error("The watch over connection %s rests for %.0f s and then goes on from where it was. %s", self._conn_id, pause, reason)
+        logger.error("Polling of connection %s is paused for %.0f s and will then resume. %s", self._conn_id, pause, reason)
         await asyncio.sleep(pause)
 
 
-_outboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Queue[PendingEvent]]] = weakref.WeakKeyDictionary()
+class AssetEventProducer(SharedStreamProducer):
+    """Passes the events of all watchers of one connection to Airflow, and is told which of them were stored.
+
+    It sends no request: each watcher polls for itself, in polls that all of them share. So it does not matter from whose arguments Airflow
+    made this producer, or who joins later. Each event is for one watcher, and the events of each watcher are acknowledged in their order.
+
+    :param conn_id: the connection.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self._conn_id = conn_id
+
+    async def open_stream(self) -> AsyncIterator[tuple[PendingEvent, PendingEvent]]:
+        """Yield the queued events, without end."""
+        queue = queue_for(self._conn_id)
+        while True:
+            event = await queue.get()
+            yield event, event
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Acknowledge events. Raises nothing: an exception here would end every watcher of the connection."""
+        for item in batch:
+            await item.broker_payload.acknowledge(accepted=item.outcome.is_clean)
+
+    def get_advance_lane(self, broker_payload: Any) -> Hashable:  # noqa: ANN401  # as Airflow declares it
+        """One lane for each watcher, so that none waits for the acknowledgements of another."""
+        return id(broker_payload.source)
+
+
+_queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Queue[PendingEvent]]] = weakref.WeakKeyDictionary()
 
 
 def queue_for(conn_id: str) -> asyncio.Queue[PendingEvent]:
-    """Where all feeds of a connection, on this loop, put what they have to report."""
-    return _outboxes.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, asyncio.Queue())
+    """The queue of new events that all watchers of a connection share on this event loop."""
+    return _queues.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, asyncio.Queue())

@@ -1,15 +1,15 @@
-"""One watch over each connection, shared by everything that waits on it in one triggerer.
+"""One poller for each connection, shared by every trigger in the process that waits on that connection.
 
-The API has no parameter for a status, so who looks for one failure reads what everybody else would read. Everything that waits on one
-connection on one event loop therefore shares its looks: one session, one budget, one calibration, and one reading whose records are handed
-to each subscriber, which picks its own statuses and names and remembers its own past. A thousand subscribers ask no more than one.
+The API has no parameter for a status, so everybody who polls it reads the same records. All triggers that wait on one connection on one
+event loop therefore share one session, one request budget, one calibration and one reading. Each subscriber gets the records that match
+its own filter and keeps its own watermark. A thousand subscribers cost the API what one costs.
 
-- The watch looks as often as the most impatient of its subscribers; all who ask take part, since it costs nothing.
-- What is read goes back as far as the one that has to go back furthest; each takes of it what is its own.
-- Who comes later joins the rhythm. Where it has far more to catch up on than the others, it is read to after them, once.
-- A fault that may pass is waited out. Another one (a refused credential, a wrong connection) ends the poller and is told to each
-  subscriber; whoever subscribes next looks up the connection anew.
-- When the last subscriber has left, the watch closes its session and is gone.
+- The poller polls as often as its most frequent subscriber asks for. Every subscriber that is waiting takes part, at no extra cost.
+- Each poll reads from the earliest timestamp that any subscriber needs.
+- A new subscriber joins the polls that are due anyway. If it has much more to catch up on than the others, it gets a separate read.
+- After an error that may pass, the poller polls again later. Any other error (a refused credential, a wrong connection) ends the poller and
+  is raised in each subscriber. The next subscriber looks up the connection again.
+- When the last subscriber leaves, the poller closes its session.
 """
 
 from __future__ import annotations
@@ -22,47 +22,48 @@ import random
 import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import HOUR
-from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, TieError
+from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
+from airflow_provider_capillary.polling import failed_poll
+from airflow_provider_capillary.polling.failed_poll import NextStep
 from airflow_provider_capillary.polling.filters import EventRef
+from airflow_provider_capillary.timestamps import format_timestamp, from_millis
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from airflow_provider_capillary.api.effects import Record
     from airflow_provider_capillary.polling.filters import EventFilter
     from airflow_provider_capillary.polling.poll_state import Poll, PollState
-
-    Subscribers: TypeAlias = dict[EventFilter, list[Poll]]
 
 __all__ = ["PollSchedule", "Subscriber", "subscribe"]
 
 logger = logging.getLogger(__name__)
 
 COALESCE: Final = 0.5
-"""Seconds from the first subscriber to the first look: after a restart hundreds of them come at once."""
-SHORTEST: Final = 1.0
-"""Seconds between two looks at least, however impatient a subscriber is."""
+"""Seconds from the first subscriber to the first poll: after a restart, hundreds of subscribers arrive at once."""
+SHORTEST_INTERVAL: Final = 1.0
+"""Seconds between two polls, at least."""
+LONGEST_INTERVAL: Final = 86_400.0
+"""Seconds between two polls, at most, where the interval doubles and the user sets no maximum."""
 LONGEST_PAUSE: Final = 60.0
-"""Seconds between two looks while the API is down, unless the subscribers are more patient by themselves."""
-IMMEDIATE_RETRIES: Final = 2
-"""How often answers that contradict one another are asked for again at once, as where records are deleted while they are read."""
+"""Seconds between two polls, at most, while the API fails; a subscriber's own interval may be longer."""
 CATCH_UP_GAP: Final = HOUR
-"""Milliseconds; who is so far behind the others is read to after them."""
-TELL_EVERY: Final = 10
-"""Of looks that failed in a row, the first and each tenth is told."""
+"""Milliseconds. Subscribers this far behind are served by a separate read."""
+WARN_EVERY: Final = 10
+"""Of failed polls in a row, the first and every tenth after it are logged."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PollSchedule:
-    """How often a subscriber wants a look.
+    """How often a subscriber wants a poll.
 
     :param interval: seconds.
-    :param doubles: whether it is doubled after each look.
-    :param longest: seconds at most, where it is.
+    :param doubles: whether the interval doubles after each poll.
+    :param longest: seconds; the maximum of an interval that doubles.
     """
 
     interval: float
@@ -70,153 +71,162 @@ class PollSchedule:
     longest: float | None = None
 
     def __post_init__(self) -> None:
-        self.interval = max(SHORTEST, self.interval)
+        self.interval = max(SHORTEST_INTERVAL, self.interval)
 
     def slow_down(self) -> None:
-        """Take note of a look without success."""
+        """Double the interval after a poll, where the schedule says so."""
         if self.doubles:
-            self.interval = min(self.interval * 2, max(SHORTEST, self.longest) if self.longest else 86_400.0)
+            self.interval = min(self.interval * 2, max(SHORTEST_INTERVAL, self.longest) if self.longest else LONGEST_INTERVAL)
 
 
 class Subscriber:
-    """One that takes part in the looks over a connection, from one :meth:`look` to the next.
+    """One trigger's part in the polls of a connection.
 
-    :param state: what it looks for, and what it has seen; to be replaced where it is to go on with another.
-    :param schedule: how often.
-    :param tell: told in words when looks fail.
+    :param state: what it polls for and has found so far; assign another one to continue from there.
+    :param schedule: how often it wants a poll.
+    :param warn: called with a warning in plain text, for instance after a failed poll.
     """
 
-    def __init__(self, watch: SharedPoller, state: PollState, *, schedule: PollSchedule, tell: Callable[[str], object]) -> None:
+    def __init__(self, poller: SharedPoller, state: PollState, *, schedule: PollSchedule, warn: Callable[[str], object]) -> None:
         self.state = state
         self.schedule = schedule
-        self.due = 0.0
-        self.is_asking = False
-        self.has_looked = False
-        self._watch = watch
-        self._tell = tell
-        self._said: asyncio.Queue[PollState | CapillaryError | str] = asyncio.Queue()
+        self.due_at = 0.0
+        self.is_waiting = False
+        self.has_polled = False
+        self._poller = poller
+        self._warn = warn
+        self._messages: asyncio.Queue[PollState | CapillaryError | str] = asyncio.Queue()
 
     async def poll(self) -> PollState:
-        """The search after the next look that is due.
+        """Wait for the next poll that is due, and return the state after it.
 
-        :raises CapillaryError: which no waiting helps; the watch has ended.
+        :raises CapillaryError: an error that waiting does not help; the poller has ended.
         """
-        self._watch.ask(self)
+        self._poller.request_poll(self)
         try:
-            while isinstance(said := await self._said.get(), str):
-                self._tell(said)
+            while isinstance(message := await self._messages.get(), str):
+                self._warn(message)
         finally:
-            self.is_asking = False
-        if isinstance(said, CapillaryError):
-            raise said
-        if said.lookback_was_shortened(self.state):
-            self._tell(f"More failures than are remembered: what becomes visible late, before {said.watermark.not_before} ms, is not found")
-        self.state = said
-        return said
+            self.is_waiting = False
+        if isinstance(message, CapillaryError):
+            raise message
+        if message.lookback_was_shortened(self.state):
+            earliest = format_timestamp(from_millis(message.watermark.not_before))
+            self._warn(f"Too many new events to remember: one that becomes visible late and is from before {earliest} is not reported")
+        self.state = message
+        return message
 
-    def dispatch(self, said: PollState | CapillaryError | str) -> None:
-        """Give it what it waits for, or words to tell."""
-        if not isinstance(said, str):
-            self.is_asking = False
-        self._said.put_nowait(said)
+    def deliver(self, message: PollState | CapillaryError | str) -> None:
+        """Pass on the result of a poll, the error that ended the poller, or a warning."""
+        if not isinstance(message, str):
+            self.is_waiting = False
+        self._messages.put_nowait(message)
 
 
 @contextlib.asynccontextmanager
-async def subscribe(conn_id: str, state: PollState, *, schedule: PollSchedule, tell: Callable[[str], object]) -> AsyncIterator[Subscriber]:
-    """Take part in the looks over a connection, with everybody else on this loop."""
-    watch = _watch_of(conn_id)
-    subscriber = Subscriber(watch, state, schedule=schedule, tell=tell)
-    watch.join(subscriber)
+async def subscribe(conn_id: str, state: PollState, *, schedule: PollSchedule, warn: Callable[[str], object]) -> AsyncIterator[Subscriber]:
+    """Take part in the polls of a connection, together with every other subscriber on this event loop."""
+    poller = _poller_for(conn_id)
+    subscriber = Subscriber(poller, state, schedule=schedule, warn=warn)
+    poller.add(subscriber)
     try:
         yield subscriber
     finally:
-        await watch.leave(subscriber)
+        await poller.remove(subscriber)
 
 
 class SharedPoller:
-    def __init__(self, conn_id: str, others: dict[str, SharedPoller]) -> None:
+    """Polls one connection for all its subscribers.
+
+    :param pollers: the pollers of this event loop by connection id; a poller that ends removes itself.
+    """
+
+    def __init__(self, conn_id: str, pollers: dict[str, SharedPoller]) -> None:
         self._conn_id = conn_id
-        self._others = others
+        self._pollers = pollers
         self._subscribers: set[Subscriber] = set()
         self._changed = asyncio.Event()
-        self._looked_at: float | None = None
+        self._polled_at: float | None = None
         self._failures = 0
-        self._runner: asyncio.Task[None] | None = None
-        self._ended: CapillaryError | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._error: CapillaryError | None = None
 
-    def join(self, subscriber: Subscriber) -> None:
-        subscriber.due = asyncio.get_running_loop().time() + COALESCE
-        if self._looked_at is not None:
-            subscriber.due = max(subscriber.due, self._looked_at + subscriber.schedule.interval)
+    def add(self, subscriber: Subscriber) -> None:
+        """Add a subscriber."""
+        subscriber.due_at = asyncio.get_running_loop().time() + COALESCE
+        if self._polled_at is not None:
+            subscriber.due_at = max(subscriber.due_at, self._polled_at + subscriber.schedule.interval)
         self._subscribers.add(subscriber)
 
-    def ask(self, subscriber: Subscriber) -> None:
-        subscriber.is_asking = True
+    def request_poll(self, subscriber: Subscriber) -> None:
+        """Let a subscriber take part in the next poll; start polling where nobody has yet."""
+        subscriber.is_waiting = True
         self._changed.set()
-        if self._ended is not None:
-            subscriber.dispatch(self._ended)
-        elif self._runner is None:
-            # In no context: the first subscriber's holds the log of its task, which ends before the watch does.
-            self._runner = asyncio.get_running_loop().create_task(
-                self._run(), name=f"capillary watch {self._conn_id}", context=contextvars.Context()
+        if self._error is not None:
+            subscriber.deliver(self._error)
+        elif self._task is None:
+            # In an empty context: the first subscriber's holds the log of its task, which ends before the poller does.
+            self._task = asyncio.get_running_loop().create_task(
+                self._run(), name=f"capillary poller {self._conn_id}", context=contextvars.Context()
             )
 
-    async def leave(self, subscriber: Subscriber) -> None:
+    async def remove(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber; end a poll that is under way, and the poller, where it was the last one."""
         self._subscribers.discard(subscriber)
         if self._subscribers:
             return
-        self._retire()
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.wait({self._runner})
+        self._unregister()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
 
     @property
-    def _asking(self) -> list[Subscriber]:
-        return [subscriber for subscriber in self._subscribers if subscriber.is_asking]
+    def _waiting(self) -> list[Subscriber]:
+        return [subscriber for subscriber in self._subscribers if subscriber.is_waiting]
 
-    def _retire(self) -> None:
-        if self._others.get(self._conn_id) is self:
-            del self._others[self._conn_id]
+    def _unregister(self) -> None:
+        if self._pollers.get(self._conn_id) is self:
+            del self._pollers[self._conn_id]
 
     async def _run(self) -> None:
-        error = CapillaryError("The watch over the connection was ended", hint="retry")
+        error = CapillaryError(f"Polling of connection {self._conn_id!r} was stopped", hint="retry")
         error.retryable = True
         try:
             async with CapillaryAsyncHook(self._conn_id) as hook:
                 while True:
-                    await self._until_due()
-                    await self._round(hook)
+                    await self._wait_until_due()
+                    await self._poll_all(hook)
         except CapillaryError as fatal:
             error = fatal
-            logger.warning("The watch over connection %s ends: %s", self._conn_id, fatal)
-        except Exception as unknown:  # noqa: BLE001  # whatever it is, every subscriber has to hear of it
-            # Its text is not of this package's making and may hold a secret.
-            error = CapillaryError(f"The watch over connection {self._conn_id!r} ended by a {type(unknown).__name__}", hint="retry")
+            logger.warning("Polling of connection %s ended. %s", self._conn_id, fatal)
+        except Exception as unknown:  # noqa: BLE001  # whatever it is, each subscriber has to be told
+            # Another library wrote the error's text, which may hold a secret.
+            error = CapillaryError(f"Polling of connection {self._conn_id!r} ended with {type(unknown).__name__}", hint="retry")
             error.retryable = True
-            logger.error("The watch over connection %s ends: %s", self._conn_id, type(unknown).__name__)  # noqa: TRY400  # as above
+            logger.error("Polling of connection %s ended with %s", self._conn_id, type(unknown).__name__)  # noqa: TRY400  # as above
         finally:
-            self._retire()
-            self._ended = error
-            for subscriber in self._asking:
-                subscriber.dispatch(error)
+            self._unregister()
+            self._error = error
+            for subscriber in self._waiting:
+                subscriber.deliver(error)
 
-    async def _until_due(self) -> None:
+    async def _wait_until_due(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # None asks where all are at work on what they have found.
-            due = min((subscriber.due for subscriber in self._asking), default=None)
-            left = None if due is None else due - loop.time()
-            if left is not None and left <= 0:
+            # Nobody waits while every subscriber deals with what it found.
+            due_at = min((subscriber.due_at for subscriber in self._waiting), default=None)
+            seconds = None if due_at is None else due_at - loop.time()
+            if seconds is not None and seconds <= 0:
                 return
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left)
+                await asyncio.wait_for(self._changed.wait(), seconds)
 
-    async def _round(self, hook: CapillaryAsyncHook) -> None:
-        self._looked_at = asyncio.get_running_loop().time()
+    async def _poll_all(self, hook: CapillaryAsyncHook) -> None:
+        self._polled_at = asyncio.get_running_loop().time()
         try:
-            for group in _groups(self._asking):
-                await self._serve(hook, group)
+            for group in _groups(self._waiting):
+                await self._poll_group(hook, group)
         except CapillaryError as error:
             if not error.retryable:
                 raise
@@ -224,91 +234,90 @@ class SharedPoller:
             self._postpone(error)
         else:
             if self._failures:
-                self._tell(f"Connection {self._conn_id}: the API answers again, after {self._failures} looks that failed")
+                self._warn(f"Connection {self._conn_id}: the API answers again, after {self._failures} failed polls")
             self._failures = 0
 
-    async def _serve(self, hook: CapillaryAsyncHook, group: list[Subscriber]) -> None:
-        states = await _look(hook, [subscriber.state for subscriber in group])
+    async def _poll_group(self, hook: CapillaryAsyncHook, group: list[Subscriber]) -> None:
+        states = await _poll_together(hook, [subscriber.state for subscriber in group])
         now = asyncio.get_running_loop().time()
         for subscriber, state in zip(group, states, strict=True):
-            subscriber.has_looked = True
+            subscriber.has_polled = True
             subscriber.schedule.slow_down()
-            subscriber.due = max((self._looked_at or now) + subscriber.schedule.interval, now + SHORTEST)
-            subscriber.dispatch(state)
+            subscriber.due_at = max((self._polled_at or now) + subscriber.schedule.interval, now + SHORTEST_INTERVAL)
+            subscriber.deliver(state)
 
     def _postpone(self, error: CapillaryError) -> None:
-        least = min((subscriber.schedule.interval for subscriber in self._asking), default=LONGEST_PAUSE)
-        pause = min(max(least, LONGEST_PAUSE), least * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.0)  # noqa: S311  # jitter
+        shortest = min((subscriber.schedule.interval for subscriber in self._waiting), default=LONGEST_PAUSE)
+        pause = min(max(shortest, LONGEST_PAUSE), shortest * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.0)  # noqa: S311  # jitter
         pause = max(pause, error.retry_after or 0.0)
-        due = asyncio.get_running_loop().time() + pause
-        for subscriber in self._asking:
-            subscriber.due = due
-        if self._failures % TELL_EVERY == 1:
-            self._tell(f"Connection {self._conn_id}: a look failed and is tried again in {pause:.0f} s. {error}")
+        due_at = asyncio.get_running_loop().time() + pause
+        for subscriber in self._waiting:
+            subscriber.due_at = due_at
+        if self._failures % WARN_EVERY == 1:
+            self._warn(f"Connection {self._conn_id}: a poll failed; the next one is in {pause:.0f} s. {error}")
 
-    def _tell(self, text: str) -> None:
+    def _warn(self, text: str) -> None:
         logger.warning("%s", text)
-        for subscriber in self._asking:
-            subscriber.dispatch(text)
+        for subscriber in self._waiting:
+            subscriber.deliver(text)
 
 
-_watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedPoller]] = weakref.WeakKeyDictionary()
+_pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedPoller]] = weakref.WeakKeyDictionary()
 
 
-def _watch_of(conn_id: str) -> SharedPoller:
-    watches = _watches.setdefault(asyncio.get_running_loop(), {})
-    if conn_id not in watches:
-        watches[conn_id] = SharedPoller(conn_id, watches)
-    return watches[conn_id]
+def _poller_for(conn_id: str) -> SharedPoller:
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    if conn_id not in pollers:
+        pollers[conn_id] = SharedPoller(conn_id, pollers)
+    return pollers[conn_id]
 
 
 def _groups(subscribers: list[Subscriber]) -> list[list[Subscriber]]:
-    """Those that are read to together: all, but for newcomers that are far behind."""
-    known = [subscriber.state.watermark.lookback_start for subscriber in subscribers if subscriber.has_looked]
-    oldest = min(known, default=0) - CATCH_UP_GAP
-    far = [
+    """The subscribers that one read serves: all of them, except new ones that are far behind, which share a second read."""
+    starts = [subscriber.state.watermark.lookback_start for subscriber in subscribers if subscriber.has_polled]
+    earliest = min(starts, default=0) - CATCH_UP_GAP
+    behind = [
         subscriber
         for subscriber in subscribers
-        if known and not subscriber.has_looked and subscriber.state.watermark.lookback_start < oldest
+        if starts and not subscriber.has_polled and subscriber.state.watermark.lookback_start < earliest
     ]
-    near = [subscriber for subscriber in subscribers if subscriber not in set(far)]
-    return [group for group in (near, far) if group]
+    others = [subscriber for subscriber in subscribers if subscriber not in set(behind)]
+    return [group for group in (others, behind) if group]
 
 
-async def _look(hook: CapillaryAsyncHook, states: list[PollState]) -> list[PollState]:
-    again = 0
+async def _poll_together(hook: CapillaryAsyncHook, states: list[PollState]) -> list[PollState]:
+    """Poll once for all these states, with the repeats that :mod:`~airflow_provider_capillary.polling.failed_poll` allows."""
+    repeats = 0
     while True:
         try:
-            return await _look_once(hook, states)
-        except (CalibrationError, TieError):
-            # What was learnt of a quiet API, when the watch began, may be too little for a burst.
-            if again:
-                raise
-            hook.recalibrate()
-        except ContinuityError:
-            if again == IMMEDIATE_RETRIES:
-                raise
-        again += 1
-        await asyncio.sleep(SHORTEST)
+            return await _poll_once(hook, states)
+        except CapillaryError as error:
+            match failed_poll.next_step(error, repeats):
+                case NextStep.RAISE:
+                    raise
+                case NextStep.RECALIBRATE:
+                    hook.recalibrate()
+        repeats += 1
+        await asyncio.sleep(failed_poll.REPEAT_DELAY)
 
 
-async def _look_once(hook: CapillaryAsyncHook, states: list[PollState]) -> list[PollState]:
+async def _poll_once(hook: CapillaryAsyncHook, states: list[PollState]) -> list[PollState]:
     now = int(time.time() * 1000)
-    looks = [state.poll(now) for state in states]
-    parties: Subscribers = {}
-    for state, look in zip(states, looks, strict=True):
-        parties.setdefault(state.event_filter, []).append(look)
-    windows = [look.window for look in looks]
-    async for records in hook.read(min(low for low, _ in windows), max(high for _, high in windows)):
-        # In a thread, as much as a page for a thousand subscribers takes more time than the loop has at once.
-        await asyncio.to_thread(_dispatch, records, parties)
-    return await asyncio.to_thread(lambda: [look.finish() for look in looks])
+    polls = [state.poll(now) for state in states]
+    polls_by_filter: dict[EventFilter, list[Poll]] = {}
+    for state, poll in zip(states, polls, strict=True):
+        polls_by_filter.setdefault(state.event_filter, []).append(poll)
+    windows = [poll.window for poll in polls]
+    async for records in hook.read(min(start for start, _ in windows), max(end for _, end in windows)):
+        # In a thread: a page of records for a thousand subscribers takes longer than an event loop may be blocked.
+        await asyncio.to_thread(_add_records, records, polls_by_filter)
+    return await asyncio.to_thread(lambda: [poll.finish() for poll in polls])
 
 
-def _dispatch(records: Iterable[Record], parties: Subscribers) -> None:
-    sightings = [EventRef.of(record) for record in records]
-    newest = max((seen.instant for seen in sightings), default=0)
-    for event_filter, looks in parties.items():
-        matching = event_filter.select(sightings)
-        for look in looks:
-            look.add(matching, newest=newest)
+def _add_records(records: Iterable[Record], polls_by_filter: Mapping[EventFilter, list[Poll]]) -> None:
+    events = [EventRef.of(record) for record in records]
+    newest = max((event.instant for event in events), default=0)
+    for event_filter, polls in polls_by_filter.items():
+        matching = event_filter.select(events)
+        for poll in polls:
+            poll.add(matching, newest=newest)

@@ -1,11 +1,12 @@
-"""Where a watch keeps what it has reported: in the state store of the asset that it watches, on Airflow 3.3 and later.
+"""Where a watcher saves its watermark: in the state store of the asset that it watches. Airflow 3.3 and later.
 
-Each watch has a note of its own there, named by its connection, statuses and event name, so that several watches over one asset keep
-theirs apart. Beside them stands the note of whichever wrote last: a watch that is new to the asset, because somebody has changed its
-statuses, goes on from that one, and what happened between the last look of the old watch and the first of the new is not missed.
+Each watcher has an entry of its own there, named after its connection, statuses and event name, so that several watchers of one asset don't
+overwrite one another's watermark. Beside them is an entry with the watermark that any of them saved last. A watcher that has no entry of
+its own, because somebody changed its statuses, starts from that one. So it misses nothing between the last poll of the old watcher and its
+own first poll.
 
-Of several watches over one asset, that may be the note of another one than was changed. What the changed one had found and Airflow had not
-yet stored is then found again only as far as ``allowed_lateness`` goes back; watches that have an asset each have no such limit.
+Where several watchers share one asset, the watermark that was saved last may be another watcher's. What the old watcher had found and
+Airflow had not yet stored is then found again only within ``allowed_lateness``. Watchers that have an asset each don't have this limit.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_capillary._airflow import read_asset_state, stores_of_watched_assets, write_asset_state
 from airflow_provider_capillary.polling.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -25,70 +27,42 @@ PREFIX: Final = "capillary_watch"
 
 
 class WatermarkStore:
-    """The notes of one watch.
+    """The saved watermark of one watcher.
 
-    :param stores: what Airflow gives a trigger that watches assets; ``None`` where it watches none: then nothing outlives the process.
-    :param conn_id: the connection that is watched.
-    :param event_filter: what is watched for.
-    :param asset_name: the asset to keep the notes with; ``None`` for all that the trigger watches.
+    :param stores: what Airflow gives a trigger that watches assets; ``None`` where it watches none, so that nothing is saved.
+    :param conn_id: the connection that is polled.
+    :param event_filter: which events are reported.
+    :param asset_name: the asset to save the watermark with; ``None`` for every asset that the trigger watches.
     """
 
-    def __init__(self, stores: Any, *, conn_id: str, event_filter: EventFilter, asset_name: str | None) -> None:  # noqa: ANN401  # Airflow 3.3's own
-        self._stores = _stores_of(stores, asset_name)
-        self._latest = f"{PREFIX}:{_digest(conn_id)}"
-        self._own = f"{PREFIX}:{_digest(conn_id, event_filter.statuses_text, event_filter.event_name)}"
+    def __init__(self, stores: Any, *, conn_id: str, event_filter: EventFilter, asset_name: str | None) -> None:  # noqa: ANN401  # Airflow's own
+        self._stores = stores_of_watched_assets(stores, asset_name)
+        self._latest_key = f"{PREFIX}:{_digest(conn_id)}"
+        self._own_key = f"{PREFIX}:{_digest(conn_id, event_filter.statuses_text, event_filter.event_name)}"
 
     @property
     def is_durable(self) -> bool:
-        """Whether what is written outlives the process."""
+        """Whether a saved watermark outlives the process."""
         return bool(self._stores)
 
     async def read(self) -> Watermark | None:
-        """What was written last; of several assets, the newest.
+        """The watermark that this watcher saved last, else the one that any watcher of the asset saved last; ``None`` where there is none.
 
-        :raises CapillaryError: the note is not what this package writes.
+        :returns: the latest one where the trigger watches several assets.
+        :raises CapillaryError: the stored text is not a watermark of this package.
         """
-        for key in (self._own, self._latest):
-            notes = [note for store in self._stores if (note := await _get(store, key)) is not None]
-            if notes:
-                return max(map(Watermark.from_json, notes), key=lambda watermark: watermark.seen_until)
+        for key in (self._own_key, self._latest_key):
+            texts = [text for store in self._stores if (text := await read_asset_state(store, key)) is not None]
+            if texts:
+                return max(map(Watermark.from_json, texts), key=lambda watermark: watermark.seen_until)
         return None
 
     async def write(self, watermark: Watermark) -> None:
-        """Keep it, for this watch and for one that may take its place."""
-        note = watermark.to_json()
+        """Save the watermark, for this watcher and for one that may replace it."""
+        text = watermark.to_json()
         for store in self._stores:
-            for key in (self._own, self._latest):
-                await _set(store, key, note)
-
-
-def _stores_of(stores: Any, asset_name: str | None) -> list[Any]:  # noqa: ANN401
-    if asset_name is not None:
-        from airflow.sdk.execution_time.context import AssetStateStoreAccessor
-
-        return [AssetStateStoreAccessor(name=asset_name)]
-    if stores is None:
-        return []
-    # Two assets whose watchers have equal arguments share one trigger, and nothing public lists them.
-    several = [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()]
-    return several or [stores]
-
-
-async def _get(store: Any, key: str) -> object:  # noqa: ANN401
-    if hasattr(store, "aget"):
-        return await store.aget(key)
-    from asgiref.sync import sync_to_async
-
-    return await sync_to_async(store.get)(key)  # Airflow 3.3.0 and 3.3.1
-
-
-async def _set(store: Any, key: str, note: str) -> None:  # noqa: ANN401
-    if hasattr(store, "aset"):
-        await store.aset(key, note)
-        return
-    from asgiref.sync import sync_to_async
-
-    await sync_to_async(store.set)(key, note)
+            for key in (self._own_key, self._latest_key):
+                await write_asset_state(store, key, text)
 
 
 def _digest(*parts: str | None) -> str:

@@ -150,7 +150,7 @@ class Bench:
         with self._api, self._patch.context() as patch, tempfile.TemporaryDirectory() as scratch:
             self._url = self._api.url
             patch.setattr(ApiSession, "send", observed)
-            for driver in (task_driver, loop_driver, _shared_poller):
+            for driver in (task_driver, loop_driver, sensors, _shared_poller):
                 patch.setattr(driver, "time", self._clock)
             patch.setattr(loop_driver, "_sleep", sleep)
             patch.setattr(sensors, "datetime", Today)

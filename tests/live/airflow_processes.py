@@ -1,4 +1,4 @@
-"""A whole Airflow in a folder of its own: its processes, which can be killed and started one by one, and a look at its database.
+"""A whole Airflow in a folder of its own: its processes, which can be killed and started one by one, and its database, to read.
 
 Nothing is needed but the Airflow that runs the tests. It shares nothing with another: folder, database, ports and settings are its own.
 Each process leads a session of its own, so that its children can be found, and killed, by the id of that session when it is dead itself.

@@ -3,9 +3,9 @@
 ``kill -9`` comes at three moments, which are those at which something can be lost:
 
 =================  =====================================================================================
-before the look    the failure has happened, and the triggerer has not yet asked
-after the look     the API has answered with the failure, and Airflow's database does not know of it yet
-once it is stored  the database knows of it, and the triggerer may not have noted that it does
+before the poll    the failure has happened, and the triggerer has not yet polled
+after the poll     the API has answered with the failure, and Airflow's database does not know of it yet
+once it is stored  the database knows of it, and the triggerer may not have saved that it does
 =================  =====================================================================================
 
 In each round the triggerer is killed at one of them and started again, while failures go on happening. Each failure has to reach a task, by
@@ -28,9 +28,9 @@ from live.airflow_processes import AIRFLOW
 from live.happenings import FIGURES, OTHERS, Story, canaries_of
 from live.waiting import SUBJECTS, WATCHES
 
-LOOK = 3
-"""Questions that make up one look, where nothing is new to it: the whole stretch, and two parts of it."""
-BEFORE_LOOK, AFTER_LOOK, ONCE_STORED = MOMENTS = ("before the look", "after the look", "once it is stored")
+REQUESTS_OF_A_POLL = 3
+"""Requests of one poll that finds nothing new: the whole window, and two parts of it."""
+BEFORE_POLL, AFTER_POLL, ONCE_STORED = MOMENTS = ("before the poll", "after the poll", "once it is stored")
 ROUNDS = int(os.environ.get("CAPILLARY_LIVE_ROUNDS", "3" if AIRFLOW >= (3, 0) else "1"))
 STALL = 3.0
 """Seconds. A request that took place on the event loop would hold it up for longer, for one of the answers takes four."""
@@ -46,7 +46,7 @@ def test_a_failure_starts_the_downstream_task(live):
     happened = live.story.post()
     for subject in SUBJECTS:
         took = live.until(live.arrived, subject, happened) - live.story.posted[happened]
-        FIGURES.append(f"{subject.name}: a failure started the task after {took:.1f} s, with a look every 2 s")
+        FIGURES.append(f"{subject.name}: a failure started the task after {took:.1f} s, with a poll every 2 s")
 
 
 def kill_and_restart(live, moment, slowest):
@@ -54,8 +54,8 @@ def kill_and_restart(live, moment, slowest):
     all_wait(live)
     asked = live.api.asked
     happened = live.story.post()
-    if moment == AFTER_LOOK:
-        live.until(lambda: live.api.answers(after=asked) >= LOOK)
+    if moment == AFTER_POLL:
+        live.until(lambda: live.api.answers(after=asked) >= REQUESTS_OF_A_POLL)
     elif moment == ONCE_STORED:
         live.until(live.stored, slowest, happened)
     live.airflow.kill("triggerer")
@@ -68,7 +68,7 @@ def kill_and_restart(live, moment, slowest):
 
 def test_nothing_is_lost_when_the_triggerer_is_killed(live):
     # Where there is one round only, it is the worst.
-    moments = [MOMENTS[number % len(MOMENTS)] for number in range(ROUNDS)] if ROUNDS > 1 else [AFTER_LOOK]
+    moments = [MOMENTS[number % len(MOMENTS)] for number in range(ROUNDS)] if ROUNDS > 1 else [AFTER_POLL]
     seconds, had_stored = [], {moment: [] for moment in moments}
     with live.story.going_on():
         for number, moment in enumerate(moments):
@@ -102,7 +102,7 @@ def test_an_api_that_fails_throttles_or_is_gone_is_waited_out(live):
     live.all_arrived()
 
 
-def test_a_revoked_credential_fails_the_task_at_once_with_the_cure(live):
+def test_a_revoked_credential_fails_the_task_at_once_with_a_hint(live):
     live.until(lambda: live.apis["sensor_revoked"].answers(after=0))
     with live.apis["sensor_revoked"].revoked():
         # Where it is tried again, there are either more tries or another state in the end.
@@ -116,16 +116,16 @@ def test_a_revoked_credential_fails_the_task_at_once_with_the_cure(live):
 
 
 @pytest.mark.skipif(not WATCHES, reason="watchers that lose nothing came with Airflow 3.3")
-def test_a_watcher_whose_credential_is_revoked_asks_seldom_and_goes_on_once_it_works_again(live):
+def test_a_watcher_whose_credential_is_revoked_polls_rarely_and_continues_once_it_works_again(live):
     api = live.apis["watcher_revoked"]
     live.until(lambda: api.answers(after=0))
     with api.revoked():
         began = time.monotonic()
         happened = Story(api).post()
         live.until(api.refused)
-        looks = live.api.asked + 3 * LOOK
-        live.until(lambda: live.api.asked >= looks)
-        # Others have looked three times since; it has paused for twelve seconds at least before it tries again.
+        requests = live.api.asked + 3 * REQUESTS_OF_A_POLL
+        live.until(lambda: live.api.asked >= requests)
+        # Other triggers have polled three times since; the watcher pauses for at least twelve seconds before it polls again.
         assert api.refused() <= 1 + (time.monotonic() - began) / 10
     live.until(lambda: [arrival.ids for arrival in live.arrivals if arrival.by == "watcher_revoked"] == [(happened,)])
 
@@ -134,7 +134,7 @@ def test_statuses_that_do_not_match_start_nothing(live):
     for status in OTHERS:
         live.story.post(status)
     asked = live.api.asked
-    live.until(lambda: live.api.answers(after=asked) >= 2 * LOOK)
+    live.until(lambda: live.api.answers(after=asked) >= 2 * REQUESTS_OF_A_POLL)
     live.all_arrived()
     assert not [arrival for arrival in live.arrivals if arrival.by in {"sensor_of_others", "watcher_of_others"}]
     assert live.state("sensor_of_others") == [("deferred", 1)]
@@ -149,7 +149,7 @@ def test_what_it_leaves_behind_holds_nothing_secret_or_personal(live):
     everything = {kind: b"".join(files[path] for path in files if kind in path.as_posix()) for kind in ("airflow.db", "logs/", "outputs/")}
     # First that the scan sees what there is: arguments of triggers, XCom, what the sensor and the triggerer log.
     assert [kwargs for (kwargs,) in live.airflow.rows("SELECT kwargs FROM trigger") if "capillary_shared" in kwargs]
-    for kind, text in (("airflow.db", b"happened-00001"), ("logs/", b"Looking for"), ("outputs/", b"Starting the triggerer")):
+    for kind, text in (("airflow.db", b"happened-00001"), ("logs/", b"Waiting for"), ("outputs/", b"Starting the triggerer")):
         assert text in everything[kind], kind
     for what, canary in canaries_of(live.apis.values()).items():
         assert not [path for path, content in files.items() if canary.encode() in content], what

@@ -98,7 +98,7 @@ class Live:
         return self.airflow.until(condition, *arguments)
 
     def waits(self, subject: Subject) -> bool:
-        """Whether the present triggerer has looked, and goes on waiting, for a subject."""
+        """Whether the present triggerer has polled for a subject and still waits."""
         ((triggerer,),) = self.airflow.rows("SELECT max(id) FROM job WHERE job_type = 'TriggererJob'")
         where = {each for (each,) in self.airflow.rows(subject.waits)}
         return where == {triggerer} and bool(self.api.answers(after=self._asked))

@@ -1,4 +1,4 @@
-"""What must be remembered from look to look, so that what is new is reported once."""
+"""Polling: what must be remembered from poll to poll so that each event is reported once, and how a failed poll ends."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS"]
 
+FAILED_POLL = ("tests/polling/test_failed_poll.py",)
+INTERFACES = "tests/test_airflow_interfaces.py"
 NEWS = ("tests/polling/test_poll_state.py",)
-REPORTS = ("tests/sensors/test_report_store.py",)
+REPORTS = ("tests/sensors/test_state.py",)
 SENSOR = "tests/sensors/test_sensor.py"
 STATUS = "tests/triggers/test_status_trigger.py"
 WATCH = "tests/triggers/test_watch_trigger.py"
@@ -42,7 +44,7 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the floor: kept from look to look",
+        breaks="the floor: kept from poll to poll",
         file="polling/poll_state.py",
         text="        not_before = max(before.not_before, shortest, self._shortest)\n",
         becomes="        not_before = max(shortest, self._shortest)\n",
@@ -56,35 +58,35 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: what was reported by an earlier look",
+        breaks="the ids within the look-back: what was reported by an earlier poll",
         file="polling/poll_state.py",
         text=" or event.id_digest in watermark.reported or",
         becomes=" or",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: what was reported within this look",
+        breaks="the ids within the look-back: what was reported within this poll",
         file="polling/poll_state.py",
         text=" or event.id_digest in self._new:\n",
         becomes=":\n",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: of earlier looks are kept on",
+        breaks="the ids within the look-back: of earlier polls are kept on",
         file="polling/poll_state.py",
         text="in {**before.reported, **self._new}.items() if timestamp >= start}\n",
         becomes="in self._new.items() if timestamp >= start}\n",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: of this look are kept on",
+        breaks="the ids within the look-back: of this poll are kept on",
         file="polling/poll_state.py",
         text="in {**before.reported, **self._new}.items() if timestamp >= start}\n",
         becomes="in before.reported.items() if timestamp >= start}\n",
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="the ids at the seam: no more than are needed",
+        breaks="the ids within the look-back: no more than are needed",
         file="polling/poll_state.py",
         text="in {**before.reported, **self._new}.items() if timestamp >= start}\n",
         becomes="in {**before.reported, **self._new}.items()}\n",
@@ -147,7 +149,7 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="a look that fails half way has counted nothing",
+        breaks="a poll that fails half way has counted nothing",
         file="polling/poll_state.py",
         text="        self._found = state.found.copy()\n",
         becomes="        self._found = state.found\n",
@@ -196,18 +198,18 @@ MUTATIONS = (
         caught_by=NEWS,
     ),
     Mutation(
-        breaks="how late a record may be: of a watch with a note",
+        breaks="how late a record may be: of a watcher with a saved watermark",
         file="triggers/_asset_watch.py",
         text="            return watermark.keeping(self._lateness)\n",
         becomes="            return watermark\n",
-        caught_by=(f"{WATCH}::test_a_watch_goes_back_as_far_as_it_is_told_now",),
+        caught_by=(f"{WATCH}::test_a_new_allowed_lateness_applies_to_a_saved_watermark",),
     ),
     Mutation(
         breaks="how late a record may be: of a run after a report",
         file="sensors/capillary.py",
         text="            watermark = reported.keeping(lateness)\n",
         becomes="            watermark = reported\n",
-        caught_by=(f"{SENSOR}::test_a_run_goes_back_as_far_as_it_is_told_now",),
+        caught_by=(f"{SENSOR}::test_a_new_allowed_lateness_applies_after_a_report",),
     ),
     Mutation(
         breaks="the search begins where the watermark ends",
@@ -240,29 +242,29 @@ MUTATIONS = (
     Mutation(
         breaks="two watches over one asset: each goes on from its own note",
         file="triggers/_watermark_store.py",
-        text="        for key in (self._own, self._latest):\n            notes",
-        becomes="        for key in (self._latest, self._own):\n            notes",
-        caught_by=(f"{WATCH}::test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note",),
+        text="        for key in (self._own_key, self._latest_key):\n            texts",
+        becomes="        for key in (self._latest_key, self._own_key):\n            texts",
+        caught_by=(f"{WATCH}::test_each_of_two_watchers_of_one_asset_continues_from_its_own_watermark",),
     ),
     Mutation(
-        breaks="Retry-After is waited for between looks",
+        breaks="Retry-After is waited for between polls",
         file="triggers/_shared_poller.py",
         text="        pause = max(pause, error.retry_after or 0.0)\n",
         becomes="",
-        caught_by=(f"{STATUS}::test_the_next_look_waits_as_long_as_the_api_says",),
+        caught_by=(f"{STATUS}::test_the_next_poll_waits_as_long_as_the_api_says",),
     ),
     Mutation(
-        breaks="who leaves last leaves nothing running",
+        breaks="the last subscriber leaves nothing running",
         file="triggers/_shared_poller.py",
-        text="            await asyncio.wait({self._runner})\n",
+        text="            await asyncio.wait({self._task})\n",
         becomes="",
-        caught_by=(f"{STATUS}::test_who_leaves_last_leaves_nothing_running",),
+        caught_by=(f"{STATUS}::test_the_last_subscriber_leaves_nothing_running",),
     ),
     Mutation(
         breaks="reports of runs with a date and of runs without one are joined",
         file="sensors/_state.py",
-        text="            watermark = noted.merge(watermark)\n",
-        becomes="            watermark = noted\n",
+        text="            watermark = Watermark.from_json(text).merge(watermark)\n",
+        becomes="            watermark = Watermark.from_json(text)\n",
         caught_by=REPORTS,
     ),
     Mutation(
@@ -275,15 +277,15 @@ MUTATIONS = (
     Mutation(
         breaks="reports are kept where a clean-up leaves them",
         file="sensors/_state.py",
-        text="    return watermark if kept is None else kept.merge(watermark)\n",
+        text="    return watermark if from_asset is None else from_asset.merge(watermark)\n",
         becomes="    return watermark\n",
         caught_by=REPORTS,
     ),
     Mutation(
         breaks="a run that is cleared does not know its own report, nor a later one",
-        file="sensors/_report_store.py",
-        text='        if report["run_id"] != own["run_id"] and report["moment"] <= own["moment"]:\n',
-        becomes='        if report["run_id"] != own["run_id"]:\n',
+        file="sensors/_state.py",
+        text='        if report["run_id"] != run["run_id"] and report["moment"] <= run["moment"]:\n',
+        becomes='        if report["run_id"] != run["run_id"]:\n',
         caught_by=REPORTS,
     ),
     Mutation(
@@ -291,6 +293,104 @@ MUTATIONS = (
         file="sensors/capillary.py",
         text="        if self.never_fail or (self.soft_fail and is_timeout):\n",
         becomes="        if self.never_fail or self.soft_fail:\n",
-        caught_by=(f"{SENSOR}::test_soft_fail_leaves_what_another_try_may_cure_to_the_retries",),
+        caught_by=(f"{SENSOR}::test_how_an_error_of_the_trigger_ends_the_task",),
+    ),
+    Mutation(
+        breaks="what an error of the trigger was: its class and fields",
+        file="sensors/capillary.py",
+        text="        return error.__cause__\n",
+        becomes="        return error\n",
+        caught_by=(f"{SENSOR}::test_a_poke_ends_the_task_in_the_same_way",),
+    ),
+    Mutation(
+        breaks="silent_fail does not poke on after a refused credential",
+        file="sensors/capillary.py",
+        text="            raise AirflowFailException(str(error)) from error\n",
+        becomes="            raise\n",
+        caught_by=(f"{SENSOR}::test_a_poke_ends_the_task_in_the_same_way",),
+    ),
+    Mutation(
+        breaks="a trigger that died is retried, a timeout is not",
+        file="_airflow.py",
+        text=' and "traceback" not in (next_kwargs or {})\n    return False\n',
+        becomes="\n    return True\n",
+        caught_by=(f"{SENSOR}::test_how_a_deferral_without_an_event_ends_the_task",),
+    ),
+    Mutation(
+        breaks="a poll that has to recalibrate does so before it is repeated",
+        file="triggers/_shared_poller.py",
+        text="                    hook.recalibrate()\n",
+        becomes="                    pass\n",
+        caught_by=FAILED_POLL,
+    ),
+    Mutation(
+        breaks="contradicting answers: as many repeats as allowed",
+        file="polling/failed_poll.py",
+        text=" and repeats < MOST_REPEATS:\n",
+        becomes=" and repeats <= MOST_REPEATS:\n",
+        caught_by=FAILED_POLL,
+    ),
+    Mutation(
+        breaks="an event is stored only where its own watcher has yielded it",
+        file="triggers/_asset_watch.py",
+        text="        stored = accepted and self._is_claimed\n",
+        becomes="        stored = accepted\n",
+        caught_by=(f"{WATCH}::test_an_event_is_not_stored_because_other_watchers_passed_it",),
+    ),
+    Mutation(
+        breaks="a cleared task has a first try again",
+        file="_airflow.py",
+        text='    return (getattr(ti, "max_tries", 0) or 0) - retries + 1\n',
+        becomes="    return 1\n",
+        caught_by=(f"{SENSOR}::test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: the latest XCom of earlier runs is one value",
+        file="_airflow.py",
+        text=", include_prior_dates=True, map_indexes=-1 if map_index is None else map_index)\n",
+        becomes=", include_prior_dates=True)\n",
+        caught_by=(f"{INTERFACES}::test_the_latest_xcom_of_earlier_runs_is_one_value",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: the first try after a task was cleared",
+        file="_airflow.py",
+        text='    return (getattr(ti, "max_tries", 0) or 0) - retries + 1\n',
+        becomes="    return 1 + 0 * retries\n",
+        caught_by=(f"{INTERFACES}::test_the_first_try_is_told_by_max_tries",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: an asset that is no inlet",
+        file="_airflow.py",
+        text="    except KeyError:\n",
+        becomes="    except ZeroDivisionError:\n",
+        caught_by=(f"{INTERFACES}::test_an_asset_that_is_no_inlet_has_no_store",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: the stores of assets that are known by URI",
+        file="_airflow.py",
+        text=', *getattr(stores, "_by_uri", {}).values()]',
+        becomes="]",
+        caught_by=(f"{INTERFACES}::test_the_stores_of_all_watched_assets_are_found",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: a store of Airflow 3.3.0",
+        file="_airflow.py",
+        text="    await sync_to_async(store.set)(key, value)\n",
+        becomes="    del value\n",
+        caught_by=(f"{INTERFACES}::test_a_store_without_methods_for_an_event_loop_is_used_in_a_thread",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: a deferral's timeout",
+        file="_airflow.py",
+        text="    if isinstance(error, AirflowSensorTimeout):\n",
+        becomes="    if isinstance(error, AirflowSensorTimeout) and not error.args:\n",
+        caught_by=(f"{INTERFACES}::test_the_scheduler_s_timeout_of_a_deferral_is_told_from_other_failures",),
+    ),
+    Mutation(
+        breaks="Airflow's interfaces: a trigger that failed",
+        file="_airflow.py",
+        text=' and "traceback" not in (next_kwargs or {})\n    return False\n',
+        becomes="\n    return isinstance(error, Exception)\n",
+        caught_by=(f"{INTERFACES}::test_a_trigger_that_failed_is_told_from_a_timeout",),
     ),
 )

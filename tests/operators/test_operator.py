@@ -306,7 +306,7 @@ DECISIONS = [
 @pytest.mark.parametrize(("error", "action", "delay"), DECISIONS)
 def test_the_retry_policy_decides_by_class_and_fields(error, action, delay):
     pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="retry policies came with Airflow 3.3")
-    from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
+    from airflow_provider_capillary.retry_policy import CapillaryRetryPolicy
 
     policy = CapillaryRetryPolicy.deserialize(CapillaryRetryPolicy().serialize())
     decision = policy.evaluate(error, 1, 3)
@@ -315,7 +315,7 @@ def test_the_retry_policy_decides_by_class_and_fields(error, action, delay):
 
 def test_a_retry_policy_of_the_user_s_wins():
     definitions = pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="retry policies came with Airflow 3.3")
-    from airflow_provider_capillary.operators.retry_policy import CapillaryRetryPolicy
+    from airflow_provider_capillary.retry_policy import CapillaryRetryPolicy
 
     own = definitions.ExceptionRetryPolicy(rules=[])
     assert export_task("/out/x.jsonl", retry_policy=own).retry_policy is own
@@ -327,7 +327,7 @@ def test_a_retry_policy_of_the_user_s_wins():
 def test_without_retry_policies_an_error_keeps_its_text_and_is_the_cause(tmp_path):
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    from airflow_provider_capillary.operators._fail_fast import fail_fast
+    from airflow_provider_capillary._fail_fast import fail_fast
 
     without = SimpleNamespace()
     error = errors.AuthenticationError("No", hint="renew it")

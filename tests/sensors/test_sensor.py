@@ -1,4 +1,4 @@
-"""The sensor by real DAG runs: the same answer in each mode, nothing twice and nothing missed from run to run, and every way to fail."""
+"""The sensor in real DAG runs: the same result in each mode, nothing reported twice or missed from run to run, and how errors end it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import pytest
 from operators.support import daily, instance, instances, make_dag, run, xcoms
 from triggers.support import SECRETS, failure, iso, now
 
+from airflow_provider_capillary import _fail_fast
 from airflow_provider_capillary.emulator import Late
-from airflow_provider_capillary.errors import AuthenticationError, ConfigurationError, ServerError
+from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, ServerError
 from airflow_provider_capillary.polling.watermark import Watermark
 from airflow_provider_capillary.sensors import _state
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
-from airflow_provider_capillary.triggers import _events as events
+from airflow_provider_capillary.triggers.capillary import failed_event
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
+AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
 
 
@@ -41,12 +43,12 @@ def result_of(dag_run, map_index=-1):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_answer_is_the_same_in_each_mode(api_of, mode):
+def test_the_result_is_the_same_in_each_mode(api_of, mode):
     api = api_of()
     base = now() - 60_000
     for number, status in enumerate(["EVENT_SUCCESS", "EMF_PROCESSOR_FAILED", None, "EVENT_SUCCESS"]):
         api.add(failure(f"f{number}", base + 3000 * number, status=status))
-    # It shows only once somebody has looked.
+    # It becomes visible only after the first poll.
     api.add(failure("late", base + 2000), late=Late(request=8))
     dag_run = run(dag_with(since=iso(base), min_count=3, **MODES[mode]))
     assert dag_run.state == "success"
@@ -61,7 +63,7 @@ def test_the_answer_is_the_same_in_each_mode(api_of, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_a_run_reported_no_later_run_reports(api_of, mode):
+def test_no_run_reports_what_an_earlier_run_reported(api_of, mode):
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     base = now() - 30_000
@@ -84,8 +86,9 @@ def test_what_a_run_reported_no_later_run_reports(api_of, mode):
     assert ids(0) == ["d"]
 
 
+# Each row: the sensor's arguments, and the ids that it finds of a failure that becomes visible half an hour late.
 @pytest.mark.parametrize(("options", "expected"), [({}, None), ({"allowed_lateness": timedelta(hours=1)}, ["late"])])
-def test_how_late_a_failure_may_become_visible_is_the_users(api_of, options, expected):
+def test_allowed_lateness_decides_how_late_a_failure_is_found(api_of, options, expected):
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     base = now()
@@ -114,16 +117,15 @@ def documented_tables():
     return re.search(r"airflow db clean .* --tables (\S+)", CapillaryEventStatusSensor.__doc__)[1]
 
 
-AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
 KEEPS_STATE = hasattr(CapillaryEventStatusSensor(task_id="any"), "retry_policy")  # Airflow 3.3
 
 
-# Each row: what is cleaned between two runs, and whether the second one knows what the first has reported.
+# Each row: which tables are cleaned between two runs, and whether the second run still knows what the first has reported.
 CLEANED = {"everything": (None, KEEPS_STATE), "as documented": ("documented", True)}
 
 
 @pytest.mark.parametrize("case", CLEANED)
-def test_a_clean_database_between_two_runs_hides_no_failure(api_of, case):
+def test_cleaning_the_database_between_two_runs_hides_no_failure(api_of, case):
     tables, is_known = CLEANED[case]
     api = api_of()
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -194,7 +196,7 @@ def test_each_mapped_task_has_its_own_past(api_of):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged, mode):
+def test_a_refused_credential_fails_the_task_at_once_with_a_hint(api_of, logged, mode):
     api = api_of(faults=("http_401",))
     dag_run = run(dag_with(retries=3, **MODES[mode]))
     assert dag_run.state == "failed"
@@ -205,7 +207,7 @@ def test_a_credential_that_is_refused_fails_at_once_with_the_cure(api_of, logged
     assert not [secret for secret in SECRETS if secret in text]
 
 
-# Each row: what is wrong, what the task was told of failing, how it then ends after how many tries, and what its log says.
+# Each row: what is wrong, the sensor's arguments, the state in which the task ends and after how many tries, and what its log holds.
 WRONG = {
     "refused, soft": ("http_401", {"soft_fail": True}, "failed", 1, "check login and password"),
     "forbidden, soft": ("http_403", {"soft_fail": True}, "failed", 1, "How to fix: "),
@@ -218,7 +220,7 @@ WRONG = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", WRONG)
-def test_what_no_waiting_cures_is_never_silent(api_of, logged, monkeypatch, mode, case):
+def test_an_error_that_waiting_does_not_help_is_never_silent(api_of, logged, monkeypatch, mode, case):
     wrong, options, state, tries, says = WRONG[case]
     api_of(faults=(wrong,) if wrong.startswith("http_") else ())
     if wrong == "connection":
@@ -232,28 +234,94 @@ def test_what_no_waiting_cures_is_never_silent(api_of, logged, monkeypatch, mode
     assert not [secret for secret in SECRETS if secret in text]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_soft_fail_leaves_what_another_try_may_cure_to_the_retries(api_of, mode):
-    """A trigger's error that passes is retried; in the other modes, the next poke comes anyway."""
-    api_of()
-    made = sensor(soft_fail=True, **MODES[mode])
-    event = events.failed(ServerError("down", hint="wait"))
-    with pytest.raises(Exception, match="down") as caught:
-        made.resume_execution("execute_complete", {"event": event}, context_of())
-    assert type(caught.value).__name__ == "AirflowException"
-    with pytest.raises(Exception, match="died") as caught:
-        made.resume_execution("__fail__", {"error": "died"}, context_of())
-    assert type(caught.value).__name__ == "TaskDeferralError"
-    # What writes an error down follows it from cause to context, to an end.
-    seen, error = [], caught.value
+def chain_of(error):
+    """An error and the errors behind it, as a log follows them."""
+    chain = []
     while error is not None:
-        assert error not in seen
-        seen.append(error)
+        assert error not in chain, "a log would follow it for ever"
+        chain.append(error)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return chain
+
+
+def end_of(made, method, kwargs):
+    """How a deferred task ends when Airflow resumes it."""
+    with pytest.raises(Exception, match=r".") as caught:
+        made.resume_execution(method, json.loads(json.dumps(kwargs)), context_of())
+    return caught.value
+
+
+# Each row: the trigger's error, the sensor's arguments, and the errors that end the task: from Airflow 3.3 on, and before.
+ENDS = {
+    "no retry helps": (AuthenticationError, {}, ["AuthenticationError"], ["AirflowFailException", "AuthenticationError"]),
+    "no retry helps, soft": (
+        AuthenticationError,
+        {"soft_fail": True},
+        ["AuthenticationError"],
+        ["AirflowFailException", "AuthenticationError"],
+    ),
+    "no retry helps, never": (AuthenticationError, {"never_fail": True}, *2 * [["AirflowSkipException", "AuthenticationError"]]),
+    "a retry may help": (ServerError, {}, *2 * [["ServerError"]]),
+    "a retry may help, soft": (ServerError, {"soft_fail": True}, *2 * [["ServerError"]]),
+    "a retry may help, never": (ServerError, {"never_fail": True}, *2 * [["AirflowSkipException", "ServerError"]]),
+}
+
+
+@pytest.mark.parametrize("asks_policies", [True, False])
+@pytest.mark.parametrize("case", ENDS)
+def test_how_an_error_of_the_trigger_ends_the_task(monkeypatch, case, asks_policies):
+    kind, options, *chains = ENDS[case]
+    made = sensor(**options)
+    monkeypatch.setattr(_fail_fast, "has_retry_policies", lambda _: asks_policies)
+    event = failed_event(kind("no", request="GET /x", hint="do this"))
+    chain = chain_of(end_of(made, "execute_complete", {"event": event}))
+    assert [type(error).__name__ for error in chain] == chains[0 if asks_policies else 1]
+    assert all("How to fix: do this" in str(error) for error in chain)
+    assert chain[-1].request == "GET /x"
+
+
+@pytest.mark.parametrize("asks_policies", [True, False])
+def test_a_poke_ends_the_task_in_the_same_way(api_of, monkeypatch, asks_policies):
+    """With ``silent_fail``, Airflow pokes on after any error but its own, so the sensor has to raise one of those."""
+    api_of(faults=("http_401",))
+    made = sensor(silent_fail=True, since=iso(now()))
+    monkeypatch.setattr(_fail_fast, "has_retry_policies", lambda _: asks_policies)
+    with pytest.raises(Exception, match="How to fix: ") as caught:
+        made.execute(context_of())
+    chain = ["AuthenticationError"] if asks_policies else ["AirflowFailException", "AuthenticationError"]
+    assert [type(error).__name__ for error in chain_of(caught.value)] == chain
+
+
+def test_the_sensor_has_the_retry_policy_of_the_operator():
+    definitions = pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="retry policies came with Airflow 3.3")
+    own = definitions.ExceptionRetryPolicy(rules=[])
+    assert type(sensor().retry_policy).__name__ == "CapillaryRetryPolicy"
+    assert sensor(retry_policy=own).retry_policy is own
+
+
+# Each row: what Airflow passes on, the sensor's arguments, and which error then ends the task. Airflow 2 tells a failure by its traceback.
+TIMEOUT = {"error": "any text"} if AIRFLOW_2 else {"error": "Trigger timeout"}
+FAILURE = {"error": "any text", "traceback": None}
+DEFERRALS = {
+    "timeout": (TIMEOUT, {}, "AirflowSensorTimeout"),
+    "timeout, soft": (TIMEOUT, {"soft_fail": True}, "AirflowSkipException"),
+    "timeout, never": (TIMEOUT, {"never_fail": True}, "AirflowSkipException"),
+    "a trigger that died": (FAILURE, {}, "TaskDeferralError"),
+    "a trigger that died, soft": (FAILURE, {"soft_fail": True}, "TaskDeferralError"),
+    "a trigger that died, never": (FAILURE, {"never_fail": True}, "AirflowSkipException"),
+}
+
+
+@pytest.mark.parametrize("case", DEFERRALS)
+def test_how_a_deferral_without_an_event_ends_the_task(case):
+    kwargs, options, kind = DEFERRALS[case]
+    chain = chain_of(end_of(sensor(**options), "__fail__", kwargs))
+    assert type(chain[0]).__name__ == kind
+    assert ("AirflowSensorTimeout" in [type(error).__name__ for error in chain]) == (kwargs is TIMEOUT)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_fault_that_passes_is_waited_out(api_of, monkeypatch, mode):
+def test_a_temporary_fault_is_waited_out(api_of, monkeypatch, mode):
     monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.0)
     api = api_of(faults=("http_503@1..20",))
     api.add(failure("a"))
@@ -262,13 +330,14 @@ def test_a_fault_that_passes_is_waited_out(api_of, monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
-def test_it_times_out(api_of, mode):
+@pytest.mark.parametrize(("options", "state"), [({}, "failed"), ({"soft_fail": True}, "skipped"), ({"never_fail": True}, "skipped")])
+def test_it_times_out(api_of, mode, options, state):
     api_of()
-    dag_run = run(dag_with(timeout=0.1, retries=2, **MODES[mode]))
-    assert (dag_run.state, instance(dag_run, "wait").try_number) == ("failed", 1)
+    ti = instance(run(dag_with(timeout=0.1, retries=2, **options, **MODES[mode])), "wait")
+    assert (ti.state, ti.try_number) == (state, 1)
 
 
-def test_nothing_of_a_body_is_in_log_or_xcom(api_of, logged):
+def test_log_and_xcom_hold_nothing_from_a_body(api_of, logged):
     api = api_of()
     api.add(failure("a"))
     dag_run = run(dag_with(since=iso(now() - 60_000), deferrable=True))
@@ -311,11 +380,11 @@ def test_the_timeout_of_a_deferred_sensor_counts_from_its_first_try(api_of):
     api_of()
     store, made = Store(), sensor(deferrable=True, timeout=100, retries=2)
     assert 99 < deferral(made, context_of(store=store)).timeout.total_seconds() <= 100
-    store[_state.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
+    store[_state.KEY_FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
     assert 59 < deferral(made, context_of(store=store, try_number=2)).timeout.total_seconds() <= 60
-    # Cleared: a first try again, whatever was noted.
+    # Cleared: a first try again, whatever was saved.
     assert 99 < deferral(made, context_of(store=store, try_number=3, max_tries=4)).timeout.total_seconds() <= 100
-    store[_state.FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=101)).isoformat()
+    store[_state.KEY_FIRST_TRY] = (datetime.now(UTC) - timedelta(seconds=101)).isoformat()
     with pytest.raises(Exception, match="timed out") as caught:
         made.execute(context_of(store=store, try_number=2))
     assert type(caught.value).__name__ == "AirflowSensorTimeout"
@@ -331,19 +400,19 @@ def test_what_it_defers_with(api_of):
     assert (kwargs["poke_interval"], kwargs["exponential_backoff"], kwargs["max_wait"], kwargs["min_count"]) == (1.0, True, 120.0, 2)
     assert json.loads(kwargs["state"])["memory"] == {"floor": since, "watermark": since, "reported": {}, "lateness": 300_000}
     assert not [secret for secret in SECRETS if secret in json.dumps(kwargs)]
-    # Hundreds that are deferred share what the triggerer asks; none of them asks on its own.
+    # Hundreds of deferred sensors share the triggerer's requests; none sends a request of its own.
     assert not api.requests
 
 
-def test_a_run_goes_back_as_far_as_it_is_told_now():
+def test_a_new_allowed_lateness_applies_after_a_report():
     context = context_of()
     context["ti"].xcom_pull = lambda *, key, **_: Watermark.starting_at(5).to_json() if key == _state.KEY_SCHEDULED else None
-    assert sensor(allowed_lateness=60)._begin(context).watermark.lateness == 60_000
-    assert sensor(allowed_lateness=60)._begin(context_of()).watermark.lateness == 60_000
-    assert sensor(allowed_lateness=60, since=iso(now()))._begin(context).watermark.lateness == 60_000
+    assert sensor(allowed_lateness=60)._first_state(context).watermark.lateness == 60_000
+    assert sensor(allowed_lateness=60)._first_state(context_of()).watermark.lateness == 60_000
+    assert sensor(allowed_lateness=60, since=iso(now()))._first_state(context).watermark.lateness == 60_000
 
 
-def test_a_reschedule_goes_on_from_the_poke_before(api_of):
+def test_a_rescheduled_poke_continues_from_the_poke_before(api_of):
     api = api_of()
     store, made = Store(), sensor(mode="reschedule", min_count=2, since=iso(now() - 60_000))
     api.add(failure("a", now() - 50_000))
@@ -354,38 +423,18 @@ def test_a_reschedule_goes_on_from_the_poke_before(api_of):
     assert not store
     api.add(failure("c", now() - 30_000))
     changed = sensor(mode="reschedule", min_count=2, statuses=["OTHER"], since=made.since)
-    store.set(_state.PROGRESS, made._state.to_json())
+    store.set(_state.KEY_PROGRESS, made._state.to_json())
     assert not changed.poke(context_of(store=store))
 
 
 @pytest.mark.parametrize("event", [None, {}, {"outcome": "success"}, "found"])
-def test_it_resumes_with_nothing_but_its_own_event(event):
-    with pytest.raises(Exception, match="The task was resumed by") as caught:
+def test_an_event_that_is_not_the_trigger_s_is_an_error(event):
+    with pytest.raises(CapillaryError, match="The task was resumed by") as caught:
         sensor().execute_complete(context_of(), event)
-    assert type(caught.value).__name__ == "AirflowFailException"
+    assert not caught.value.retryable
 
 
-@pytest.mark.parametrize(("error", "kind"), [(AuthenticationError, "AirflowFailException"), (ServerError, "AirflowException")])
-def test_an_error_of_the_trigger_fails_the_task_with_its_cure(error, kind):
-    event = json.loads(json.dumps(events.failed(error("no", hint="do this"))))
-    with pytest.raises(Exception, match="How to fix: do this") as caught:
-        sensor().execute_complete(context_of(), event)
-    assert type(caught.value).__name__ == kind
-
-
-def test_a_timeout_in_the_triggerer_is_one_of_the_sensor():
-    import airflow
-
-    said = {"error": "Trigger/execution timeout" if airflow.__version__.startswith("2.") else "Trigger timeout"}
-    for options, kind in (({}, "AirflowSensorTimeout"), ({"soft_fail": True}, "AirflowSkipException")):
-        with pytest.raises(Exception, match=r".") as caught:
-            sensor(**options).resume_execution("__fail__", said, context_of())
-        assert type(caught.value).__name__ == kind
-    with pytest.raises(Exception, match=r"another") as caught:
-        sensor().resume_execution("__fail__", {"error": "another"}, context_of())
-    assert type(caught.value).__name__ == "TaskDeferralError"
-
-
+# Each row: a wrong argument, and what the error's text holds.
 @pytest.mark.parametrize(
     ("options", "says"),
     [

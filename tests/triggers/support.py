@@ -9,8 +9,7 @@ import json
 import time
 
 from airflow_provider_capillary.timestamps import from_millis
-from airflow_provider_capillary.triggers import _events as events
-from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger
+from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, state_from_event
 
 CANARY = "canary-of-a-body"
 SECRETS = ("server123", "8a16a6b70505eb1f1ff7cdc0cd5559a7", "emulator-secret", "emulator-token", CANARY, "inputRequest")
@@ -55,7 +54,7 @@ async def fire(made):
 
 
 async def found_by(made):
-    return events.state_of(await fire(made)).result()
+    return state_from_event(await fire(made)).result()
 
 
 @contextlib.asynccontextmanager

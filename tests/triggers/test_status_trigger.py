@@ -1,4 +1,4 @@
-"""What the trigger says and when, alone and among hundreds; what it costs; what it rides out and what it does not."""
+"""The status trigger: when it fires and with what, alone and among hundreds; its requests; which errors end it and which do not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from triggers.support import SECRETS, failure, fire, found_by, iso, left_over, n
 from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError, ThrottledError
 from airflow_provider_capillary.polling.poll_state import PollState
-from airflow_provider_capillary.triggers import _events as events
 from airflow_provider_capillary.triggers import _shared_poller
-from airflow_provider_capillary.triggers.capillary import CapillaryEventStatusTrigger, CapillaryEventWatchTrigger
+from airflow_provider_capillary.triggers.capillary import (
+    CapillaryEventStatusTrigger,
+    CapillaryEventWatchTrigger,
+    failed_event,
+    state_from_event,
+)
 
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 
@@ -24,10 +28,10 @@ AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
     yield
-    assert not [watches for watches in _shared_poller._watches.values() if watches]
+    assert not [pollers for pollers in _shared_poller._pollers.values() if pollers]
 
 
-def test_its_arguments_are_scalars_and_come_back():
+def test_arguments_are_scalars_and_survive_the_database():
     made = CapillaryEventStatusTrigger(
         since=iso(now()), statuses={"B", "A"}, event_name="e", min_count=2, poke_interval=5, exponential_backoff=True, max_wait=60.0
     )
@@ -40,7 +44,7 @@ def test_its_arguments_are_scalars_and_come_back():
 def test_arguments_of_the_first_version_are_accepted(api_of):
     api = api_of()
     api.add(failure("a"))
-    # Written down, not made: a deferral that an older version stored has to go on with a newer one.
+    # Written out: a newer version has to continue a deferral that an older one stored.
     kwargs = {
         "capillary_conn_id": "capillary_default",
         "since": iso(now() - 60_000),
@@ -56,7 +60,7 @@ def test_arguments_of_the_first_version_are_accepted(api_of):
     assert asyncio.run(found_by(CapillaryEventStatusTrigger(since=kwargs["since"])))["ids"] == ["a"]
 
 
-def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
+def test_it_fires_with_counts_ids_and_times_of_matching_events_only(api_of):
     api = api_of()
 
     async def run():
@@ -69,7 +73,7 @@ def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
             assert not task.done()
             api.add(failure("second", instant=now() - 30_000))
             added = time.monotonic()
-            result = events.state_of(await task).result()
+            result = state_from_event(await task).result()
             assert time.monotonic() - added < 3
             await asyncio.sleep(0)
             assert not left_over()
@@ -80,10 +84,10 @@ def test_it_waits_for_its_own_and_says_counts_ids_and_times(api_of):
     assert (result["statuses"], result["event_names"]) == ({"EMF_PROCESSOR_FAILED": 2}, {"order": 2})
 
 
-def test_it_goes_on_from_a_state_and_begins_again_from_it(api_of):
+def test_it_continues_from_a_state_and_starts_there_again_after_a_kill(api_of):
     api = api_of()
     api.add(failure("old"))
-    state = events.state_of(asyncio.run(fire(trigger())))
+    state = state_from_event(asyncio.run(fire(trigger())))
     state = PollState.begin(state.event_filter, state.watermark).to_json()
     api.add(failure("new"))
 
@@ -102,7 +106,7 @@ def test_late_and_simultaneous_failures_are_found(api_of):
     base = now()
 
     async def run():
-        first = events.state_of(await fire_after(failure("a", base)))
+        first = state_from_event(await fire_after(failure("a", base)))
         state = PollState.begin(first.event_filter, first.watermark).to_json()
         api.add(failure("same", base))
         api.add(failure("late", base - 40_000), late=Late(seconds=1.5))
@@ -128,7 +132,7 @@ def requests_of(api, count, seconds):
     return asyncio.run(run())
 
 
-def test_two_hundred_ask_no_more_than_one(api_of):
+def test_two_hundred_triggers_cost_no_more_requests_than_one(api_of):
     api = api_of(events=50)
     # By how much exactly is measured, not tested: tests/benchmarks/waiting_triggers.py.
     one, many = requests_of(api, 1, 4), requests_of(api, 200, 4)
@@ -160,7 +164,7 @@ def test_each_of_many_gets_its_own(api_of):
     assert len([seen for seen in api.requests if "from_date" in seen.params]) <= 6
 
 
-def test_a_newcomer_from_long_ago_catches_up_once_and_holds_up_nobody(api_of):
+def test_a_new_subscriber_that_is_far_behind_catches_up_in_a_read_of_its_own(api_of):
     api = api_of()
     day = 86_400_000
     for number in range(40):
@@ -179,7 +183,7 @@ def test_a_newcomer_from_long_ago_catches_up_once_and_holds_up_nobody(api_of):
     assert requests <= 12
 
 
-def test_an_api_that_is_down_or_throttles_is_waited_out(api_of, monkeypatch, caplog):
+def test_an_api_that_is_down_or_throttles_is_polled_again_later(api_of, monkeypatch, caplog):
     monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.01)
     monkeypatch.setattr(_shared_poller, "LONGEST_PAUSE", 1.0)
     api = api_of(faults=("http_503@3..14", "throttled_absent@15..24", "reset_before_headers@25..29"))
@@ -190,15 +194,16 @@ def test_an_api_that_is_down_or_throttles_is_waited_out(api_of, monkeypatch, cap
             await until(lambda: len(api.requests) > 12, 20)
             api.add(failure("a"))
             payloads = await asyncio.wait_for(asyncio.gather(*tasks), 60)
-        return [events.state_of(payload).result()["ids"] for payload in payloads]
+        return [state_from_event(payload).result()["ids"] for payload in payloads]
 
     assert asyncio.run(run()) == [["a"], ["a"]]
     assert "HTTP 503" in caplog.text
     assert not [secret for secret in SECRETS if secret in caplog.text]
 
 
+# Each row: how the API refuses the credential from the sixth request on, and the error that every waiting task gets.
 @pytest.mark.parametrize(("fault", "kind"), [("http_401", AuthenticationError), ("http_403", PermissionDeniedError)])
-def test_a_credential_that_is_revoked_while_waiting_ends_it_with_the_cure(api_of, fault, kind):
+def test_a_credential_that_is_revoked_while_waiting_ends_the_trigger_with_a_hint(api_of, fault, kind):
     api = api_of(faults=(f"{fault}@6..",))
 
     async def run():
@@ -206,12 +211,12 @@ def test_a_credential_that_is_revoked_while_waiting_ends_it_with_the_cure(api_of
 
     for payload in asyncio.run(run()):
         with pytest.raises(kind, match="How to fix: ") as caught:
-            events.state_of(payload)
+            state_from_event(payload)
         assert caught.value.request_id
     assert len(api.requests) == 6
 
 
-def test_a_connection_that_is_mended_is_looked_up_anew(api_of, monkeypatch):
+def test_a_connection_is_looked_up_again_after_an_error(api_of, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", '{"conn_type": "capillary"}')
 
     async def run():
@@ -232,11 +237,12 @@ def test_a_burst_after_a_quiet_start_is_found(api_of):
             instant = now()
             for number in range(30):
                 api.add(failure(instant=instant + number))
-            return events.state_of(await task).result()
+            return state_from_event(await task).result()
 
     assert asyncio.run(run())["count"] == 30
 
 
+# Each row: what the task is resumed with, and what the error's text holds.
 @pytest.mark.parametrize(
     ("event", "says"),
     [
@@ -250,19 +256,31 @@ def test_a_burst_after_a_quiet_start_is_found(api_of):
         ({"outcome": "failed", "error": "__all__", "problem": "p"}, "p"),
     ],
 )
-def test_an_event_that_is_none_of_its_own_is_an_error(event, says):
+def test_an_unknown_event_is_an_error(event, says):
     with pytest.raises(CapillaryError, match=says) as caught:
-        events.state_of(event)
+        state_from_event(event)
     assert type(caught.value) is CapillaryError
 
 
-def test_an_error_goes_through_an_event():
-    error = PermissionDeniedError("problem", request="asked", response="answered", request_id="id", hint="hint")
+def test_an_event_of_the_first_version_is_read():
+    found = {"wanted": {"statuses": ["A"], "event_name": None}, "memory": {"floor": 1, "watermark": 5, "reported": {"abc": 4}}, "since": 1}
+    found["found"] = {"count": 1, "statuses": {"A": 1}, "event_names": {"e": 1}, "newest": [[4, "id"]], "first": 4, "last": 4}
+    state = state_from_event({"outcome": "found", "hunt": json.dumps(found)})
+    assert (state.result()["ids"], state.watermark.lateness) == (["id"], 300_000)
+    event = {"outcome": "failed", "error": "PermissionDeniedError", "problem": "p", "asked": "GET", "answered": "403", "cure": "widen it"}
     with pytest.raises(PermissionDeniedError) as caught:
-        events.state_of(json.loads(json.dumps(events.failed(error))))
+        state_from_event(event | {"request_id": None, "retryable": False})
+    assert (caught.value.request, caught.value.response, caught.value.hint) == ("GET", "403", "widen it")
+
+
+def test_an_error_goes_through_an_event():
+    error = PermissionDeniedError("problem", request="request", response="response", request_id="id", hint="hint")
+    with pytest.raises(PermissionDeniedError) as caught:
+        state_from_event(json.loads(json.dumps(failed_event(error))))
     assert str(caught.value) == str(error)
 
 
+# Each row: a schedule, and its interval after each of three polls.
 @pytest.mark.parametrize(
     ("options", "intervals"),
     [
@@ -273,7 +291,7 @@ def test_an_error_goes_through_an_event():
         ({"interval": 50_000, "doubles": True}, [86_400, 86_400, 86_400]),
     ],
 )
-def test_backing_off_means_fewer_looks(options, intervals):
+def test_backing_off_means_fewer_polls(options, intervals):
     schedule, had = _shared_poller.PollSchedule(**({"interval": 5} | options)), []
     for _ in intervals:
         schedule.slow_down()
@@ -281,49 +299,49 @@ def test_backing_off_means_fewer_looks(options, intervals):
     assert had == intervals
 
 
-def test_each_look_slows_down_one_that_backs_off(api_of):
+def test_each_poll_slows_down_a_subscriber_that_backs_off(api_of):
     api_of()
 
     async def run():
-        state = trigger()._state()
+        state = trigger()._first_state()
         schedule = _shared_poller.PollSchedule(interval=1, doubles=True)
-        async with _shared_poller.subscribe("capillary_default", state, schedule=schedule, tell=print) as subscriber:
+        async with _shared_poller.subscribe("capillary_default", state, schedule=schedule, warn=print) as subscriber:
             await subscriber.poll()
-        return schedule.interval, subscriber.due - asyncio.get_running_loop().time()
+        return schedule.interval, subscriber.due_at - asyncio.get_running_loop().time()
 
     interval, left = asyncio.run(run())
     assert interval == 2
     assert 1 < left <= 2
 
 
-def test_the_next_look_waits_as_long_as_the_api_says():
+def test_the_next_poll_waits_as_long_as_the_api_says():
     async def run(retry_after):
-        state = trigger()._state()
-        watched = _shared_poller.SharedPoller("capillary_default", {})
-        subscriber = _shared_poller.Subscriber(watched, state, schedule=_shared_poller.PollSchedule(interval=1), tell=print)
-        watched.join(subscriber)
-        subscriber.is_asking = True
-        watched._failures = 1
-        watched._postpone(ThrottledError("throttled", retry_after=retry_after))
-        return subscriber.due - asyncio.get_running_loop().time()
+        state = trigger()._first_state()
+        poller = _shared_poller.SharedPoller("capillary_default", {})
+        subscriber = _shared_poller.Subscriber(poller, state, schedule=_shared_poller.PollSchedule(interval=1), warn=print)
+        poller.add(subscriber)
+        subscriber.is_waiting = True
+        poller._failures = 1
+        poller._postpone(ThrottledError("throttled", retry_after=retry_after))
+        return subscriber.due_at - asyncio.get_running_loop().time()
 
     assert 499 < asyncio.run(run(500.0)) <= 500
     assert asyncio.run(run(None)) <= 1
 
 
-def test_who_leaves_last_leaves_nothing_running(api_of):
-    """A look that is under way is ended, and its session closed, before the triggerer goes on."""
+def test_the_last_subscriber_leaves_nothing_running(api_of):
+    """A poll that is under way is ended, and its session closed, before the triggerer goes on."""
     api = api_of()
 
     async def run():
-        state = trigger()._state()
+        state = trigger()._first_state()
         async with _shared_poller.subscribe(
-            "capillary_default", state, schedule=_shared_poller.PollSchedule(interval=1), tell=print
+            "capillary_default", state, schedule=_shared_poller.PollSchedule(interval=1), warn=print
         ) as subscriber:
-            looking = asyncio.create_task(subscriber.poll())
+            polling = asyncio.create_task(subscriber.poll())
             await until(lambda: api.requests)
-            looking.cancel()
-        return [task.get_name() for task in left_over() if task is not looking]
+            polling.cancel()
+        return [task.get_name() for task in left_over() if task is not polling]
 
     assert asyncio.run(run()) == []
 

@@ -1,4 +1,4 @@
-"""What a watch over an asset reports, through deaths of the triggerer, changes of the DAG and faults, on Airflow's own shared streams."""
+"""What an asset watcher reports while triggerers are killed, DAGs change and the API fails, on Airflow's own shared streams."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="watches over assets ne
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(_asset_watch, "NOTED_EVERY", 0.5)
+    monkeypatch.setattr(_asset_watch, "SAVE_EVERY", 0.5)
     monkeypatch.setattr(_asset_watch, "FIRST_PAUSE", 0.3)
     yield
-    assert not [watches for watches in _shared_poller._watches.values() if watches]
+    assert not [pollers for pollers in _shared_poller._pollers.values() if pollers]
 
 
 def watcher(**options):
@@ -75,7 +75,7 @@ def test_a_failure_that_shows_late_or_at_the_very_same_millisecond_is_reported(a
     assert sorted(ids_of(stored["w"])) == ["a", "late", "same"]
 
 
-def test_watches_that_share_a_poll_go_back_as_far_as_each_is_told(api_of):
+def test_watchers_that_share_a_poll_each_have_their_own_allowed_lateness(api_of):
     api, stored = api_of(), {}
     base = now()
 
@@ -96,7 +96,7 @@ def test_watches_that_share_a_poll_go_back_as_far_as_each_is_told(api_of):
     assert sorted(ids_of(stored["short"])) == ["a", "b"]
 
 
-def test_a_watch_that_an_older_version_stored_goes_back_five_minutes():
+def test_a_watcher_that_an_older_version_stored_looks_back_five_minutes():
     kwargs = {
         "capillary_conn_id": "capillary_default",
         "statuses": None,
@@ -108,8 +108,8 @@ def test_a_watch_that_an_older_version_stored_goes_back_five_minutes():
     assert CapillaryEventWatchTrigger(**kwargs).serialize()[1] == kwargs | {"allowed_lateness": 300.0}
 
 
+# Each row: when the first triggerer is killed; whether it had stored the event, and acknowledged it; how often the event is stored at last.
 DEATHS = {
-    # how the first triggerer dies: (it stores events, it hears of it) -> how often the failure is stored in the end
     "before the event is stored": (False, False, 1),
     "when it is stored, before that is known": (True, False, 2),
     "when all is done": (True, True, 1),
@@ -142,7 +142,7 @@ def test_a_triggerer_that_dies_loses_nothing(api_of, death):
     assert (ids.count("a"), ids.count("meanwhile"), ids.count("after")) == (times, 1, 1)
 
 
-def test_a_death_before_the_first_look_does_not_move_the_beginning(api_of):
+def test_a_kill_before_the_first_poll_does_not_move_the_start(api_of):
     stored, store = {}, Store()
 
     async def run():
@@ -160,7 +160,7 @@ def test_a_death_before_the_first_look_does_not_move_the_beginning(api_of):
     asyncio.run(run())
 
 
-def test_how_far_it_has_read_is_noted_while_nothing_fails(api_of):
+def test_the_watermark_is_saved_while_there_is_nothing_to_report(api_of):
     api, store = api_of(), Store()
 
     async def run():
@@ -174,7 +174,7 @@ def test_how_far_it_has_read_is_noted_while_nothing_fails(api_of):
     asyncio.run(run())
 
 
-def test_watches_and_sensors_on_one_connection_share_their_looks(api_of):
+def test_watchers_and_sensors_on_one_connection_share_their_polls(api_of):
     api, stored = api_of(), {}
 
     async def run():
@@ -196,7 +196,7 @@ def test_watches_and_sensors_on_one_connection_share_their_looks(api_of):
     assert len(undated) < 6  # of one session, and what a burst after a quiet start makes it ask again; eleven would ask for more
 
 
-def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of):
+def test_a_watcher_that_leaves_before_its_event_is_stored_reports_it_when_it_is_back(api_of):
     api, stored, store = api_of(), {}, Store()
 
     async def run():
@@ -215,7 +215,7 @@ def test_one_that_leaves_with_its_event_on_the_way_has_it_when_it_is_back(api_of
     asyncio.run(run())
 
 
-def feed_of(store, **options):
+def source_of(store, **options):
     event_filter = EventFilter()
     store = WatermarkStore(store, conn_id="capillary_default", event_filter=event_filter, asset_name=None)
     return _asset_watch.AssetEventSource(
@@ -223,26 +223,28 @@ def feed_of(store, **options):
     )
 
 
-def test_a_watch_goes_back_as_far_as_it_is_told_now():
+def test_a_new_allowed_lateness_applies_to_a_saved_watermark():
     async def run():
         store = Store()
-        await feed_of(store).note(Watermark.starting_at(5))
-        return (await feed_of(store, lateness=1)._begin()).lateness, (await feed_of(Store(), lateness=2)._begin()).lateness
+        await source_of(store).save(Watermark.starting_at(5))
+        return (await source_of(store, lateness=1)._first_watermark()).lateness, (
+            await source_of(Store(), lateness=2)._first_watermark()
+        ).lateness
 
     assert asyncio.run(run()) == (1, 2)
 
 
-def test_an_event_whose_watch_has_left_is_not_taken_for_stored_because_others_passed_it():
-    """The others of the connection let pass what is not theirs, which says nothing of whose it is."""
+def test_an_event_is_not_stored_because_other_watchers_passed_it():
+    """The event's own watcher has left; the other watchers of the connection pass events that are not theirs."""
 
     async def run():
         store = Store()
-        made = feed_of(store)
+        made = source_of(store)
         left, taken = (_asset_watch.PendingEvent(made, {}, Watermark.starting_at(5)) for _ in range(2))
         await left.acknowledge(accepted=True)
         assert not await left.is_stored()
         assert not store.notes
-        assert taken.is_taken_by(made)
+        assert taken.claim(made)
         await taken.acknowledge(accepted=True)
         assert await taken.is_stored()
         assert store.notes
@@ -254,12 +256,12 @@ def test_an_event_that_was_not_accepted_is_reported_again(api_of):
     api_of().add(failure("a"))
 
     async def run():
-        made = feed_of(Store())
+        made = source_of(Store())
         with made.running():
             for accepted in (False, False, True):
                 event = await asyncio.wait_for(_asset_watch.queue_for("capillary_default").get(), 30)
                 assert event.payload["ids"] == ["a"]
-                event.is_taken_by(made)
+                event.claim(made)
                 await event.acknowledge(accepted=accepted)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(_asset_watch.queue_for("capillary_default").get(), 2.5)
@@ -268,7 +270,7 @@ def test_an_event_that_was_not_accepted_is_reported_again(api_of):
     asyncio.run(run())
 
 
-def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_of):
+def test_a_watcher_with_other_statuses_continues_from_the_old_watermark(api_of):
     api, stored, store = api_of(), {}, Store()
 
     async def run():
@@ -287,21 +289,34 @@ def test_a_watch_with_other_statuses_goes_on_where_the_one_before_it_ended(api_o
     assert sorted(ids_of(stored["new"])) == ["a2", "b"]
 
 
-def notebook_of(store, *statuses):
+KEYS_OF_THE_FIRST_VERSION = {"capillary_watch:b23594c121d28cd2", "capillary_watch:bca4c567da5a6dd4"}
+"""Of a watcher of status A on ``capillary_default``: its own, and that of the watermark that any watcher saved last."""
+
+
+def store_of(store, *statuses):
     return WatermarkStore(store, conn_id="capillary_default", event_filter=EventFilter(statuses=frozenset(statuses)), asset_name=None)
 
 
-def test_each_of_two_watches_over_one_asset_goes_on_from_its_own_note():
+def test_the_keys_of_a_watermark_are_those_of_the_first_version():
     async def run():
         store = Store()
-        await notebook_of(store, "A").write(Watermark.starting_at(1000))
-        await notebook_of(store, "B").write(Watermark.starting_at(2000))
-        return (await notebook_of(store, "A").read()).seen_until, (await notebook_of(store, "B").read()).seen_until
+        await store_of(store, "A").write(Watermark.starting_at(1000))
+        return set(store.notes)
+
+    assert asyncio.run(run()) == KEYS_OF_THE_FIRST_VERSION
+
+
+def test_each_of_two_watchers_of_one_asset_continues_from_its_own_watermark():
+    async def run():
+        store = Store()
+        await store_of(store, "A").write(Watermark.starting_at(1000))
+        await store_of(store, "B").write(Watermark.starting_at(2000))
+        return (await store_of(store, "A").read()).seen_until, (await store_of(store, "B").read()).seen_until
 
     assert asyncio.run(run()) == (1000, 2000)
 
 
-def test_of_two_watches_over_one_asset_neither_loses_what_the_other_has_passed(api_of):
+def test_two_watchers_of_one_asset_skip_nothing_of_one_another(api_of):
     """One dies with its event on the way, while the other reports something later; nothing is found by looking back."""
     api, stored, store = api_of(), {}, Store()
 
@@ -331,7 +346,7 @@ def test_of_two_watches_over_one_asset_neither_loses_what_the_other_has_passed(a
     assert (ids_of(stored["a"]), ids_of(stored["b"])) == (["a1"], ["b1"])
 
 
-def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
+def test_two_assets_that_share_a_trigger_share_its_watermark(api_of):
     api, stored = api_of(), {}
 
     class Stores:
@@ -356,7 +371,7 @@ def test_two_assets_that_share_a_trigger_share_its_notes(api_of):
     assert ids_of(stored["w"]) == ["a"]
 
 
-def test_faults_of_api_and_store_are_ridden_out(api_of, monkeypatch, caplog):
+def test_faults_of_api_and_store_end_no_watcher(api_of, monkeypatch, caplog):
     monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.01)
     monkeypatch.setattr(_shared_poller, "LONGEST_PAUSE", 1.0)
     api = api_of(faults=("http_503@5..13", "throttled_absent@14..22", "http_401@30..31"))
@@ -389,7 +404,7 @@ def test_faults_of_api_and_store_are_ridden_out(api_of, monkeypatch, caplog):
     assert not [secret for secret in SECRETS if secret in caplog.text]
 
 
-def test_a_note_that_somebody_else_wrote_is_not_passed_over(api_of, caplog):
+def test_an_unreadable_watermark_is_an_error_and_not_skipped(api_of, caplog):
     api, store = api_of(), Store()
 
     async def run():
@@ -407,7 +422,7 @@ def test_a_note_that_somebody_else_wrote_is_not_passed_over(api_of, caplog):
     assert asyncio.run(run()) == 0
 
 
-def test_its_event_is_bounded_and_says_where_the_rest_is(api_of):
+def test_an_event_is_bounded_and_says_where_to_read_the_rest(api_of):
     api, stored = api_of(limit_cap=1000), {}
 
     async def run():
@@ -426,7 +441,7 @@ def test_its_event_is_bounded_and_says_where_the_rest_is(api_of):
     assert len(json.dumps(payload)) < 40_000
 
 
-def test_its_arguments_are_scalars_equal_at_each_parse():
+def test_arguments_are_scalars_and_equal_at_each_parse():
     from airflow.triggers.base import BaseEventTrigger
 
     options = {"statuses": {"B", "A", "C"}, "event_name": "e", "poke_interval": 5, "since": "2025-09-18T00:00:00+02:00"}
@@ -440,6 +455,7 @@ def test_its_arguments_are_scalars_equal_at_each_parse():
     assert watcher().shared_stream_key() != watcher(capillary_conn_id="other").shared_stream_key()
 
 
+# Each row: a wrong argument, and what the error's text holds.
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -459,7 +475,7 @@ def test_a_wrong_argument_is_named_while_the_dag_is_parsed(options, says):
         watcher(**options)
 
 
-def test_on_its_own_it_says_what_it_is_for():
+def test_without_an_asset_watcher_it_says_how_to_use_it():
     async def run():
         return [event async for event in watcher().run()]
 

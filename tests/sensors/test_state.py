@@ -1,4 +1,4 @@
-"""The second place of a sensor's reports: which of them a run takes for earlier, how many are kept, and what happens where it fails."""
+"""What a sensor keeps: which reports count as earlier, how many are kept, what happens where saving fails, and where a first run starts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.polling.filters import EventFilter
+from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.polling.watermark import Watermark
-from airflow_provider_capillary.sensors import _report_store as store_module
 from airflow_provider_capillary.sensors import _state
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 
@@ -33,8 +34,8 @@ class State(dict):
 
 @pytest.fixture
 def context(monkeypatch):
-    """Of a run at an hour, by its logical date or, without one, by when it was to run; of one asset's state."""
-    monkeypatch.setattr(store_module, "_asset", lambda: "the asset")
+    """The context of a run at an hour: with a logical date or only a time from which it could run, and with one asset's state."""
+    monkeypatch.setattr(_state, "_state_asset", lambda: "the asset")
     state = State()
 
     def make(hour, *, dated=True, map_index=-1, run_id=None, xcoms=None):
@@ -60,7 +61,7 @@ def watermark(minute, *names):
     return Watermark(not_before=T0, seen_until=instant, reported=dict.fromkeys(names, instant - 1))
 
 
-# Each row: the hours of the runs that have reported, in this order; then the hour of a run, and up to which of theirs it knows.
+# Each row: the hours of the runs that have reported, in this order; the hour of another run; the hour of the latest report that it knows.
 EARLIER = {
     "the first": ([], 1, None),
     "the next": ([1], 2, 1),
@@ -75,7 +76,7 @@ EARLIER = {
 
 
 @pytest.mark.parametrize("name", EARLIER)
-def test_which_reports_a_run_takes_for_earlier(context, name):
+def test_which_reports_count_as_earlier(context, name):
     hours, own, expected = EARLIER[name]
     for hour in hours:
         _state.save_watermark(context(hour), watermark(60 * hour))
@@ -94,17 +95,31 @@ def test_runs_with_a_date_and_without_one_are_in_one_order(context):
 def test_reports_of_runs_side_by_side_and_of_xcom_are_joined(context):
     _state.save_watermark(context(1), watermark(60, "a"))
     _state.save_watermark(context(2), watermark(61, "b"))
-    xcoms = {_state.KEY_SCHEDULED: watermark(62, "c").to_json(), _state.UNDATED: watermark(63, "d").to_json()}
+    xcoms = {_state.KEY_SCHEDULED: watermark(62, "c").to_json(), _state.KEY_UNDATED: watermark(63, "d").to_json()}
     found = _state.load_watermark(context(3, xcoms=xcoms))
     assert (sorted(found.reported), found.seen_until) == (["a", "b", "c", "d"], watermark(63).seen_until)
 
 
 def test_what_xcom_alone_holds_is_read_whichever_kind_of_run_has_left_it(context):
-    """As what an earlier version left, and before Airflow 3.3."""
+    """Before Airflow 3.3, and what an earlier version of this package left."""
     for dated, undated in ((60, 61), (61, 60)):
-        xcoms = {_state.KEY_SCHEDULED: watermark(dated, "a").to_json(), _state.UNDATED: watermark(undated, "b").to_json()}
+        xcoms = {_state.KEY_SCHEDULED: watermark(dated, "a").to_json(), _state.KEY_UNDATED: watermark(undated, "b").to_json()}
         found = _state.load_watermark(context(3, xcoms=xcoms) | {"asset_state_store": None})
         assert (sorted(found.reported), found.seen_until) == (["a", "b"], watermark(61).seen_until)
+
+
+def test_what_the_first_version_stored_is_read(context):
+    """Written out, without ``lateness``: the XCom, the asset's state and the progress of a run."""
+    report = {"floor": T0, "watermark": T0 + 60_000, "reported": {"abc": T0 + 59_999}}
+    xcoms = {"capillary_reported": json.dumps(report)}
+    context.state.set("d/t/-1", [{"run_id": "run 1", "moment": T0 + 3_600_000, "memory": report | {"reported": {"def": T0 + 59_998}}}])
+    found = _state.load_watermark(context(3, xcoms=xcoms))
+    assert (sorted(found.reported), found.seen_until, found.lateness) == (["abc", "def"], T0 + 60_000, 300_000)
+    empty = {"count": 0, "statuses": {}, "event_names": {}, "newest": [], "first": None, "last": None}
+    progress = {"wanted": {"statuses": None, "event_name": None}, "memory": report, "since": T0, "found": empty}
+    fresh = PollState.begin(EventFilter(), Watermark.starting_at(T0))
+    loaded = _state.load_progress({"task_state_store": {"capillary_progress": json.dumps(progress)}}, fresh)
+    assert loaded.watermark.seen_until == T0 + 60_000
 
 
 def test_each_mapped_task_has_its_own(context):
@@ -121,7 +136,7 @@ def test_few_large_reports_are_kept(context):
     assert [report["run_id"] for report in json.loads(note)] == ["run 4", "run 5"]
 
 
-def test_a_state_that_can_not_be_written_is_told_and_no_more(context, caplog):
+def test_a_state_that_can_not_be_written_is_a_warning(context, caplog):
     context.state.is_down = True
     _state.save_watermark(context(1), watermark(60))
     assert "RuntimeError" in caplog.text
@@ -129,19 +144,19 @@ def test_a_state_that_can_not_be_written_is_told_and_no_more(context, caplog):
 
 
 @pytest.mark.parametrize("note", [5, {}, ["x"], [{"run_id": "r"}], [{"run_id": "r", "moment": 1.5}], [{"run_id": "r", "moment": 1}]])
-def test_a_note_of_somebody_else_is_an_error(context, note):
+def test_reports_that_this_package_did_not_write_are_an_error(context, note):
     context.state.set("d/t/-1", note)
     with pytest.raises(CapillaryError, match="unreadable"):
         _state.load_watermark(context(1))
 
 
-def test_a_task_whose_asset_was_taken_away_goes_on_with_xcom(context):
+def test_a_task_without_the_asset_uses_xcom_only(context):
     taken = context(1) | {"asset_state_store": {}}
     _state.save_watermark(taken, watermark(60))
     assert _state.load_watermark(taken) is None
 
 
-# Each row: a run's interval, and where a run without an earlier report then begins, by when it was to run.
+# Each row: a run's data interval in hours, and the hour at which the run starts without an earlier report; it could run from hour 5 on.
 BEGINNINGS = {
     "an interval": ((1, 2), 1),
     "an empty interval": ((1, 1), 5),
@@ -157,10 +172,10 @@ def test_where_a_run_without_an_earlier_report_begins(name):
         return datetime.fromtimestamp(T0 / 1000, UTC) + timedelta(hours=hour)
 
     ends = {} if interval is None else dict(zip(("data_interval_start", "data_interval_end"), map(at, interval), strict=True))
-    assert _state.first_since(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
+    assert _state.first_start(ends | {"dag_run": SimpleNamespace(run_after=at(5))}) == T0 + expected * 3_600_000
 
 
-@pytest.mark.skipif(store_module._asset() is None, reason="before Airflow 3.3 tasks have no state of assets")
+@pytest.mark.skipif(_state._state_asset() is None, reason="before Airflow 3.3 tasks have no state of assets")
 def test_a_sensor_has_the_asset_among_its_inlets_once():
     from airflow.sdk import Asset
 

@@ -1,0 +1,165 @@
+"""What sensors and triggers use of Airflow that is new, private, or differs between versions: one small function for each.
+
+Each docstring says since which version of Airflow the interface exists and what the function does before that version.
+``tests/test_airflow_interfaces.py`` runs each of them against the installed Airflow and says what broke where a new version changes one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+__all__ = [
+    "SharedStreamProducer",
+    "asset_state_store",
+    "first_try_number",
+    "has_asset_state",
+    "has_retry_policies",
+    "has_shared_streams",
+    "is_deferral_timeout",
+    "latest_xcom",
+    "read_asset_state",
+    "stores_of_watched_assets",
+    "task_state_store",
+    "write_asset_state",
+]
+
+
+def __getattr__(name: str) -> object:
+    """``SharedStreamProducer``, the base class of what hands events to watchers: since 3.3. ``object`` before.
+
+    Imported when it is first used: a sensor needs other names of this module while its DAG file is parsed, and not that one.
+    """
+    if name != "SharedStreamProducer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from airflow.triggers.shared_stream import SharedStreamProducer
+    except ImportError:
+        return object
+    return SharedStreamProducer
+
+
+def has_retry_policies(operator: object) -> bool:
+    """Whether Airflow asks a task's ``retry_policy`` about each error: since 3.3. ``False`` before."""
+    return hasattr(operator, "retry_policy")
+
+
+def has_shared_streams() -> bool:
+    """Whether watchers can share one producer that is told which events were stored: since 3.3. ``False`` before."""
+    from airflow.providers.common.compat.triggers import BaseEventTrigger
+
+    return hasattr(BaseEventTrigger, "create_shared_stream_producer")
+
+
+def task_state_store(context: Mapping[str, Any]) -> Any | None:  # noqa: ANN401  # Airflow's TaskStateStoreAccessor
+    """The store that one task instance keeps from try to try and from poke to poke: since 3.3. ``None`` before.
+
+    :param context: the context of a running task.
+    """
+    return context.get("task_state_store")
+
+
+def has_asset_state() -> bool:
+    """Whether a task can read and write the state of the assets among its inlets: since 3.3. ``False`` before."""
+    try:
+        from airflow.sdk.definitions.context import Context
+    except ImportError:
+        return False
+    return "asset_state_store" in Context.__annotations__
+
+
+def asset_state_store(context: Mapping[str, Any], asset: object) -> Any | None:  # noqa: ANN401  # Airflow's AssetStateStoreAccessor
+    """The store of one asset, which outlives runs: since 3.3. ``None`` before, and where the task does not have the asset among its inlets.
+
+    :param context: the context of a running task.
+    :param asset: one of the task's inlets.
+    """
+    stores = context.get("asset_state_store")
+    try:
+        return None if stores is None else stores[asset]
+    except KeyError:
+        return None
+
+
+def stores_of_watched_assets(stores: Any, asset_name: str | None) -> Sequence[Any]:  # noqa: ANN401  # Airflow's AssetStateStoreAccessors
+    """The state stores of the assets that a trigger watches: since 3.3.
+
+    Two assets whose watchers have equal arguments share one trigger. Airflow lists their stores in private attributes only.
+
+    :param stores: the trigger's ``asset_state_store``; ``None`` where it watches no asset.
+    :param asset_name: the asset whose store to use in place of those; by Airflow's own class, which has no public constructor.
+    :returns: nothing where the trigger watches no asset.
+    """
+    if asset_name is not None:
+        from airflow.sdk.execution_time.context import AssetStateStoreAccessor
+
+        return [AssetStateStoreAccessor(name=asset_name)]
+    if stores is None:
+        return []
+    return [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()] or [stores]
+
+
+async def read_asset_state(store: Any, key: str) -> object:  # noqa: ANN401
+    """One value of an asset's store, read on an event loop: by ``aget`` since 3.3.2. In 3.3.0 and 3.3.1, by ``get`` in a thread."""
+    if hasattr(store, "aget"):
+        return await store.aget(key)
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(store.get)(key)
+
+
+async def write_asset_state(store: Any, key: str, value: str) -> None:  # noqa: ANN401
+    """Write one value of an asset's store on an event loop: by ``aset`` since 3.3.2. In 3.3.0 and 3.3.1, by ``set`` in a thread."""
+    if hasattr(store, "aset"):
+        await store.aset(key, value)
+        return
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(store.set)(key, value)
+
+
+def latest_xcom(ti: Any, key: str) -> object:  # noqa: ANN401  # the task instance of either version
+    """What the latest earlier run of this task, or this run, pushed under a key; ``None`` where none has: in every version.
+
+    ``include_prior_dates`` orders runs by logical date. Without ``map_indexes``, Airflow 3 returns a list with one value for each run.
+
+    :param ti: the running task instance.
+    """
+    map_index = getattr(ti, "map_index", -1)
+    return ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True, map_indexes=-1 if map_index is None else map_index)
+
+
+def first_try_number(ti: Any, retries: int) -> int:  # noqa: ANN401
+    """The number of the first try, counted from when the task was last cleared: in every version.
+
+    Airflow does not say it. It raises ``max_tries`` by the task's retries when a task is cleared, and goes on counting ``try_number``.
+
+    :param ti: the running task instance.
+    :param retries: the task's ``retries``.
+    """
+    return (getattr(ti, "max_tries", 0) or 0) - retries + 1
+
+
+def is_deferral_timeout(error: Exception, next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
+    """Whether a sensor was resumed because the timeout of its deferral is over.
+
+    Since 3.0, ``BaseSensorOperator.resume_execution`` raises ``AirflowSensorTimeout``. Airflow 2 raises ``TaskDeferralError`` for a timeout
+    and for a trigger that failed; there, only the latter comes with an entry for the trigger's traceback.
+
+    :param error: what ``BaseSensorOperator.resume_execution`` raised, or the error that it turned into a skip.
+    :param next_method: as Airflow passed it to ``resume_execution``.
+    :param next_kwargs: as Airflow passed it to ``resume_execution``.
+    """
+    from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+    if isinstance(error, AirflowSensorTimeout):
+        return True
+    try:
+        import airflow.sdk  # noqa: F401  # since 3.0
+    except ImportError:
+        return next_method == "__fail__" and "traceback" not in (next_kwargs or {})
+    return False

@@ -48,9 +48,15 @@ class EventLog(dict[str, Any]):
     the record anew: the text does not follow.
     """
 
-    __slots__ = ("text",)
+    __slots__ = ("raw",)
 
-    text: str
+    raw: bytes
+    """:attr:`text` in UTF-8."""
+
+    @property
+    def text(self) -> str:
+        """The JSON of the record as it stood in the answer."""
+        return self.raw.decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +237,9 @@ class _Records:
                 decoded, at = _decode(text, begin)
                 _check_record(decoded)
                 record = EventLog(decoded)
-                record.text = text[begin:at]
                 if not is_utf8:
-                    _check_utf8(record.text)
+                    _check_utf8(text[begin:at])
+                record.raw = text[begin:at].encode()
                 add(record)
             except (ValueError, RecursionError, _NotJsonError, _BadRecordError):
                 at = self._take_slowly(text, begin)
@@ -258,7 +264,7 @@ class _Records:
                 self._first = f"record {len(self.good) + 1}{_time_of(loose)}: {error}"
             return at
         record = EventLog(decoded)
-        record.text = text[begin:at]
+        record.raw = text[begin:at].encode()
         self.good.append(record)
         return at
 

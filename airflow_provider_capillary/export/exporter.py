@@ -104,9 +104,8 @@ def export_records(
             spool = Spool(tempdir, stop=stop)
             earlier = PreviousExport(target, subject=subject, ending=ending, tempdir=tempdir, on_vanished=on_vanished, log=log)
             export = _Export(target, earlier, subject, ending=ending, tempdir=tempdir, spool=spool, log=log, manifest=manifest)
-            for record in records:
-                # The one place that every record passes between the API and the disk; what changes a record belongs here.
-                spool.add(record)
+            # The one place that every record passes between the API and the disk; what changes a record belongs here.
+            spool.add_all(records)
             told = _Told(events_read=events_read(), requests=requests(), bounds=bounds(), proof=proof())
             return export.publish(told, on_empty=on_empty, stop=stop, source=source)
     finally:
@@ -217,7 +216,7 @@ class _Export:
     def _build(self, receipt: Receipt) -> Path:
         built = self._tempdir.file()
         with local_disk_errors(self._tempdir):
-            write_object(self._spool.lines(), built, ending=self._ending)
+            write_object(self._spool.blocks(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)
         return built

@@ -81,17 +81,17 @@ def require_format(ending: str) -> None:
         ) from error
 
 
-def write_object(lines: Iterable[bytes], target: Path, *, ending: str) -> None:
+def write_object(blocks: Iterable[bytes], target: Path, *, ending: str) -> None:
     """Write a local file.
 
-    :param lines: one JSON object each, UTF-8 without line feed, in the order to write.
+    :param blocks: JSON objects in UTF-8, each followed by a line feed, in the order to write; a block holds whole lines.
     :param target: path of the local file, replaced if it exists.
     """
     with target.open("wb") as raw:
         if ending == ".parquet":
             from airflow_provider_capillary.export.parquet import write_parquet
 
-            write_parquet(lines, raw)
+            write_parquet(blocks, raw)
             return
         with contextlib.ExitStack() as stack:
             out: BinaryIO = raw
@@ -103,19 +103,18 @@ def write_object(lines: Iterable[bytes], target: Path, *, ending: str) -> None:
 
                 compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, threads=0)
                 out = stack.enter_context(compressor.stream_writer(raw, closefd=False))
-            for chunk in _chunks(lines):
+            for chunk in _chunks(blocks):
                 out.write(chunk)
 
 
-def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    # Whole chunks are many times cheaper for the compressors than single lines.
+def _chunks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    # Of one size, whatever the blocks: a compressor may look at where its input was cut.
     pending = bytearray()
-    for line in lines:
-        pending += line
-        pending += b"\n"
-        if len(pending) >= _CHUNK:
-            yield bytes(pending)
-            pending.clear()
+    for block in blocks:
+        pending += block
+        while len(pending) >= _CHUNK:
+            yield bytes(pending[:_CHUNK])
+            del pending[:_CHUNK]
     if pending:
         yield bytes(pending)
 

@@ -63,15 +63,15 @@ def _schema() -> Schema:
     return pa.schema(list(types.items()))
 
 
-def write_parquet(lines: Iterable[bytes], raw: BinaryIO) -> None:
-    """Write records (one JSON object each) to an open file; without any, a file with the columns and no rows."""
+def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
+    """Write records (blocks of lines, one JSON object each) to an open file; without any, a file with the columns and no rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = _schema()
     # Snappy, format 2.6 and no schema of Arrow's own beside parquet's: what every query engine reads alike.
     with pq.ParquetWriter(raw, schema, compression="snappy", version="2.6", store_schema=False) as writer:
-        for rows in _groups(lines):
+        for rows in _groups(blocks):
             batches = [_batch(rows[at : at + _ROWS_AT_ONCE], schema) for at in range(0, len(rows), _ROWS_AT_ONCE)]
             writer.write_table(pa.Table.from_batches(batches, schema), row_group_size=_ROWS_IN_GROUP)
 
@@ -85,10 +85,10 @@ def _batch(rows: list[bytes], schema: Schema) -> RecordBatch:
     return pa.record_batch([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
 
 
-def _groups(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _groups(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     rows: list[bytes] = []
     size = 0
-    for line in lines:
+    for line in (line for block in blocks for line in block[:-1].split(b"\n")):
         rows.append(line)
         size += len(line)
         if len(rows) >= _ROWS_IN_GROUP or size >= _BYTES_IN_GROUP:

@@ -105,8 +105,8 @@ MUTATIONS = (
     Mutation(
         breaks="a record's own text",
         file="api/responses.py",
-        text="                record.text = text[begin:at]\n",
-        becomes="                record.text = json.dumps(decoded)\n",
+        text="                record.raw = text[begin:at].encode()\n",
+        becomes="                record.raw = json.dumps(decoded).encode()\n",
         caught_by=ANSWERS,
     ),
     Mutation(

@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_capillary.api.fast_pages import decode_records
 from airflow_provider_capillary.api.retries import printable, request_id
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
 from airflow_provider_capillary.timestamps import from_millis
@@ -57,6 +58,12 @@ class EventLog(dict[str, Any]):
     def text(self) -> str:
         """The JSON of the record as it stood in the answer."""
         return self.raw.decode()
+
+
+def _event_log(fields: dict[str, Any], raw: bytes) -> EventLog:
+    record = EventLog(fields)
+    record.raw = raw
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,8 @@ def read_page(reply: Response, asked: str) -> Page:
         of a whole answer that can't be taken, it is named by its place and its time, and asked for twice.
     :raises AuthenticationError: where ``errors`` says that the token has ended.
     """
+    if (decoded := decode_records(reply.body, LATEST)) is not None:
+        return Page([_event_log(fields, raw) for fields, raw in decoded])
     try:
         text, is_utf8 = _text_of(reply)
         records = _Records(is_utf8=is_utf8)
@@ -236,11 +245,9 @@ class _Records:
             try:
                 decoded, at = _decode(text, begin)
                 _check_record(decoded)
-                record = EventLog(decoded)
                 if not is_utf8:
                     _check_utf8(text[begin:at])
-                record.raw = text[begin:at].encode()
-                add(record)
+                add(_event_log(decoded, text[begin:at].encode()))
             except (ValueError, RecursionError, _NotJsonError, _BadRecordError):
                 at = self._take_slowly(text, begin)
             if text.startswith(",{", at):  # nearly always
@@ -263,9 +270,7 @@ class _Records:
             if self.bad == 1:
                 self._first = f"record {len(self.good) + 1}{_time_of(loose)}: {error}"
             return at
-        record = EventLog(decoded)
-        record.raw = text[begin:at].encode()
-        self.good.append(record)
+        self.good.append(_event_log(decoded, text[begin:at].encode()))
         return at
 
     def error(self, asked: str, reply: Response) -> MalformedAnswerError:

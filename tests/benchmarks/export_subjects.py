@@ -120,6 +120,13 @@ def warm_up(subject: str, ending: str, url: str, page: int, folder: str) -> None
         runner_of(subject, ending)(url, target, 1, page)
 
 
+def without_fast() -> None:
+    """The export as it is where the packages of the extra ``fast`` are missing."""
+    from airflow_provider_capillary import fast
+
+    fast.optional = lambda _name: None
+
+
 def set_connection(url: str, page: int) -> None:
     """The connection of :func:`run_ours`."""
     extra = {"date_format": "epoch_ms", "page_size": page, "requests_per_minute": 10**9}
@@ -159,6 +166,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args()
     set_connection(options.url, options.page)
+    if options.subject == "ours plain":
+        without_fast()
     warm_up(options.subject, options.ending, options.url, options.page, options.folder)
     startup = cpu_seconds()
     found = run_once(**vars(options))

@@ -113,7 +113,7 @@ def run_ours(url: str, target: Path, count: int, page: int, end: str = "2026-09-
 
 def warm_up(subject: str, ending: str, url: str, page: int, folder: str) -> None:
     """An export of a few records, so that what is imported and set up once counts as start-up."""
-    target = Path(folder, f"warm-up-{os.getpid()}{ending}")
+    target = Path(folder, f"warm-up-{subject.replace(' ', '-')}-{os.getpid()}{ending}")
     if subject.startswith("ours"):
         run_ours(url, target, 0, page, end="2025-09-18T00:00:01Z")
     else:

@@ -31,8 +31,8 @@ _LONGEST_TAIL = 300
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-def decode_records(body: bytes, latest: int) -> list[tuple[dict[str, Any], bytes]] | None:
-    """The fields and the JSON of each record of an answer; ``None`` where the plain reader has to look at it.
+def decode_records(body: bytes, latest: int) -> tuple[list[dict[str, Any]], list[bytes]] | None:
+    """The fields of each record of an answer, and the JSON of each; ``None`` where the plain reader has to look at it.
 
     :param latest: every ``startTime`` is below this.
     """
@@ -50,11 +50,9 @@ def decode_records(body: bytes, latest: int) -> list[tuple[dict[str, Any], bytes
         texts = list(map(bytes, json.decode(listed, type=_list_of_raw())))
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
-    if not records:
-        return []
-    if not _have_identity(records, latest) or not _have_each_key_once(records, listed, json):
+    if records and not (_have_identity(records, latest) and _have_each_key_once(records, listed, json)):
         return None
-    return list(zip(records, texts, strict=True))
+    return records, texts
 
 
 def _list_of_raw() -> Any:  # noqa: ANN401  # a type of an optional package

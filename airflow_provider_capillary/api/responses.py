@@ -108,6 +108,7 @@ def _integer(text: str) -> int | float:
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
 _decode = _decoder.raw_decode
+_scan = _decoder.scan_once  # type: ignore[attr-defined]  # it is there; _decode without its wrapping: StopIteration where nothing begins
 # Slower, since each integer is a call: for the answer in a million that Python's own limit on integers would end.
 _decode_long = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant, parse_int=_integer).raw_decode
 # Takes what the others refuse: to find where such a record ends, and when it happened.
@@ -156,7 +157,7 @@ def read_page(reply: Response, asked: str) -> Page:
     :raises AuthenticationError: where ``errors`` says that the token has ended.
     """
     if (decoded := decode_records(reply.body, LATEST)) is not None:
-        return Page([_event_log(fields, raw) for fields, raw in decoded])
+        return Page(list(map(_event_log, *decoded)))
     try:
         text, is_utf8 = _text_of(reply)
         records = _Records(is_utf8=is_utf8)
@@ -243,12 +244,12 @@ class _Records:
         while True:
             begin = at
             try:
-                decoded, at = _decode(text, begin)
+                decoded, at = _scan(text, begin)
                 _check_record(decoded)
                 if not is_utf8:
                     _check_utf8(text[begin:at])
                 add(_event_log(decoded, text[begin:at].encode()))
-            except (ValueError, RecursionError, _NotJsonError, _BadRecordError):
+            except (ValueError, RecursionError, StopIteration, _NotJsonError, _BadRecordError):
                 at = self._take_slowly(text, begin)
             if text.startswith(",{", at):  # nearly always
                 at += 1

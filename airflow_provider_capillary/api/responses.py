@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_capillary.api.fast_pages import decode_records
 from airflow_provider_capillary.api.retries import printable, request_id
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
 from airflow_provider_capillary.timestamps import format_timestamp
@@ -47,9 +48,21 @@ class EventLog(dict[str, Any]):
     changes of the fields.
     """
 
-    __slots__ = ("text",)
+    __slots__ = ("raw",)
 
-    text: str
+    raw: bytes
+    """:attr:`text` in UTF-8."""
+
+    @property
+    def text(self) -> str:
+        """The JSON of the record as it stood in the answer."""
+        return self.raw.decode()
+
+
+def _event_log(fields: dict[str, Any], raw: bytes) -> EventLog:
+    record = EventLog(fields)
+    record.raw = raw
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ def _integer(text: str) -> int | float:
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
 _decode = _decoder.raw_decode
+_scan = _decoder.scan_once  # type: ignore[attr-defined]  # it is there; _decode without its wrapping: StopIteration where nothing begins
 # Slower, one call per integer: for the rare response with an integer beyond Python's limit of digits.
 _decode_long = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant, parse_int=_integer).raw_decode
 # Accepts what the others refuse, to find the end and the time of an invalid record.
@@ -142,6 +156,8 @@ def read_page(response: Response, request: str) -> Page:
         complete response is named by its place and its time, and requested only twice.
     :raises AuthenticationError: ``errors`` says that the token has ended.
     """
+    if (decoded := decode_records(response.body, LATEST)) is not None:
+        return Page(list(map(_event_log, *decoded)))
     try:
         text, is_utf8 = _text_of(response)
         records = _Records(is_utf8=is_utf8)
@@ -228,14 +244,12 @@ class _Records:
         while True:
             begin = at
             try:
-                decoded, at = _decode(text, begin)
+                decoded, at = _scan(text, begin)
                 _check_record(decoded)
-                record = EventLog(decoded)
-                record.text = text[begin:at]
                 if not is_utf8:
-                    _check_utf8(record.text)
-                add(record)
-            except (ValueError, RecursionError, _NotJsonError, _BadRecordError):
+                    _check_utf8(text[begin:at])
+                add(_event_log(decoded, text[begin:at].encode()))
+            except (ValueError, RecursionError, StopIteration, _NotJsonError, _BadRecordError):
                 at = self._take_slowly(text, begin)
             if text.startswith(",{", at):  # nearly always
                 at += 1
@@ -257,9 +271,7 @@ class _Records:
             if self.bad == 1:
                 self._first = f"record {len(self.good) + 1}{_time_of(loose)}: {error}"
             return at
-        record = EventLog(decoded)
-        record.text = text[begin:at]
-        self.good.append(record)
+        self.good.append(_event_log(decoded, text[begin:at].encode()))
         return at
 
     def error(self, request: str, response: Response) -> MalformedAnswerError:

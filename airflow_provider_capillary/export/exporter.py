@@ -155,8 +155,7 @@ class Export:
         :raises Exception: whatever ``records`` raises.
         """
         # Every record passes here between the API and the disk; a change to records belongs here.
-        for record in records:
-            self._spool.add(record)
+        self._spool.add_all(records)
 
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""
@@ -246,7 +245,7 @@ class Export:
     def _build(self, receipt: Receipt) -> Path:
         built = self._tempdir.file()
         with local_disk_errors(self._tempdir):
-            write_object(self._spool.lines(), built, ending=self._ending)
+            write_object(self._spool.blocks(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)
         return built

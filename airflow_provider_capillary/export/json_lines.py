@@ -12,12 +12,15 @@ from airflow_provider_capillary.errors import MalformedAnswerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["exact_fields_of", "fields_of", "line_of", "pair_line", "to_json"]
+__all__ = ["are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
 
 # What JSON allows raw inside a string and text tools take for the end of a line, and lone surrogates, which UTF-8 cannot carry.
 _TO_ESCAPE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 # Never inside a string, where JSON wants them escaped.
-_LINE_BREAKS = re.compile(r"[\r\n][ \t\r\n]*")
+_LINE_BREAKS = re.compile(rb"[\r\n][ \t\r\n]*")
+# The same line separators in UTF-8. Text of the API holds no lone surrogates, which UTF-8 can't carry.
+_SEPARATORS = ((b"\xc2\x85", rb"\u0085"), (b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
+_LEADS = frozenset(raw[0] for raw, _ in _SEPARATORS)
 
 _quoted = json.encoder.encode_basestring_ascii
 
@@ -75,10 +78,23 @@ def line_of(record: Mapping[str, Any]) -> bytes:
     """
     if not isinstance(record, EventLog):
         return to_json(record).encode()
-    text = record.text
-    if "\n" in text or "\r" in text:
-        text = _LINE_BREAKS.sub("", text)
-    return _carried(text).encode()
+    line = record.raw
+    if b"\n" in line or b"\r" in line:
+        line = _LINE_BREAKS.sub(b"", line)
+    if not line.isascii():
+        for separator, escape in _SEPARATORS:
+            line = line.replace(separator, escape)
+    return line
+
+
+def are_lines(texts: list[bytes]) -> bool:
+    """Whether :func:`line_of` surely changes none of these texts of records; one look for all of them."""
+    joined = b"\n".join(texts)
+    if joined.count(b"\n") >= len(texts) or b"\r" in joined:
+        return False
+    if joined.isascii() or not any(lead in joined for lead in _LEADS):
+        return True
+    return not any(separator in joined for separator, _ in _SEPARATORS)
 
 
 def to_json(value: object) -> str:
@@ -121,3 +137,11 @@ def _carried(text: str) -> str:
 def pair_line(start_time: int, record_id: str) -> bytes:
     """What one record adds to the digest of the ids: ``[startTime,"id"]`` and a line feed, in ASCII."""
     return f"[{start_time},{_quoted(record_id)}]\n".encode("ascii")
+
+
+def pair_lines(pairs: list[tuple[int, str]]) -> bytes:
+    """:func:`pair_line` of each, joined."""
+    ids = "".join([record_id for _, record_id in pairs])
+    if ids.isascii() and ids.isprintable() and '"' not in ids and "\\" not in ids:  # nothing that JSON escapes
+        return "".join([f'[{start_time},"{record_id}"]\n' for start_time, record_id in pairs]).encode("ascii")
+    return b"".join([pair_line(*pair) for pair in pairs])

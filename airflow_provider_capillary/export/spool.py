@@ -1,28 +1,30 @@
 """Records on local disk, in the order of ``(startTime, id)``, each once, in memory that does not grow with their number.
 
-An external merge sort in one file without a name: records gather in memory, are sorted and appended to the file as a *run* where there are
-:data:`_RUN_BYTES` of them, and are merged from all runs each time that they are read back. What fits into one run never touches the disk.
+An external merge sort in one file without a name (:mod:`.runs`). Records gather in memory; where they take :data:`_RUN_BYTES`, they are
+sorted and written as one *run*. The reader's windows hardly overlap, so most of the merge copies whole blocks of a run and looks at no
+record of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
-import os
-import struct
+from array import array
+from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import islice
+from operator import eq
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_capillary.api.responses import EventLog
 from airflow_provider_capillary.api.statuses import SUCCESS, status_of
 from airflow_provider_capillary.errors import MalformedAnswerError, ReadingStoppedError
-from airflow_provider_capillary.export.json_lines import fields_of, line_of, pair_line, to_json
-from airflow_provider_capillary.export.tempdir import local_disk_errors
+from airflow_provider_capillary.export.json_lines import are_lines, fields_of, line_of, pair_line, pair_lines, to_json
+from airflow_provider_capillary.export.runs import Block, RunFile, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from airflow_provider_capillary.export.runs import Key
     from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["OTHER_STATUSES", "Spool", "pair_line", "to_json"]
@@ -34,25 +36,15 @@ OTHER_STATUSES = "OTHER_STATUSES"
 _MOST_STATUSES = 200
 
 _RUN_BYTES = 16 * 1024 * 1024
-_OVERHEAD = 200
-"""About the bytes that Python needs beside those of a record."""
-
-# All runs are read at once, each in blocks; together the blocks take this much, unless there are thousands of runs (60 GiB of records).
-_MERGE_BYTES = 16 * 1024 * 1024
-_LEAST_BLOCK, _MOST_BLOCK = 4 * 1024, 256 * 1024
-_WRITE_BLOCK = 1024 * 1024
+_OVERHEAD = 250
+"""About the bytes that Python needs beside those of a record's text: its key, and the headers of both."""
+_BLOCK_BYTES = 64 * 1024
+"""Of text. The merge reads one block of each run at a time; ten million records are some 300 runs."""
+_BATCH = 500
+"""Records that are checked together; between two batches the spool looks whether the task is being stopped."""
 
 # The years 1 to 9999, in epoch milliseconds: what a datetime, and with it the receipt, can say.
 _EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
-
-# A key sorts as bytes: eight for the time, which may be negative, then the id.
-_BIAS = 1 << 63
-_TIME_BYTES = 8
-
-_Entry: TypeAlias = tuple[bytes, bytes, int]
-"""Key, line, and which status, as a place in the list of those seen."""
-_HEAD = struct.Struct(">IIH")
-_by_key = itemgetter(0)
 
 
 @dataclass
@@ -71,23 +63,24 @@ class Spool:
     """Takes records in any order, gives them back sorted.
 
     :param tempdir: for the temporary file.
-    :param stop: asked at every record; once it says true, adding and iterating raise :class:`ReadingStoppedError`.
+    :param stop: asked every few hundred records; once it says true, adding and iterating raise :class:`ReadingStoppedError`.
 
-    Of several records of one ``(startTime, id)`` the first is kept. Times are epoch milliseconds. What is counted is found by reading all
-    records once more, at the first question after one was added.
+    Of several records of one ``(startTime, id)`` the first is kept. Times are epoch milliseconds. What is counted is found by reading the
+    index of all records, at the first question after one was added. On disk a record takes its text, its time and id once more, and four
+    bytes.
     """
 
     def __init__(self, tempdir: TempDir, *, stop: Callable[[], bool]) -> None:
-        self._tempdir = tempdir
         self._stop = stop
-        self._file = tempdir.descriptor()
-        self._runs = [0]
-        """Where each run ends in the file, and with it where the next one begins."""
-        self._latest: list[_Entry] = []
-        self._latest_bytes = 0
-        self._latest_is_sorted = True
+        self._file = RunFile(tempdir)
+        self._keys: list[Key] = []
+        self._lines: list[bytes] = []
+        self._statuses: list[int] = []
+        self._bytes = 0
+        self._last_run: list[Block] = []
+        """The run that is sorted and not written: what fits into one run never touches the disk."""
         self._status_names = [SUCCESS, OTHER_STATUSES]
-        self._status_numbers = {SUCCESS: 0, OTHER_STATUSES: 1}
+        self._status_numbers: dict[str | None, int] = {SUCCESS: 0, OTHER_STATUSES: 1}
         self._totals: _Totals | None = None
 
     @property
@@ -126,7 +119,20 @@ class Spool:
         :raises PublishError: the local disk is full or cannot be written.
         :raises ReadingStoppedError: the task is being stopped.
         """
+        self._check_stop()
         self._keep(record, line_of(record))
+
+    def add_all(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """:meth:`add` for each of many records, in a fraction of the time.
+
+        :raises CapillaryError: as :meth:`add`, and whatever ``records`` raises.
+        """
+        iterator = iter(records)
+        while batch := list(islice(iterator, _BATCH)):
+            self._check_stop()
+            if not self._keep_batch(batch):
+                for record in batch:
+                    self._keep(record, line_of(record))
 
     def add_line(self, line: bytes) -> None:
         """Keep a record of an earlier object, its text as it is, unless one with its ``(startTime, id)`` is kept already.
@@ -134,127 +140,122 @@ class Spool:
         :param line: one JSON object, UTF-8, without a line feed.
         :raises CapillaryError: as :meth:`add`.
         """
+        self._check_stop()
         self._keep(fields_of(line), line)
 
-    def _keep(self, record: Mapping[str, Any], line: bytes) -> None:
-        self._check_stop()
-        self._totals = None
-        self._latest.append((_key_of(record), line, self._number_of(status_of(record))))
-        self._latest_is_sorted = False
-        self._latest_bytes += len(line) + _OVERHEAD
-        if self._latest_bytes >= _RUN_BYTES:
-            self._write_run()
+    def blocks(self) -> Iterator[bytes]:
+        """Each record once, sorted by ``(startTime, id)``, as lines of UTF-8 JSON; each item holds whole lines with their line feeds.
 
-    def _number_of(self, status: str) -> int:
+        Ids are ordered by code point.
+        """
+        for block, low, high in self._merged():
+            yield block.text_of(low, high)
+
+    def count_of(self, pairs: Iterable[Key]) -> tuple[int, int]:
+        """How many of these distinct pairs there are, and how many of them are spooled.
+
+        :param pairs: in ascending order, as :func:`.formats.read_pairs` gives them.
+        """
+        total = known = 0
+        keys = (key for block, low, high in self._merged() for key in block.keys[low:high])
+        key = next(keys, None)
+        for number, pair in enumerate(pairs):
+            if number % _BATCH == 0:
+                self._check_stop()
+            total += 1
+            while key is not None and key < pair:
+                key = next(keys, None)
+            known += key == pair
+        return total, known
+
+    def _keep_batch(self, batch: list[Mapping[str, Any]]) -> bool:
+        """Keep records of the API as they are, all or none of them: what :meth:`_keep` does, for the usual case."""
+        try:
+            times, ids = [record["startTime"] for record in batch], [record["id"] for record in batch]
+            lines = [record.raw for record in batch if type(record) is EventLog]
+            known = [self._status_numbers.get(record.get("status")) for record in batch]
+        except (KeyError, TypeError):  # no time or id; a status that is a list
+            return False
+        if set(map(type, times)) != {int} or set(map(type, ids)) != {str} or min(times) < _EARLIEST or max(times) > _LATEST:
+            return False
+        if len(lines) != len(batch) or not are_lines(lines):
+            return False
+        self._totals = None
+        self._keys += zip(times, ids, strict=True)
+        self._lines += lines
+        self._statuses += known if None not in known else map(self._status_of, batch)  # type: ignore[arg-type]  # it has none
+        self._grow(sum(map(len, lines)) + len(batch) * _OVERHEAD)
+        return True
+
+    def _keep(self, record: Mapping[str, Any], line: bytes) -> None:
+        self._totals = None
+        self._keys.append(_key_of(record))
+        self._lines.append(line)
+        self._statuses.append(self._status_of(record))
+        self._grow(len(line) + _OVERHEAD)
+
+    def _status_of(self, record: Mapping[str, Any]) -> int:
+        """Which status, as a place in the list of those seen."""
+        status = status_of(record)
         number = self._status_numbers.get(status)
         if number is None:
             if len(self._status_names) - 2 >= _MOST_STATUSES:
                 return self._status_numbers[OTHER_STATUSES]
             number = self._status_numbers[status] = len(self._status_names)
             self._status_names.append(status)
+        if not record.get("status"):
+            self._status_numbers[None] = self._status_numbers[""] = number
         return number
 
-    def _write_run(self) -> None:
-        pending, end = bytearray(), self._runs[-1]
-        for key, line, status in self._sorted_latest():
-            pending += _HEAD.pack(len(key), len(line), status)
-            pending += key
-            pending += line
-            if len(pending) >= _WRITE_BLOCK:
-                end += self._write(pending)
-                pending.clear()
-        end += self._write(pending)
-        self._runs.append(end)
-        self._latest, self._latest_bytes = [], 0
+    def _grow(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes >= _RUN_BYTES:
+            self._sort()
+            self._write_last_run()
 
-    def _write(self, content: bytearray) -> int:
-        with local_disk_errors(self._tempdir), memoryview(content) as view:
-            written = 0
-            while written < len(view):
-                written += os.write(self._file, view[written:])
-        return len(content)
+    def _write_last_run(self) -> None:
+        if self._last_run:
+            self._file.write_run(self._last_run)
+            self._last_run = []
 
-    def _sorted_latest(self) -> list[_Entry]:
-        if not self._latest_is_sorted:
-            self._latest.sort(key=_by_key)  # stable, so that the first of two is before the second
-            self._latest_is_sorted = True
-        return self._latest
+    def _sort(self) -> None:
+        """Make a run of what has gathered."""
+        if not self._keys:
+            return
+        self._write_last_run()
+        keys, lines, statuses = self._keys, self._lines, self._statuses
+        order = sorted(range(len(keys)), key=keys.__getitem__)  # stable, so that the first of two is before the second
+        ordered = [keys[place] for place in order]
+        if any(map(eq, ordered, islice(ordered, 1, None))):
+            order = [place for at, place in enumerate(order) if at == 0 or ordered[at] != ordered[at - 1]]
+            ordered = [keys[place] for place in order]
+        step = max(1, len(order) * _BLOCK_BYTES // self._bytes)
+        for begin in range(0, len(order), step):
+            places = order[begin : begin + step]
+            text = b"\n".join([*[lines[place] for place in places], b""])
+            self._last_run.append(Block(pair_lines(ordered[begin : begin + step]), array("H", [statuses[place] for place in places]), text))
+        self._keys, self._lines, self._statuses, self._bytes = [], [], [], 0
 
-    def lines(self) -> Iterator[bytes]:
-        """Each record once, sorted by ``(startTime, id)``, as UTF-8 JSON without a line feed; ids are ordered by code point."""
-        for _, line, _ in self._merged():
-            yield line
-
-    def count_of(self, pairs: Iterable[tuple[int, str]]) -> tuple[int, int]:
-        """How many of these distinct pairs there are, and how many of them are spooled.
-
-        :param pairs: in ascending order, as :func:`.formats.read_pairs` gives them.
-        """
-        total = known = 0
-        entries = self._merged()
-        key = b""
-        for start_time, record_id in pairs:
+    def _merged(self) -> Iterator[tuple[Block, int, int]]:
+        self._sort()
+        for part in merge([*self._file.runs(), iter(self._last_run)]):
             self._check_stop()
-            total += 1
-            if not _EARLIEST <= start_time <= _LATEST:
-                continue
-            wanted = _packed(start_time, record_id)
-            while key < wanted:
-                entry = next(entries, None)
-                if entry is None:
-                    # No more are known; the rest is counted.
-                    return total + sum(1 for _ in pairs), known
-                key = entry[0]
-            known += key == wanted
-        return total, known
-
-    def _merged(self) -> Iterator[_Entry]:
-        block = max(_LEAST_BLOCK, min(_MOST_BLOCK, _MERGE_BYTES // len(self._runs)))
-        runs: list[Iterable[_Entry]] = [self._read_run(begin, end, block) for begin, end in pairwise(self._runs)]
-        runs.append(self._sorted_latest())
-        previous = b""
-        # Of equal keys, that of the earlier run comes first.
-        for entry in heapq.merge(*runs, key=_by_key) if len(runs) > 1 else runs[0]:
-            self._check_stop()
-            if entry[0] != previous:
-                previous = entry[0]
-                yield entry
-
-    def _read_run(self, begin: int, end: int, block: int) -> Iterator[_Entry]:
-        content, at = b"", 0
-        while begin < end or at < len(content):
-            if len(content) - at >= _HEAD.size:
-                key_size, line_size, status = _HEAD.unpack_from(content, at)
-                of_key = at + _HEAD.size
-                of_line = of_key + key_size
-                behind = of_line + line_size
-                if behind <= len(content):
-                    yield content[of_key:of_line], content[of_line:behind], status
-                    at = behind
-                    continue
-                block = max(block, behind - at)
-            with local_disk_errors(self._tempdir):
-                more = os.pread(self._file, min(block, end - begin), begin)
-            if not more:
-                raise OSError("The spool is shorter than what was written to it")
-            content, at = content[at:] + more, 0
-            begin += len(more)
+            yield part
+        self._check_stop()
 
     def _counted(self) -> _Totals:
         if self._totals is not None:
             return self._totals
-        totals, digest, counts = _Totals(), hashlib.sha256(), [0] * len(self._status_names)
-        start_time = None
-        for key, _, status in self._merged():
-            start_time = int.from_bytes(key[:_TIME_BYTES]) - _BIAS
+        totals, digest, counts = _Totals(), hashlib.sha256(), Counter[int]()
+        for block, low, high in self._merged():
             if totals.first is None:
-                totals.first = start_time
-            totals.events += 1
-            counts[status] += 1
-            digest.update(pair_line(start_time, key[_TIME_BYTES:].decode("utf-8", "surrogatepass")))
-        totals.last = start_time
+                totals.first = block.first[0] if low == 0 else block.keys[low][0]
+            totals.last = block.last[0] if high == len(block) else block.keys[high - 1][0]
+            totals.events += high - low
+            counts.update(block.statuses[low:high])
+            digest.update(block.pairs_of(low, high))
         totals.failures = totals.events - counts[0]
-        totals.statuses = {name: count for name, count in zip(self._status_names, counts, strict=True) if count}
+        totals.statuses = {name: counts[number] for number, name in enumerate(self._status_names) if counts[number]}
         totals.ids_sha256 = digest.hexdigest()
         self._totals = totals
         return totals
@@ -264,18 +265,13 @@ class Spool:
             raise ReadingStoppedError("The task was stopped while it exported; nothing was published")
 
 
-def _key_of(record: Mapping[str, Any]) -> bytes:
+def _key_of(record: Mapping[str, Any]) -> Key:
     start_time, record_id = record.get("startTime"), record.get("id")
     if isinstance(start_time, bool) or not isinstance(start_time, int) or not _EARLIEST <= start_time <= _LATEST:
         raise MalformedAnswerError(f"A record's startTime is not in epoch milliseconds of the years 1 to 9999, it is {_kind(start_time)}")
     if not isinstance(record_id, str):
         raise MalformedAnswerError(f"A record's id is not a string but {_kind(record_id)}")
-    return _packed(start_time, record_id)
-
-
-def _packed(start_time: int, record_id: str) -> bytes:
-    # The order of bytes is, for UTF-8, that of code points.
-    return (start_time + _BIAS).to_bytes(_TIME_BYTES) + record_id.encode("utf-8", "surrogatepass")
+    return start_time, record_id
 
 
 def _kind(value: object) -> str:

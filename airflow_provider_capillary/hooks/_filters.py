@@ -39,12 +39,17 @@ class Tally:
         self.read = 0
         self.kept = 0
 
+    def kept_of(self, records: list[Record]) -> Iterable[Record]:
+        """Count records, and give those that the filters keep."""
+        if self._event_name is not None or self._wanted is not None:
+            return filter(self.keeps, records)
+        self.read += len(records)
+        self.kept += len(records)
+        return records
+
     def keeps(self, record: Record) -> bool:
         """Count a record, and say whether the filters keep it."""
         self.read += 1
-        if self._event_name is None and self._wanted is None:
-            self.kept += 1
-            return True
         status, name = status_of(record), record.get("eventName")
         _count(self._statuses, status)
         _count(self._names, name if isinstance(name, str) and name else NO_NAME)

@@ -249,9 +249,7 @@ class CapillaryHook(BaseHook):
         self._events_read = 0
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
-                for record in records:
-                    if tally.keeps(record):
-                        yield record
+                yield from tally.kept_of(records)
         finally:
             progress.count()
         self._events_read = tally.read

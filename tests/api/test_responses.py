@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import random
 
 import pytest
 
+from airflow_provider_capillary import fast
+from airflow_provider_capillary.api import responses
 from airflow_provider_capillary.api.effects import Response
+from airflow_provider_capillary.api.fast_pages import decode_records
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.api.retries import RetryPlan
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
@@ -147,3 +151,93 @@ def test_a_record_keeps_the_text_that_it_had_in_the_answer():
     assert [record.text for record in answer.records] == texts
     assert answer.records[0] == {"id": "a", "startTime": 1, "x": 1234567890.1234567, "y": 1.0, "z": [0, 1e5, math.inf]}
     assert [record.text for record in copy.deepcopy(answer.records)] == texts
+
+
+# Lists of records that a decoder may take otherwise than another. Each is read with and without the packages of the extra ``fast``.
+STRANGE_LISTS = {
+    "nothing": b"",
+    "usual": RECORD,
+    "with spaces": b'{"id": "a", "startTime": 1, "x": "1, \\"2\\": 3"}',
+    "a key twice": b'{"id":"a","startTime":1,"x":1,"x":1}',
+    "a key twice, with spaces": b'{"id": "a", "startTime": 1, "x": "1", "x": "1"}',
+    "a key twice, once escaped": b'{"id":"a","startTime":1,"x":1,"\\u0078":1}',
+    "a key twice, a text and not": b'{"id":"a","startTime":1,"x":1,"x":"1"}',
+    "a key twice, inside": b'{"id":"a","startTime":1,"x":{"y":1,"y":1}}',
+    "a key twice, deep inside and with spaces": b'{"id":"a", "startTime":1,"x":[{"y":1,"y":1}]}',
+    "two `id`": b'{"id":"a","id":"a","startTime":1}',
+    "nested": b'{"id":"a","startTime":1,"x":{"y":[1,{"z":null}]}}',
+    "nested, with spaces": b'{"id": "a","startTime":1,"x":{"y":[1,{"z":null}]}}',
+    "backslashes before quotes": rb'{"id": "a\\","startTime":1,"x\\\\":"\\\"\"","y\\\"":"\\"}',
+    "integers of any size": b'{"id":"a","startTime":1,"x":%s,"y":-18446744073709551616,"z":18446744073709551615}' % (b"9" * 400),
+    "more digits than Python converts": b'{"id":"a","startTime":1,"x":%s}' % (b"9" * 5_000),
+    "floats of many digits": b'{"id":"a","startTime":1,"x":[0.12345678901234567890123,1e-400,2.2250738585072011e-308,9007199254740993.0]}',
+    "numbers written otherwise": b'{"id":"a","startTime":1,"x":[1.0,1.10,1E5,-0,-0.0,1e+2,1e16]}',
+    "beyond any float": b'{"id":"a","startTime":1,"x":1e400}',
+    "NaN": b'{"id":"a","startTime":1,"x":NaN}',
+    "infinity": b'{"id":"a","startTime":1,"x":-Infinity}',
+    "no JSON number": b'{"id":"a","startTime":01}',
+    "a lone surrogate": b'{"id":"a","startTime":1,"x":"\\ud83d"}',
+    "a pair of surrogates": b'{"id":"a","startTime":1,"x":"\\ud83d\\ude00"}',
+    "a surrogate in UTF-8": b'{"id":"a","startTime":1,"x":"\xed\xa0\x80"}',
+    "no UTF-8": b'{"id":"a","startTime":1,"x":"\xff"}',
+    "too long UTF-8": b'{"id":"a","startTime":1,"x":"\xc0\x80"}',
+    "UTF-8": '{"id":"नमन","startTime":1,"x":"é😀\u2028"}'.encode(),
+    "escapes": rb'{"id":"a","startTime":1,"x":"\/\b\f\u00e9\u0000"}',
+    "no escape": rb'{"id":"a","startTime":1,"x":"\x"}',
+    "a control character": b'{"id":"a","startTime":1,"x":"\x01"}',
+    "a line feed in a text": b'{"id":"a","startTime":1,"x":"\n"}',
+    "blanks that JSON has not": b'{"id":"a","startTime":1,\x0b"x":1}',
+    "deep": b'{"id":"a","startTime":1,"x":%s1%s}' % (b"[" * 300, b"]" * 300),
+    "too deep": b'{"id":"a","startTime":1,"x":%s1%s}' % (b"[" * 50_000, b"]" * 50_000),
+    "huge": b'{"id":"a","startTime":1,"x":"%s"}' % (b"\\\\" * 500_000),
+    "no record": b"[]",
+    "null": b"null",
+    "no id": b'{"startTime":1}',
+    "an empty id": b'{"id":"","startTime":1}',
+    "a time that is a truth": b'{"id":"a","startTime":true}',
+    "a time that is a float": b'{"id":"a","startTime":1.0}',
+    "a time too late": b'{"id":"a","startTime":60000000000000}',
+    "a time too early": b'{"id":"a","startTime":-1}',
+    "a comma too many": RECORD + b",",
+    "cut off": RECORD[:-1],
+    "another list": RECORD + b'],"data":[' + RECORD,
+    "another list, escaped": RECORD + b'],"d\\u0061ta":[' + RECORD,
+    "another field": RECORD + b'],"x":[1',
+    "another field twice": RECORD + b'],"x":1,"x":[1',
+}
+ENVELOPES = {
+    "as documented": b'{"data":[%s],"warnings":[],"errors":[]}',
+    "with spaces": b'\xef\xbb\xbf {\r\n "data" : [ %s ] ,\t"errors" : [ {} ] , "warnings" : null } \n',
+    "alone": b'{"data":[%s]}',
+    "warnings twice": b'{"data":[%s],"warnings":[],"warnings":[]}',
+    "a warning": b'{"data":[%s],"warnings":["slow"],"errors":[]}',
+    "an error": b'{"data":[%s],"warnings":[],"errors":[{"code":4000}]}',
+    "data last": b'{"warnings":[],"data":[%s]}',
+    "two values": b'{"data":[%s]}{"data":[]}',
+    "no list": b"[%s]",
+}
+
+
+def told_of(body):
+    try:
+        page = read(body)
+    except (MalformedAnswerError, AuthenticationError) as error:
+        return str(error), error.most_tries
+    return repr([(dict(record), type(record), record.raw, record.text) for record in page.records]), page.warnings
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("name", STRANGE_LISTS)
+def test_a_page_is_read_alike_with_and_without_the_fast_packages(monkeypatch, name, envelope):
+    bodies = [ENVELOPES[envelope] % listed for listed in (STRANGE_LISTS[name], RECORD + b"," + STRANGE_LISTS[name])]
+    by_fast = [told_of(body) for body in bodies]
+    monkeypatch.setattr(fast, "optional", lambda _name: None)
+    assert by_fast == [told_of(body) for body in bodies]
+
+
+def test_the_usual_page_is_read_by_the_fast_packages(monkeypatch):
+    taken = []
+    monkeypatch.setattr(responses, "decode_records", lambda *arguments: taken.append(decode_records(*arguments)) or taken[-1])
+    spaced = json.dumps({"data": [{"id": "a", "startTime": 1, "x": 'say "\\"'}], "warnings": [], "errors": []}).encode()
+    for body in (ENVELOPES["as documented"] % RECORD, ENVELOPES["with spaces"] % RECORD, spaced):
+        assert len(read(body)) == len(taken[-1][0]) == 1

@@ -13,6 +13,7 @@ from export.support import ENDINGS, START_MS, export, in_order, lines_of, make_r
 from airflow_provider_capillary.api.effects import Response
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
+from airflow_provider_capillary.export import parquet
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
 
 GOOD_NAMES = {
@@ -162,6 +163,59 @@ def test_every_format_has_what_the_api_wrote_number_for_number(tmp_path, ending)
     # A rerun reads it back.
     assert export(answer.records[1:], str(target), on_vanished="drop")["vanished_events"] == 1
     assert len(list(read_pairs(target, ending=ending))) == len(OWN_TEXT) - 1
+
+
+# What Arrow's own reader of JSON may take otherwise than Python's. ``True``: it reads the row, and a field in ``_extra`` is none.
+ROWS = {
+    "every column": (b'{"startTime":1,"responseTime":2,"orgId":3,"status":"a","eventName":"b","inputRequest":"c","id":"d"}', True),
+    "few columns": (b'{"startTime":1,"id":"d"}', True),
+    "another order": (b'{"id":"d","message":"m","startTime":1}', True),
+    "nulls inside of a text": (rb'{"id":"d","startTime":1,"inputRequest":"{\"a\":null,\"b\": null}"}', True),
+    "a word in a text": (b'{"id":"d","startTime":1,"message":"null and void"}', False),
+    "a column that is null": (b'{"id":"d","startTime":1,"message":null}', False),
+    "a column that is null, after a space": (b'{"id": "d", "startTime": 1, "message": null}', False),
+    "an unknown field": (b'{"id":"d","startTime":1,"x":1}', False),
+    "an unknown field that is null": (rb'{"id":"d","startTime":1,"x\\":null}', False),
+    "our own column": (b'{"id":"d","startTime":1,"_extra":"{}"}', False),
+    "escapes": (rb'{"id":"\u00e9\/\n\ud83d\ude00","startTime":1}', True),
+    "UTF-8": ('{"id":"नमन😀","startTime":1}'.encode(), True),
+    "a lone surrogate": (rb'{"id":"\ud83d","startTime":1}', False),
+    "a null character": (rb'{"id":"a\u0000b","startTime":1}', True),
+    "the largest integer": (b'{"id":"d","startTime":1,"orgId":9223372036854775807}', True),
+    "a larger integer": (b'{"id":"d","startTime":1,"orgId":9223372036854775808}', False),
+    "the least integer": (b'{"id":"d","startTime":-1,"orgId":-9223372036854775808}', True),
+    "an integer of any size": (b'{"id":"d","startTime":1,"orgId":%s}' % (b"9" * 400), False),
+    "a fraction": (b'{"id":"d","startTime":1,"orgId":1.0}', False),
+    "an exponent": (b'{"id":"d","startTime":1,"orgId":1e2}', False),
+    "a truth": (b'{"id":"d","startTime":1,"orgId":true}', False),
+    "a number for a text": (b'{"id":"d","startTime":1,"status":5}', False),
+    "a text for a number": (b'{"id":"d","startTime":1,"orgId":"5"}', False),
+    "an object for a text": (b'{"id":"d","startTime":1,"status":{"a":1}}', False),
+    "a list for a text": (b'{"id":"d","startTime":1,"status":["a"]}', False),
+    "a text that looks like a time": (b'{"id":"2025-09-18T00:00:00Z","startTime":1,"message":"2025-09-18"}', True),
+    "an empty text": (b'{"id":"","startTime":1,"message":""}', True),
+    "blanks": (b'{ "id" : "d" ,\t"startTime" : 1 }', True),
+    "a line separator": ('{"id":"a\u2028b","startTime":1}'.encode(), True),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_table_is_made_alike_by_both_of_its_makers(name):
+    schema = parquet._schema()
+    row, is_fast = ROWS[name]
+    rows = [b'{"startTime":1,"id":"before","message":"m"}', row]
+    made = parquet._fast_table(rows, schema)
+    assert (made is not None) == is_fast
+    if made is not None:
+        assert made.combine_chunks().equals(parquet._table(rows, schema).combine_chunks())
+
+
+def test_parquet_is_the_same_file_by_both_makers_of_tables(tmp_path, monkeypatch):
+    records = [record | {"status": record.get("status", "S")} for record in make_records(12_000)]
+    export(records, str(tmp_path / "fast.parquet"))
+    monkeypatch.setattr(parquet, "_fast_table", lambda *_: None)
+    export(records, str(tmp_path / "plain.parquet"))
+    assert (tmp_path / "fast.parquet").read_bytes() == (tmp_path / "plain.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

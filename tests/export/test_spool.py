@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import random
 import resource
@@ -14,13 +15,22 @@ import textwrap
 import pytest
 from export.support import START_MS, export, in_order, make_records
 
-from airflow_provider_capillary.errors import PublishError, ReadingStoppedError
+from airflow_provider_capillary.api.responses import EventLog
+from airflow_provider_capillary.errors import MalformedAnswerError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export import spool as spool_module
 from airflow_provider_capillary.export import tempdir as tempdir_module
+from airflow_provider_capillary.export.json_lines import line_of
 from airflow_provider_capillary.export.spool import OTHER_STATUSES, Spool, pair_line
 from airflow_provider_capillary.export.tempdir import open_tempdir
 
-RUNS = {"in memory": {}, "in runs": {"_RUN_BYTES": 6_000, "_WRITE_BLOCK": 1_000, "_LEAST_BLOCK": 100, "_MOST_BLOCK": 100}}
+RUNS = {"in memory": {}, "in runs": {"_RUN_BYTES": 6_000, "_BLOCK_BYTES": 1_000, "_BATCH": 7}}
+
+
+def lines_of(spool):
+    """Each line, without its end."""
+    blocks = list(spool.blocks())
+    assert all(block.endswith(b"\n") for block in blocks)
+    return b"".join(blocks).split(b"\n")[:-1]
 
 
 def never():
@@ -48,7 +58,7 @@ def test_records_come_back_sorted_and_once(tempdir, runs):
     for record in shuffled:
         spool.add(record)
     expected = in_order(records)
-    assert [line.count(b'"id"') for line in spool.lines()] == [1] * 500
+    assert [line.count(b'"id"') for line in lines_of(spool)] == [1] * 500
     assert spool.events == 500
     assert spool.failures == sum(record.get("status") != "EVENT_SUCCESS" for record in records)
     assert sum(spool.statuses.values()) == 500
@@ -68,8 +78,49 @@ def test_the_first_of_two_records_with_one_key_is_kept(tempdir, runs):
         spool.add(record | {"status": "BETWEEN"})
     spool.add({"id": "a", "startTime": 1, "status": "OTHER"})
     spool.add({"id": "a", "startTime": 2, "status": "OTHER"})
-    assert list(spool.lines())[0] == b'{"id":"a","startTime":1,"status":"EVENT_SUCCESS"}'  # noqa: RUF015  # the generator has to end
+    assert lines_of(spool)[0] == b'{"id":"a","startTime":1,"status":"EVENT_SUCCESS"}'
     assert spool.statuses == {"EVENT_SUCCESS": 1, "BETWEEN": 40, "OTHER": 1}
+
+
+def event_log(raw):
+    log = EventLog(json.loads(raw))
+    log.raw = raw
+    return log
+
+
+# Among the records of one batch, one that has to be looked at by itself: none of them may change what becomes of the others.
+PECULIAR = {
+    "none": [],
+    "not from the API": [{"id": "p", "startTime": START_MS, "status": "MADE"}],
+    "a line break": [event_log(b'{"id":"p",\r\n "startTime":5}')],
+    "a line separator": [event_log('{"id":"p","startTime":5,"x":"\u2028\u2029\x85"}'.encode())],
+    "leads of separators alone": [event_log('{"id":"p","startTime":5,"x":"\u2030\xa9"}'.encode())],
+    "a status that is a list": [event_log(b'{"id":"p","startTime":5,"status":["x"]}')],
+    "statuses that are none": [event_log(b'{"id":"p","startTime":5,"status":null}'), event_log(b'{"id":"q","startTime":5,"status":""}')],
+    "an id that JSON escapes": [event_log(b'{"id":"\\n\\"\\u00e9\\udc00","startTime":5}')],
+}
+
+
+@pytest.mark.parametrize("name", PECULIAR)
+def test_many_records_at_once_become_what_they_become_one_by_one(tempdir, runs, name):
+    logs = [event_log(json.dumps(record).encode()) for record in make_records(300, seed=3)]
+    windows = [*logs[200:], *PECULIAR[name], *logs[100:220], *logs[:110]]
+    one, all_at_once = Spool(tempdir, stop=never), Spool(tempdir, stop=never)
+    for record in windows:
+        one.add(record)
+    all_at_once.add_all(iter(windows))
+    assert lines_of(all_at_once) == lines_of(one) == [line_of(record) for record in in_order([*logs, *PECULIAR[name]])]
+    assert all_at_once._counted() == one._counted()
+    assert one.events == 300 + len(PECULIAR[name])
+
+
+@pytest.mark.parametrize(
+    "record", [{"id": 5, "startTime": 1}, {"id": "a", "startTime": 10**20}, {"id": "a", "startTime": True}, {"id": "a"}]
+)
+def test_a_record_without_identity_is_refused_among_many_as_it_is_alone(tempdir, record):
+    spool = Spool(tempdir, stop=never)
+    with pytest.raises(MalformedAnswerError):
+        spool.add_all([*make_records(5), event_log(json.dumps(record).encode())])
 
 
 def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(tempdir, runs):
@@ -81,19 +132,19 @@ def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(tem
     assert (spool.events, spool.failures) == (1_000, 1_000)
 
 
-@pytest.mark.parametrize("step", ["adding", "digesting", "writing", "comparing"])
+@pytest.mark.parametrize("step", ["adding", "adding many", "digesting", "writing", "comparing"])
 def test_every_step_stops_when_asked(tempdir, runs, step):
     asked = []
     spool = Spool(tempdir, stop=lambda: bool(asked))
     for record in make_records(40):
         spool.add(record)
-    lines = spool.lines()
-    next(lines)
+    next(spool.blocks())
     asked.append(True)
     steps = {
         "adding": lambda: spool.add({"id": "a", "startTime": 1}),
+        "adding many": lambda: spool.add_all([{"id": "a", "startTime": 1}]),
         "digesting": spool.ids_sha256,
-        "writing": lambda: next(lines),
+        "writing": lambda: next(spool.blocks()),
         "comparing": lambda: spool.count_of([(1, "a")]),
     }
     with pytest.raises(ReadingStoppedError):
@@ -109,7 +160,7 @@ def test_what_was_counted_follows_what_is_added_later(tempdir, runs):
     spool.add_line(b'{"startTime":1,"id":"a"}')
     assert (spool.events, spool.first_start_time) == (101, 1)
     assert spool.ids_sha256() != digest
-    assert next(spool.lines()) == b'{"id":"a","startTime":1,"x":1.10}'
+    assert lines_of(spool)[0] == b'{"id":"a","startTime":1,"x":1.10}'
 
 
 def test_nothing_has_a_name_while_an_export_runs_nor_after_one_that_fails(temporary_directory, tmp_path, runs):
@@ -192,7 +243,7 @@ def test_a_full_disk_names_the_directory_and_the_way_out(tmp_path, ending, limit
                     spool.add({{"id": str(number), "startTime": number, "message": os.urandom(450).hex()}})
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, {limit}))
                 with local_disk_errors(tempdir):
-                    write_object(spool.lines(), tempdir.file(), ending={ending!r})
+                    write_object(spool.blocks(), tempdir.file(), ending={ending!r})
         except PublishError as error:
             print(error)
         """

@@ -103,10 +103,24 @@ MUTATIONS = (
         caught_by=ANSWERS,
     ),
     Mutation(
+        breaks="an object with the same key twice, where a fast decoder takes it",
+        file="api/fast_pages.py",
+        text="    return text.count(b'\"') - ",
+        becomes="    return True or text.count(b'\"') - ",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="what a backslash before a quote means, where strings are counted",
+        file="api/fast_pages.py",
+        text='    text = listed.replace(rb"\\\\", b"")\n',
+        becomes="    text = listed\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
         breaks="a record's own text",
         file="api/responses.py",
-        text="                record.text = text[begin:at]\n",
-        becomes="                record.text = json.dumps(decoded)\n",
+        text="                add(_event_log(decoded, text[begin:at].encode()))\n",
+        becomes="                add(_event_log(decoded, json.dumps(decoded).encode()))\n",
         caught_by=ANSWERS,
     ),
     Mutation(

@@ -1,0 +1,179 @@
+"""What an export costs, beside bare loops over the same answers and beside other tools. Run by hand, or with ``--guard`` by CI:
+
+    python tests/benchmarks/export_cost.py [--events 100000] [--pages 1000] [--rounds 3] [--endings .jsonl.gz ...] [--peers] [--plot FILE]
+
+Every subject reads the same event logs from a server that has rendered them beforehand (:mod:`export_server`), in a process of its own
+that nothing else is counted in. Subjects take turns, round after round; the table holds medians, and the ratio to the bare loop of the
+same format in the same run: above 1 is less CPU than the bare loop.
+
+=========== ==========================================================================================================================
+subject     what it does
+=========== ==========================================================================================================================
+ours plain  the operator without the packages of the extra ``fast``: complete, sorted, each record once, manifest
+ours fast   the operator with them
+bare json   ``requests``, ``json``, a line a record, compressed (gzip level 6, zstd 3), or a table of pyarrow; neither sorts nor dedupes
+bare raw    ``requests``, and the bytes of the list into ISA-L's gzip; parses nothing, proves nothing
+dlt ...     with ``--peers``: other tools, installed into environments of their own (:mod:`export_peers`)
+=========== ==========================================================================================================================
+
+CPU is user and system time of the process, without start-up. Start-up is the interpreter, imports and an export of a few records. Disk is
+the most that the files held which the process had open below the temporary directory, deleted ones included, looked at ten times a second.
+
+``--guard`` compares in one process, in less than 20 s, and ends with 1 where ours has become slower than :data:`GUARD` allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import export_peers  # noqa: E402  # found by the line above
+import export_plot  # noqa: E402
+import export_subjects  # noqa: E402
+
+ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+GUARD = {"ours plain": ("bare json", 0.35), "ours fast": ("bare json", 0.5)}
+"""The bare loop that a subject is compared with, and the least ratio; loose, for machines that do other things meanwhile."""
+GUARD_EVENTS, GUARD_ROUNDS = 8_000, 2
+MIB = 2**20
+
+
+@contextlib.contextmanager
+def serving(events: int, page: int, seed: int):
+    """A server in a process of its own: its address, and the bytes of its records as JSON."""
+    command = [sys.executable, str(HERE / "export_server.py"), "--events", str(events), "--page", str(page), "--seed", str(seed)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            said = json.loads(server.stdout.readline())
+            yield f"http://127.0.0.1:{said['port']}", said["json_bytes"]
+        finally:
+            server.stdin.close()
+            server.wait()
+
+
+def open_bytes(pid: int, below: str) -> int:
+    """What the files hold that a process has open below a folder."""
+    files: dict[int, int] = {}
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(link).startswith(below):  # noqa: PTH115  # of a deleted file, too
+                    found = link.stat()
+                    files[found.st_ino] = found.st_blocks * 512
+    return sum(files.values())
+
+
+def measure(command: list[str], environment: dict[str, str], folder: str) -> dict[str, float]:
+    """Run one subject; what it printed, and the most disk that it had open."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
+        most = 0
+        while process.poll() is None:
+            most = max(most, open_bytes(process.pid, folder))
+            time.sleep(0.1)
+        said = process.stdout.read()
+    if process.returncode:
+        msg = f"{' '.join(command)} ended with {process.returncode}"
+        raise RuntimeError(msg)
+    return json.loads(said.splitlines()[-1]) | {"disk": most}
+
+
+def rows_of(options: argparse.Namespace, page: int, folder: str) -> list[dict[str, object]]:
+    """The table for one size of pages."""
+    environment = os.environ | {"AIRFLOW_HOME": folder, "TMPDIR": folder, "PYTHONWARNINGS": "ignore"}
+    peers = export_peers.install(folder) if options.peers else {}
+    subjects = [(ending, name) for ending in options.endings for name in ("bare json", "ours plain", "ours fast")]
+    subjects += [(".jsonl.gz", "bare raw")] * (".jsonl.gz" in options.endings)
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    with serving(options.events, page, options.seed) as (url, json_bytes):
+        for _ in range(options.rounds):
+            for ending, name in subjects:
+                command = [sys.executable, str(HERE / "export_subjects.py"), name, "--ending", ending, "--url", url, "--folder", folder]
+                command += ["--count", str(options.events), "--page", str(page)]
+                found[ending, name].append(measure(command, environment, folder))
+            for name, peer in peers.items():
+                found["its own", name].append(peer.measure(url, options.events, page, folder, measure))
+    rows = []
+    for (ending, name), runs in found.items():
+        medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        bare = statistics.median(run["cpu"] for run in found.get((ending, "bare json")) or found[".jsonl.gz", "bare json"])
+        row = {"page": page, "format": ending, "subject": name, "us": 1e6 * medians["cpu"] / options.events, "ratio": bare / medians["cpu"]}
+        rows.append(row | medians | {"disk": medians["disk"] / json_bytes, "bytes": medians["bytes"] / json_bytes})
+    return rows
+
+
+def table_of(rows: list[dict[str, object]]) -> str:
+    """The rows as text."""
+    head = f"{'page':>6} {'format':<10} {'subject':<12} {'µs/record':>9} {'ratio':>6} {'wall s':>7} {'start s':>7} {'MiB':>6} "
+    lines = [head + f"{'disk/JSON':>9} {'object/JSON':>11} {'requests':>8} {'rows':>9}"]
+    lines += [
+        f"{row['page']:>6} {row['format']:<10} {row['subject']:<12} {row['us']:>9.1f} {row['ratio']:>6.2f} {row['wall']:>7.1f} "
+        f"{row['startup']:>7.1f} {row['peak']:>6.0f} {row['disk']:>9.2f} {row['bytes']:>11.2f} {row['requests']:>8.0f} {row['rows']:>9.0f}"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def guard() -> int:
+    """One process, one format, bare and ours in turn; 1 where ours has become too slow."""
+    from airflow_provider_capillary import fast
+
+    page, used = 1_000, defaultdict(list)
+    real = fast.optional
+    with tempfile.TemporaryDirectory() as folder, serving(GUARD_EVENTS, page, 1) as (url, _):
+        os.environ |= {"AIRFLOW_HOME": folder}
+        export_subjects.set_connection(url, page)
+        for name in ("bare json", "ours fast"):
+            export_subjects.warm_up(name, ".jsonl.gz", url, page, folder)
+        for _ in range(GUARD_ROUNDS):
+            for name in ("bare json", *GUARD):
+                fast.optional = real if name == "ours fast" else lambda _name: None
+                run = export_subjects.run_once(name, ending=".jsonl.gz", url=url, count=GUARD_EVENTS, page=page, folder=folder)
+                used[name].append(run["cpu"])
+        fast.optional = real
+    is_slow = False
+    for name, (beside, least) in GUARD.items():
+        ours, bare = min(used[name]), min(used[beside])
+        is_slow |= bare / ours < least
+        figures = f"{1e6 * ours / GUARD_EVENTS:.1f} µs a record, {beside} {1e6 * bare / GUARD_EVENTS:.1f}"
+        sys.stdout.write(f"{name}: {figures}, ratio {bare / ours:.2f}, at least {least}\n")
+    return int(is_slow)
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--pages", type=int, nargs="+", default=[1_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--endings", nargs="+", choices=ENDINGS, default=ENDINGS)
+    parser.add_argument("--seed", type=int, default=1, help="of the records; another one draws others")
+    parser.add_argument("--peers", action="store_true", help="with dlt, a Singer tap and the Airbyte CDK; installs them")
+    parser.add_argument("--plot", metavar="FILE", help="write the CPU of each as an SVG")
+    parser.add_argument("--guard", action="store_true", help="end with 1 where ours has become much slower beside the bare loop")
+    options = parser.parse_args()
+    if options.guard:
+        return guard()
+    rows = []
+    for page in options.pages:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += rows_of(options, page, folder)
+    sys.stdout.write(table_of(rows))
+    if options.plot:
+        Path(options.plot).write_text(export_plot.svg_of(rows), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Other tools that could read such an API, each in an environment of its own, for :mod:`export_cost`.
+
+Each reads by offset and limit, which the API of event logs hasn't: on the real one they would lose records without saying so. None sorts;
+dlt writes ``.jsonl.gz``, the other two print uncompressed JSON, here into a file. CPU is that of a run of all records less that of a run
+of a tenth of them, for nine tenths; start-up is what is left of the shorter one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Peer", "install"]
+
+# Around each script: reads URL, COUNT, PAGE and TARGET, sets ROWS, prints what it took.
+FRAME = """
+import json, re, resource, sys, time
+URL, COUNT, PAGE, TARGET = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+began = time.perf_counter()
+{script}
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+cpu = sum(each.ru_utime + each.ru_stime for each in used)
+sys.__stdout__.write("\\n" + json.dumps({"cpu": cpu, "wall": time.perf_counter() - began, "peak": peak, "rows": ROWS}) + "\\n")
+"""
+
+DLT = """
+import dlt, os
+from dlt.sources.rest_api import rest_api_source
+os.environ["DATA_WRITER__DISABLE_COMPRESSION"] = "false"
+os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+paginator = {"type": "offset", "limit": PAGE, "total_path": None, "maximum_offset": COUNT, "stop_after_empty_page": True}
+source = rest_api_source({
+    "client": {"base_url": URL},
+    "resources": [{"name": "logs", "endpoint": {"path": "paged", "data_selector": "data", "paginator": paginator}}],
+})
+pipeline = dlt.pipeline("bench", destination=dlt.destinations.filesystem("file://" + TARGET), dataset_name="d",
+    pipelines_dir=TARGET + "-work")
+pipeline.run(source, loader_file_format="jsonl", write_disposition="append")
+ROWS = pipeline.last_trace.last_normalize_info.row_counts["logs"]
+"""
+
+SINGER = """
+from singer_sdk import Tap, RESTStream, typing as th
+from singer_sdk.pagination import BaseOffsetPaginator
+KINDS = dict.fromkeys(("status", "eventName", "inputRequest", "id", "webhookId", "message"), th.StringType)
+KINDS |= dict.fromkeys(("startTime", "responseTime", "orgId", "parentOrgId"), th.IntegerType)
+ROWS = 0
+class Pages(BaseOffsetPaginator):
+    def has_more(self, response):
+        return self.current_value + PAGE < COUNT
+class Logs(RESTStream):
+    name, path, url_base, records_jsonpath = "logs", "/paged", URL, "$.data[*]"
+    schema = th.PropertiesList(*(th.Property(name, kind) for name, kind in KINDS.items())).to_dict()
+    def get_new_paginator(self):
+        return Pages(0, PAGE)
+    def get_url_params(self, context, next_page_token):
+        return {"offset": next_page_token or 0, "limit": PAGE}
+    def post_process(self, row, context=None):
+        global ROWS
+        ROWS += 1
+        return row
+class Bench(Tap):
+    name = "tap-bench"
+    config_jsonschema = th.PropertiesList().to_dict()
+    def discover_streams(self):
+        return [Logs(self)]
+import os
+os.dup2(os.open(TARGET, os.O_CREAT | os.O_WRONLY), 1)
+sys.__stdout__ = os.fdopen(os.dup(2), "w")
+Bench(config={}).sync_all()
+"""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One tool.
+
+    :param python: the interpreter of its environment.
+    :param script: what it runs.
+    """
+
+    python: str
+    script: str
+
+    def measure(self, url: str, count: int, page: int, folder: str, run: Callable[..., dict[str, float]]) -> dict[str, float]:
+        """Both sizes, and what the difference says."""
+        found = {}
+        for size in (count // 10, count):
+            target = Path(folder, f"peer-{size}")
+            shutil.rmtree(target, ignore_errors=True)
+            if target.is_file():
+                target.unlink()
+            shutil.rmtree(f"{target}-work", ignore_errors=True)
+            script = FRAME.replace("{script}", self.script)
+            found[size] = run([self.python, "-c", script, url, str(size), str(page), str(target)], dict(os.environ), folder)
+            written = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
+            found[size]["bytes"] = sum(path.stat().st_size for path in written)
+        few, many = found[count // 10], found[count]
+        slope = (many["cpu"] - few["cpu"]) / (count - count // 10)
+        return many | {"cpu": slope * count, "startup": few["cpu"] - slope * (count // 10), "requests": count / page}
+
+
+def install(folder: str) -> dict[str, Peer]:
+    """Make an environment for each tool, and install it there."""
+    peers = {}
+    for name, package, script in (("dlt", "dlt[filesystem]", DLT), ("singer-sdk", "singer-sdk", SINGER)):
+        home = Path(folder, f"env-{name}")
+        uv = shutil.which("uv")
+        python = str(home / "bin" / "python")
+        if uv:
+            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
+            subprocess.run([uv, "pip", "install", "--quiet", "--python", python, package], check=True)
+        else:
+            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
+        peers[name] = Peer(python, script)
+    return peers

@@ -140,7 +140,7 @@ def _beside(**changes: Any) -> Callable[[dict[str, Any]], bytes]:  # any JSON
 
 
 def _first(name: str, text: bytes, *, of_token: str | None = None) -> Callable[[dict[str, Any]], bytes]:
-    """Put bytes, valid JSON or not, into one field of the first record (a made-up one where there is none), or of a token's data."""
+    """Put bytes, valid JSON or not, into one field of the first record (a synthetic one if there is none), or of a token's data."""
     mark = "\x00here\x00"
 
     def build(envelope: dict[str, Any]) -> bytes:

@@ -319,7 +319,7 @@ SPOILT_TOKENS = {
 
 
 @pytest.mark.parametrize(("fault", "expected"), SPOILT_TOKENS.items())
-def test_a_fault_inside_the_data_befalls_a_token_too(fault, expected):
+def test_a_fault_inside_the_data_applies_to_a_token_too(fault, expected):
     assert json.loads(apply_fault(fault, FakeResponse(200, TOKEN, {})).body) == expected
 
 

@@ -1,24 +1,24 @@
-r"""A year of event logs, a day in each object, at a pace that the API allows.
+r"""A year of event logs, one object a day, within the API's rate limit.
 
 **Run it.** Set the year below, then ``airflow dags unpause capillary_backfill_year``: ``catchup`` creates a run for each day, and
-``max_active_runs`` lets one at a time read. Days that fail stay failed and can be cleared; days that succeeded need not be read again.
-If your daily export writes the same paths, Airflow 3 can do it without a DAG of its own:
+``max_active_runs`` makes the runs read one after another. Clear the days that fail; days that succeeded need not be read again. If
+your daily export writes the same paths, Airflow 3 can do it without this DAG:
 
     airflow backfill create --dag-id capillary_daily_export --from-date 2024-09-18 --to-date 2025-09-17 \
         --max-active-runs 1 --reprocess-behavior failed
 
-**What it costs.** A day of N records takes at most ``c + ceil(N / (p - k)) + 4`` requests, where p is the connection's ``page_size``, k
-the largest number of records in one instant, and c what it takes to find out how the API reads dates: 8 at most, 2 with the connection's
-``date_format`` set (the manifest of any export says which it is; set it before a backfill). With 50,000 records a day, p = 1000 and
-k = 10 that is 2 + 51 + 4 = 57 requests a day, 20,805 for a year; at the default budget of 60 a minute a little under six hours.
+**What it costs.** A day of N records takes at most ``1.35 * ceil(N / p) + 8`` requests, where p is the most records that the API gives
+at once: the connection's ``page_size``, or less. With 50,000 records a day and p = 1000 that is 76 requests a day, 27,740 for a year; at
+the default budget of 60 a minute, a little under eight hours. Where most of a day's records lie within a few minutes, it is up to
+``2.2 * ceil(N / p) + 8``.
 
-**The limit.** The budget, the connection's ``requests_per_minute``, holds for each task that runs, and Capillary counts all of them
-together. While this runs, put whatever else reads through the same connection into one pool with it, by ``pool="capillary"`` on each
+**The rate limit.** The budget, the connection's ``requests_per_minute``, applies to each running task, and Capillary counts all tasks
+together. While the backfill runs, put every task that reads through the same connection into one pool: ``pool="capillary"`` on each
 task, after ``airflow pools set capillary 1 "one reader at a time"``.
 
-**Watch it.** ``airflow dags list-runs capillary_backfill_year --state failed`` (on Airflow 2 with ``-d`` before the name), the grid, and
-in the log of a task every ten seconds how many requests and records there were, how far back, and how long it waited. Metrics:
-``capillary.requests``, ``capillary.event_logs``.
+**Watch it.** The grid, or ``airflow dags list-runs capillary_backfill_year --state failed`` (on Airflow 2 with ``-d`` before the name).
+The log of a task says every ten seconds how many requests and records there were, how far the reading has come, and how long it waited.
+Metrics: ``capillary.requests``, ``capillary.event_logs``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every day, the event logs of the day before, complete, in one object.
 
-In Airflow, with a connection ``capillary_default``: put this file into your DAGs folder. Without anything, as a script, against a
-stand-in for the API that holds the ten records of Capillary's documentation:
+To use it, put this file into your DAGs folder and add a connection ``capillary_default``. To try it without an Airflow and without a
+Capillary account, run it as a script: an emulator of the API holds the ten records of Capillary's documentation.
 
     python example_dags/capillary_daily_export.py
 """
@@ -12,10 +12,10 @@ import os
 from datetime import UTC, datetime
 
 if __name__ == "__main__":
-    # A script: an Airflow of its own, which has to be set up before Airflow is imported. A DAGs folder does not come here.
-    from airflow_provider_capillary.emulator import quickstart
+    # Only as a script, never in a DAGs folder: set up an Airflow of its own, which has to happen before Airflow is imported.
+    import _quickstart
 
-    quickstart.prepare(__file__)
+    _quickstart.prepare(__file__)
 
 from airflow.providers.common.compat.sdk import DAG
 
@@ -31,13 +31,13 @@ BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
 
 with DAG(
     dag_id="capillary_daily_export",
-    # Not schedule="0 0 * * *": on Airflow 3 that gives each run an interval of length zero, and so nothing to export. With this
-    # timetable the run of the 18th, which starts when the 17th has ended, has the 17th as its interval.
+    # Not schedule="0 0 * * *": on Airflow 3 that gives each run an interval of length zero, with nothing to export. With this
+    # timetable, the run that starts at midnight of the 18th has the 17th as its interval.
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=datetime(2025, 6, 1, tzinfo=UTC),
-    # Days that were missed while the scheduler or the DAG stood still are not made up for. With True they are, from start_date on.
+    # Days that passed while the DAG was paused get no run. With True they do, from start_date on.
     catchup=False,
-    # A run that is triggered by hand can name another interval, as {"start": "2025-06-27T00:00:00Z", "end": "2025-06-28T00:00:00Z"}.
+    # A manual run can name another interval, as {"start": "2025-06-27T00:00:00Z", "end": "2025-06-28T00:00:00Z"}.
     params={"start": "", "end": ""},
     tags=["capillary"],
     doc_md=__doc__,
@@ -46,10 +46,10 @@ with DAG(
         task_id="export",
         start="{{ params.start }}",
         end="{{ params.end }}",
-        # By the interval, never by the time of the run: a rerun replaces the object that it has to replace.
+        # The path depends on the interval, never on the time of the run, so that a rerun replaces its own object.
         destination=BASE + "/event_logs/dt={interval_start:%Y-%m-%d}/events.jsonl.gz",
         retries=3,
     )
 
 if __name__ == "__main__":
-    raise SystemExit(quickstart.run(dag, task_id="export", start="2025-06-27T00:00:00Z", end="2025-09-18T06:00:00Z"))
+    raise SystemExit(_quickstart.run(dag, task_id="export", start="2025-06-27T00:00:00Z", end="2025-09-18T06:00:00Z"))

@@ -1,7 +1,7 @@
-"""Every hour, the event logs that failed, for whoever looks into them; an hour without failures leaves no object.
+"""Every hour, the event logs that failed. An hour without failures gets no object.
 
-The API has no parameter for statuses, so this costs as many requests as an export of everything. Where the daily export runs anyway,
-it is cheaper to filter that.
+The API has no parameter for statuses, so this costs as many requests as an export of all event logs. If the daily export runs anyway,
+filtering its objects is cheaper.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ except ImportError:  # Airflow 2
 # One line away from object storage: "s3://my_aws_conn@my-bucket/capillary".
 BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
 
-# A DAG with schedule=[Asset("capillary://exports/failures")] runs after each object; `extra` of the event has the counts. It is another
-# asset than the one of capillary_on_failures, whose events come from the API before anything is exported.
+# A DAG with schedule=[Asset("capillary://exports/failures")] runs after each object; `extra` of the event has the counts. The asset of
+# capillary_on_failures is another one: its events come from the API, before anything is exported.
 FAILURES = Asset("capillary://exports/failures")
 
 with DAG(
@@ -36,7 +36,7 @@ with DAG(
     CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
         destination=BASE + "/failures/dt={interval_start:%Y-%m-%d}/{interval_start:%H}.jsonl",
-        # The documented ones. A status that Capillary adds has to be added here; "NO_STATUS" stands for records that have none.
+        # The documented failures. Add each status that Capillary adds; "NO_STATUS" stands for records without a status.
         statuses=[
             "EMF_PROCESSOR_FAILED",
             "INVALID_EVENT_NAME",

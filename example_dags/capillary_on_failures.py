@@ -1,12 +1,12 @@
-"""Whenever failures appear: export them, and do something about them. Airflow 3.3 and later.
+"""As soon as failures appear, export them and act on them. Airflow 3.3 and later.
 
-No task waits. The triggerer watches, with one poll for all that watch or wait on one connection, and a run starts within a minute of a new
-failure. Several events may wake one run; what is exported is the stretch that holds what all of them have found. A triggerer that is
-killed loses none; an event that comes twice for that reason writes the same object again. There is no task that could fail for a refused
-credential or a wrong connection: the triggerer logs it as an error, again and again until it is mended, and misses nothing meanwhile.
+No task waits. The triggerer polls once for all watches and sensors on one connection, and a run starts within a minute of a new failure.
+Several events may start one run; it exports the interval that holds the failures of all of them. If the triggerer is killed, no event is
+lost; an event may come twice, and its run then writes the same object again. A refused credential or a wrong connection fails no task:
+the triggerer logs an error until the credential or connection is corrected, and then reports what happened meanwhile.
 
-To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
-connection that it prints:
+To try it without a Capillary account, start the emulator with a new event log every five seconds, of which one in ten fails, and give
+Airflow the connection that it prints:
 
     python -m airflow_provider_capillary.emulator --live 5
 """
@@ -25,7 +25,7 @@ from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTri
 # One line away from object storage: "s3://my_aws_conn@my-bucket/capillary".
 BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
 
-# The documented ones. The watch alone could do without: by default it reports anything but a success.
+# The documented failures. For the watch alone the list would not be needed: by default it reports anything but a success.
 FAILURES = [
     "EMF_PROCESSOR_FAILED",
     "INVALID_EVENT_NAME",
@@ -41,7 +41,7 @@ failures = Asset(
     watchers=[AssetWatcher(name="capillary", trigger=CapillaryEventWatchTrigger(statuses=FAILURES, poke_interval=45))],
 )
 
-# Of all the events that woke the run.
+# Of all the events that started the run.
 EVENTS = "triggering_asset_events.values() | sum(start=[]) | map(attribute='extra.payload.{}') | {}"
 START, END = EVENTS.format("start", "min"), EVENTS.format("end", "max")
 
@@ -55,12 +55,12 @@ with DAG(
 ) as dag:
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # By both ends, to the microsecond and without colons, which some query engines refuse.
+        # Both ends, to the microsecond, so that no two runs share a path; without colons, which some query engines refuse.
         destination=BASE + "/failures_as_they_appear/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
         start=f"{{{{ {START} }}}}",
         end=f"{{{{ {END} }}}}",
         statuses=FAILURES,
-        # Now, not in five minutes: a failure that becomes visible late wakes the next run.
+        # At once, not after five minutes: a failure that becomes visible late starts the next run.
         settle=timedelta(),
         retries=3,
     )
@@ -71,7 +71,7 @@ with DAG(
         import json
 
         counts: dict[str, int] = {}
-        # By the filesystem itself: the shorthands of a path may see what was there before.
+        # Read through the filesystem: other methods of the path may return a cached, older object.
         stored = ObjectStoragePath(path)
         for line in stored.fs.cat_file(stored.path).splitlines():
             status = json.loads(line).get("status") or "NO_STATUS"

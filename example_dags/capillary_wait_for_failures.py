@@ -1,19 +1,16 @@
-"""Once failures appear, export them, and do something about them.
+"""Wait for failures, then export them and act on them.
 
-Every hour a run begins to wait, in the triggerer, where all that wait on one connection share their looks at the API. It goes on within a
-minute of the first failure that no earlier run has reported; where an hour sees none, it is skipped at the hour's end, and the next run
-goes on from where the last report ended. From the first report on, nothing between two runs is missed.
+Every hour a run starts to wait, in the triggerer, where all sensors on one connection share their polls. It continues within a minute of
+the first failure that no earlier run has reported. A run without such a failure is skipped at the end of its hour, and the next run
+continues where the last report ended. From the first report on, no failure between two runs is missed.
 
-Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
-of it: give the DAG an ``on_failure_callback``.
+Only an hour without failures is skipped. A refused credential or a wrong connection fails the run: give the DAG an
+``on_failure_callback`` to hear of it.
 
-Only an hour without failures is skipped. A refused credential or a wrong connection fails the run, so that an alert on failed runs tells
-of it: give the DAG an ``on_failure_callback``.
+The export covers the interval from the first to the last failure that the sensor found, so the object holds each of them.
 
-What is exported is the stretch from the first to the last failure that was found, so that the object holds each of them.
-
-To see it without an API, start the stand-in, in which an event log happens every five seconds and one in ten fails, and give Airflow the
-connection that it prints:
+To try it without a Capillary account, start the emulator with a new event log every five seconds, of which one in ten fails, and give
+Airflow the connection that it prints:
 
     python -m airflow_provider_capillary.emulator --live 5
 """
@@ -33,7 +30,7 @@ BASE = os.environ.get("CAPILLARY_EXPORTS", "file:///tmp/capillary-exports")
 
 FOUND = "ti.xcom_pull(task_ids='wait')"
 
-# The documented ones. The sensor alone could do without: by default it waits for anything but a success.
+# The documented failures. For the sensor alone the list would not be needed: by default it waits for anything but a success.
 FAILURES = [
     "EMF_PROCESSOR_FAILED",
     "INVALID_EVENT_NAME",
@@ -48,7 +45,7 @@ with DAG(
     schedule="0 * * * *",
     start_date=datetime(2025, 6, 1, tzinfo=UTC),
     catchup=False,
-    # Two runs that wait at the same time would report the same failure.
+    # Two runs that wait at the same time would both report the same failure.
     max_active_runs=1,
     params={"since": ""},
     tags=["capillary"],
@@ -57,24 +54,24 @@ with DAG(
     wait = CapillaryEventStatusSensor(
         task_id="wait",
         statuses=FAILURES,
-        # Empty but where a run by hand says otherwise: what is new since the last report.
+        # Empty, that is everything new since the last report, unless a manual run names a time.
         since="{{ params.since }}",
         deferrable=True,
         poke_interval=45,
         timeout=timedelta(minutes=55),
-        # Skips at the timeout alone; errors fail.
+        # A timeout skips the task; an error fails it.
         soft_fail=True,
-        # Airflow itself fails a deferred task now and then, when two of its events arrive in the wrong order.
+        # Airflow itself sometimes fails a deferred task, when two of its events arrive in the wrong order.
         retries=3,
     )
     export = CapillaryEventLogsToObjectStorageOperator(
         task_id="export",
-        # By both ends, since the next failures may begin at the same instant; and without colons, which some query engines refuse.
+        # Both ends, since the next failures may begin at the same time; without colons, which some query engines refuse.
         destination=BASE + "/new_failures/{interval_start:%Y-%m-%dT%H%M%S.%f}_{interval_end:%Y-%m-%dT%H%M%S.%f}.jsonl",
         start=f"{{{{ {FOUND}.start }}}}",
         end=f"{{{{ {FOUND}.end }}}}",
         statuses=FAILURES,
-        # Now, not in five minutes: a failure that becomes visible late wakes the next run.
+        # At once, not after five minutes: a failure that becomes visible late is the next run's.
         settle=timedelta(),
         retries=3,
     )
@@ -85,7 +82,7 @@ with DAG(
         import json
 
         counts: dict[str, int] = {}
-        # By the filesystem itself: the shorthands of a path may see what was there before.
+        # Read through the filesystem: other methods of the path may return a cached, older object.
         stored = ObjectStoragePath(path)
         for line in stored.fs.cat_file(stored.path).splitlines():
             name = json.loads(line).get("eventName") or "without a name"

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_capillary.emulator``: the stand-in until Ctrl-C or SIGTERM."""
+"""``python -m airflow_provider_capillary.emulator``: the emulator, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.emulator.api import Emulator
-from airflow_provider_capillary.emulator.auth import AUTH_TYPES, TOKEN_ENDS, Authenticator
+from airflow_provider_capillary.emulator.auth import AUTH_TYPES, Authenticator
 from airflow_provider_capillary.emulator.data import DEFAULT_END, DEFAULT_START
 from airflow_provider_capillary.emulator.faults import FAULTS, FaultSettings
 from airflow_provider_capillary.emulator.options import ServerOptions
@@ -27,25 +27,21 @@ __all__ = ["main"]
 
 _DEFAULT_PORT: Final = 8642
 
-_GATE_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
-    "auth_type": (str, "which credentials are accepted", AUTH_TYPES),
+_CREDENTIALS_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
+    "auth_type": (str, "the accepted credentials", AUTH_TYPES),
     "login": (str, "till user name, for Basic", ()),
-    "password": (str, "its password, plain; this stand-in's alone", ()),
+    "password": (str, "its password, plain; good for this emulator alone", ()),
     "client_key": (str, "for OAuth", ()),
-    "client_secret": (str, "its secret; this stand-in's alone", ()),
+    "client_secret": (str, "its secret; good for this emulator alone", ()),
     "oauth_header": (str, "header that carries a token", ()),
     "token_ttl": (float, "seconds for which a token is good", ()),
-    "token_requests": (int, "a token is revoked after so many requests", ()),
-    "token_end": (str, "how a token's end shows: as the status or as a code in a body with status 200", TOKEN_ENDS),
-    "refused_key_status": (int, "status beside code 320001", ()),
 }
 _FAULT_HELP: Final[dict[str, tuple[type, str, tuple[str, ...]]]] = {
-    "hang_seconds": (float, "how long the fault hang says nothing", ()),
-    "drip_seconds": (float, "over how long slow_drip spreads its body", ()),
-    "big_body_bytes": (int, "size of the body of big_body and big_body_unannounced", ()),
-    "redirect_to": (str, "where redirects point", ()),
+    "hang_seconds": (float, "how long the fault hang sends nothing", ()),
+    "drip_seconds": (float, "how long slow_drip takes to send its body", ()),
+    "big_body_bytes": (int, "size of the bodies of big_body and big_body_unannounced", ()),
+    "redirect_to": (str, "Location of redirects", ()),
     "throttle_seconds": (int, "Retry-After in throttled_seconds and throttled_date", ()),
-    "absurd_seconds": (int, "Retry-After in throttled_absurd", ()),
 }
 
 
@@ -65,30 +61,27 @@ def _several(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_capillary.emulator",
-        description="A stand-in for Capillary's GET /v2/events/logs: the ten documented records and as many made-up ones as asked for.",
+        description="An emulator of Capillary's GET /v2/events/logs: the ten documented records, and --events synthetic ones.",
         epilog=f"Faults: {', '.join(FAULTS)}.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("--host", help="where to listen (127.0.0.1)")
     parser.add_argument("--port", type=int, default=_DEFAULT_PORT, help=f"0 for any free one ({_DEFAULT_PORT})")
-    parser.add_argument("--events", type=int, help="made-up records beside the ten documented ones (0)")
-    parser.add_argument("--seed", type=int, help="of records and of everything random (0)")
-    parser.add_argument("--start", type=_moment, help=f"where made-up records begin ({DEFAULT_START.date()})")
-    parser.add_argument("--end", type=_moment, help=f"where they end, exclusive ({DEFAULT_END.date()})")
-    parser.add_argument("--tie-share", type=float, help="share of them that repeat another's instant (0.02)")
-    parser.add_argument("--burst-share", type=float, help="share of them that closely follow another (0.1)")
-    parser.add_argument("--live", type=float, default=None, metavar="SECONDS", help="let another event log happen every so often (no)")
-    parser.add_argument("--no-compress", dest="compress", action="store_false", help="never gzip an answer")
+    parser.add_argument("--events", type=int, help="synthetic records besides the ten documented ones (0)")
+    parser.add_argument("--seed", type=int, help="of synthetic records and of everything random (0)")
+    parser.add_argument("--start", type=_moment, help=f"start of the synthetic records ({DEFAULT_START.date()})")
+    parser.add_argument("--end", type=_moment, help=f"their end, exclusive ({DEFAULT_END.date()})")
+    parser.add_argument("--live", type=float, default=None, metavar="SECONDS", help="add an event log every so many seconds (no)")
     rule = "NAME[:PROBABILITY][@N,M..]"
     parser.add_argument("--fault", dest="faults", action="append", metavar=rule, help="repeat it for more, e.g. http_500:0.1 or hang@3,7")
     parser.add_argument("--token-fault", dest="token_faults", action="append", metavar=rule, help="as --fault, for requests for a token")
     parser.add_argument("--verbose", action="store_true", default=False, help="print each request: method, path and status")
     credentials = parser.add_argument_group("credentials")
-    for name, (kind, text, choices) in _GATE_HELP.items():
+    for name, (kind, text, choices) in _CREDENTIALS_HELP.items():
         _add(
             credentials, name, kind, f"{text} ({'none' if getattr(Authenticator, name) is None else getattr(Authenticator, name)})", choices
         )
-    options = parser.add_argument_group("options", "what the documentation leaves to the server")
+    options = parser.add_argument_group("options", "where the documentation leaves a choice to the server")
     for item in dataclasses.fields(ServerOptions):
         kind = item.metadata["kind"]
         _add(
@@ -112,9 +105,9 @@ def _add(group: Any, name: str, kind: Callable[[str], Any], text: str, choices: 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """Give a socket that can be read once SIGINT or SIGTERM has arrived; what stood before stands again afterwards."""
-    # The byte comes from the interpreter's own handler. An Event set by a Python one is not enough: a signal that arrives in
-    # another thread, or just before the main thread blocks on the Event's lock, does not wake it, and the command never ends.
+    """Yield a socket that is readable once SIGINT or SIGTERM has arrived; restore the earlier handlers afterwards."""
+    # The interpreter's own handler writes the byte. An Event that a Python handler sets is not enough: a signal that arrives in
+    # another thread, or just before the main thread blocks on the Event's lock, would not wake it, and the command would never end.
     received, signalled = socket.socketpair()
     signalled.setblocking(False)  # noqa: FBT003  # the only way to call it
     wakeup = signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
@@ -132,7 +125,7 @@ def _signals() -> Iterator[socket.socket]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM.
 
-    :return: 0 after a clean stop, 2 where an option is impossible or the port is taken.
+    :return: 0 after a clean stop, 2 for an impossible option or a port in use.
     """
     options = vars(_parser().parse_args(arguments))
     verbose, every = options.pop("verbose"), options.pop("live")

@@ -1,4 +1,4 @@
-"""The stand-in as one object, for the command line and for tests."""
+"""The emulator as one object: records, options, credentials and faults behind an HTTP server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_capillary.emulator.auth import Authenticator, md5_of
 from airflow_provider_capillary.emulator.data import DEFAULT_END, DEFAULT_START, documented_records, synthetic_records
@@ -22,24 +22,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from airflow_provider_capillary.emulator.faults import FaultHook
-    from airflow_provider_capillary.emulator.options import Late
-    from airflow_provider_capillary.emulator.server import Seen
+    from airflow_provider_capillary.emulator.faults import ChooseFault
+    from airflow_provider_capillary.emulator.server import ReceivedRequest
 
 __all__ = ["Emulator"]
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(kind) if item.name != "clock")
-
-
-_LIBERTIES: Final = _names(ServerOptions)
-_GATE: Final = _names(Authenticator)
-_FAULT_SETTINGS: Final = _names(FaultSettings)
-
-
 class Emulator:
-    """A stand-in for Capillary's event logs on the loopback interface.
+    """An emulator of Capillary's event logs API on the loopback interface, for the tests of your DAGs.
 
     .. code-block:: python
 
@@ -48,28 +38,28 @@ class Emulator:
             dag.test()
             assert len(api.requests) < 20
 
-    Without options it behaves as the two published examples do and holds the ten documented records. What the
-    documentation says, and what is a liberty, is told apart in :class:`ServerOptions`, :class:`Authenticator` and :mod:`.faults`.
+    Without options it behaves as the two published examples do and holds the ten documented records. Where the documentation
+    leaves a choice, the choice is an option: :class:`ServerOptions` says which, and why these.
 
-    :param events: how many made-up records it holds beside the documented ones.
-    :param seed: of the made-up records and of everything random; equal arguments give an equal emulator.
-    :param start: aware; where the made-up records begin. ``end``: where they end, exclusive.
-    :param tie_share: share of the made-up records that repeat another's instant. ``burst_share``: that closely follow another.
+    :param events: how many synthetic records it holds besides the documented ones.
+    :param seed: of the synthetic records and of everything random; equal arguments give an equal emulator.
+    :param start: aware; the start of the synthetic records. ``end``: their end, exclusive.
     :param documented: False leaves the ten documented records out.
-    :param records: further records of your own.
-    :param late: by id, when a record begins to show.
-    :param faults: rules (``"http_500:0.1"``, ``"hang@3,7"``) or a callable that sees the request's number and
+    :param records: your own records: dictionaries with an ``id`` (unique) and a ``startTime`` (UTC epoch milliseconds).
+    :param faults: rules (``"http_500:0.1"``, ``"hang@3,7"``), or a callable that takes the number of a request and its
         parameters and returns the name of a fault or None. ``token_faults``: the same for requests for a token.
-    :param host: where it listens; a name or address of this machine.
-    :param port: 0: any free one.
-    :param compress: gzip an answer where the client accepts that.
-    :param clock: seconds since the epoch, for rate limits, late records and the life of tokens.
+    :param host: where it listens: a name or an address of this machine.
+    :param port: 0: any free port.
+    :param clock: returns seconds since the epoch; for the rate limit and the lifetime of tokens.
     :param options: by name, any field of :class:`ServerOptions` (``order="oldest"``), :class:`Authenticator` (``token_ttl=5``)
         and :class:`FaultSettings` (``hang_seconds=1``).
     :raises ValueError: an unknown option or an impossible value.
 
-    Its methods may be called from several threads, and while it is being asked.
+    Its methods may be called from several threads, also while it answers requests.
     """
+
+    _api_class: ClassVar[type[FakeApi]] = FakeApi
+    _authenticator_class: ClassVar[type[Authenticator]] = Authenticator
 
     def __init__(
         self,
@@ -78,36 +68,26 @@ class Emulator:
         seed: int = 0,
         start: datetime = DEFAULT_START,
         end: datetime = DEFAULT_END,
-        tie_share: float = 0.02,
-        burst_share: float = 0.1,
         documented: bool = True,
         records: Iterable[Mapping[str, Any]] = (),
-        late: Mapping[str, Late] | None = None,
-        faults: Iterable[FaultRule | str] | FaultHook = (),
-        token_faults: Iterable[FaultRule | str] | FaultHook = (),
+        faults: Iterable[FaultRule | str] | ChooseFault = (),
+        token_faults: Iterable[FaultRule | str] | ChooseFault = (),
         host: str = "127.0.0.1",
         port: int = 0,
-        compress: bool = True,
         clock: Callable[[], float] = time.time,
         **options: Any,  # the three dataclasses check names and values
     ) -> None:
-        known = (*_LIBERTIES, *_GATE, *_FAULT_SETTINGS)
-        for name in options:
-            if name not in known:
-                close = difflib.get_close_matches(name, known)
-                message = f"option {name!r} is not known; " + (f"did you mean {' or '.join(close)}?" if close else f"choose of {known}")
-                raise ValueError(message)
-        made_up = synthetic_records(events, seed=seed, start=start, end=end, tie_share=tie_share, burst_share=burst_share)
-        own = [*(documented_records() if documented else ()), *made_up, *records]
-        self.world = FakeApi(own, clock=clock, seed=seed, late=late, **_only(options, _LIBERTIES))
-        self.authenticator = Authenticator(clock=clock, **_only(options, _GATE))
+        server, credentials, sizes = _split(options, self._api_class.options_class, self._authenticator_class, FaultSettings)
+        synthetic = synthetic_records(events, seed=seed, start=start, end=end)
+        everything = [*(documented_records() if documented else ()), *synthetic, *records]
+        self.fake_api = self._api_class(everything, clock=clock, seed=seed, **server)
+        self.authenticator = self._authenticator_class(clock=clock, **credentials)
         self._service = Service(
-            world=self.world,
+            fake_api=self.fake_api,
             authenticator=self.authenticator,
-            hook=_hook(faults, seed),
-            token_hook=_hook(token_faults, seed),
-            settings=FaultSettings(**_only(options, _FAULT_SETTINGS)),
-            compress=compress,
+            choose_fault=_choose_fault(faults, seed),
+            choose_token_fault=_choose_fault(token_faults, seed),
+            settings=FaultSettings(**sizes),
             clock=clock,
         )
         self._address = (host, port)
@@ -118,7 +98,7 @@ class Emulator:
     def url(self) -> str:
         """The base URL, for the connection's host.
 
-        :raises RuntimeError: it is not running.
+        :raises RuntimeError: the emulator is not running.
         """
         if self._server is None:
             message = "The emulator is not running; use it in a with statement, or call start()"
@@ -127,37 +107,36 @@ class Emulator:
         return f"http://{host!s}:{port}"
 
     @property
-    def requests(self) -> list[Seen]:
-        """What was asked, in order: method, path, params, status, fault."""
-        return self._service.journal
+    def requests(self) -> list[ReceivedRequest]:
+        """The requests so far, in the order of their answers: method, path, params, status, fault."""
+        return self._service.requests
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Copies of all records, those that do not show yet too, oldest first."""
-        return self.world.records
+        """Copies of all records, oldest first."""
+        return self.fake_api.records
 
-    def add(self, record: Mapping[str, Any], *, late: Late | None = None) -> None:
-        """Put one more record in, also while it is being asked.
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add one record, also while the emulator answers requests. The next answer can show it.
 
-        :param late: when the record begins to show; left out, at once.
-        :raises ValueError: the record has no ``id`` or ``startTime``, or the id is there already.
+        :raises ValueError: the record has no ``id`` or ``startTime``, or there is a record with this id.
         """
-        self.world.add(record, late=late)
+        self.fake_api.add(record)
 
     def connection_json(self, **extras: Any) -> str:  # values of JSON
-        """Return an Airflow connection to it, as ``AIRFLOW_CONN_CAPILLARY_DEFAULT`` takes it.
+        """Return an Airflow connection to the emulator, as ``AIRFLOW_CONN_CAPILLARY_DEFAULT`` takes it.
 
         :param extras: the connection's extras. ``auth_type`` and ``password_format`` also choose what login and password
-            hold. ``auth_type``, ``oauth_header`` and ``timezone`` are filled in where the emulator's own differ from the defaults.
+            hold. ``auth_type``, ``oauth_header`` and ``timezone`` are filled in where the emulator's options need it.
         """
-        fitting: dict[str, Any] = {}
+        required: dict[str, Any] = {}
         if self.authenticator.auth_type == "oauth":
-            fitting["auth_type"] = "oauth"
+            required["auth_type"] = "oauth"
         if self.authenticator.oauth_header != Authenticator.oauth_header:
-            fitting["oauth_header"] = self.authenticator.oauth_header
-        if self.world.options.timezone != ServerOptions.timezone:
-            fitting["timezone"] = self.world.options.timezone
-        extra = {**fitting, **extras}
+            required["oauth_header"] = self.authenticator.oauth_header
+        if self.fake_api.options.timezone != ServerOptions.timezone:
+            required["timezone"] = self.fake_api.options.timezone
+        extra = {**required, **extras}
         if extra.get("auth_type") == "oauth":
             login, password = self.authenticator.client_key, self.authenticator.client_secret
         else:
@@ -166,10 +145,10 @@ class Emulator:
         return json.dumps({"conn_type": "capillary", "host": self.url, "login": login, "password": password, "extra": extra})
 
     def start(self) -> Self:
-        """Begin to listen.
+        """Start to listen.
 
-        :raises RuntimeError: it is running already.
-        :raises OSError: the address cannot be had.
+        :raises RuntimeError: the emulator is running already.
+        :raises OSError: the address is not available.
         """
         if self._server is not None:
             message = "The emulator is running already"
@@ -180,7 +159,7 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Stop listening, end answers that hang, close connections; nothing where it is not running."""
+        """Stop listening, end answers that hang, close connections. Does nothing where the emulator is not running."""
         server, thread = self._server, self._thread
         self._server = self._thread = None
         if server is not None and thread is not None:
@@ -193,11 +172,23 @@ class Emulator:
         self.stop()
 
 
-def _only(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name in names}
+def _split(options: Mapping[str, Any], *classes: type[Any]) -> list[dict[str, Any]]:
+    """Return the options of each dataclass.
+
+    :raises ValueError: an option that no dataclass has.
+    """
+    names = [[item.name for item in dataclasses.fields(each) if item.name != "clock"] for each in classes]
+    known = [name for each in names for name in each]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(known)}"
+            message = f"option {name!r} is not known; {hint}"
+            raise ValueError(message)
+    return [{name: options[name] for name in each if name in options} for each in names]
 
 
-def _hook(faults: Iterable[FaultRule | str] | FaultHook, seed: int) -> FaultHook:
+def _choose_fault(faults: Iterable[FaultRule | str] | ChooseFault, seed: int) -> ChooseFault:
     if callable(faults):
         return faults
     return plan([faults] if isinstance(faults, str) else faults, seed=seed)

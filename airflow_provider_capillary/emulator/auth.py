@@ -1,4 +1,4 @@
-"""Who may ask the stand-in: Basic as documented, and OAuth with tokens that end."""
+"""The emulator's credentials: Basic as documented, and OAuth with tokens that expire."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from airflow_provider_capillary.emulator.fake_api import FakeResponse, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AUTH_TYPES", "TOKEN_ENDS", "Authenticator", "md5_of"]
+__all__ = ["AUTH_TYPES", "Authenticator", "md5_of"]
 
 AUTH_TYPES: Final = ("basic", "oauth", "both")
-TOKEN_ENDS: Final = ("401", "498", "body_401", "body_498")
 _UNAUTHORIZED: Final = "Please check your username/password or authentication token"
 
 
@@ -29,17 +28,19 @@ def md5_of(password: str) -> str:
 
 @dataclass(kw_only=True)
 class Authenticator:
-    """Checks credentials and hands out tokens.
+    """Checks credentials and issues tokens.
 
-    Documented: Basic is ``base64(login:md5_hex(password))``; a token comes from a key and a secret, with its time
-    to live, and a wrong pair is code 320001. ServerOptions: everything below ``oauth_header``. The defaults of login and
-    password are the pair of the documentation's checked example and open nothing but this stand-in.
+    Documented: Basic is ``base64(login:md5_hex(password))``; a key and a secret get a token with its time to live, and a wrong
+    pair gets code 320001. The defaults of login and password are those of the documentation's checked example; all defaults are
+    good for this emulator alone.
 
-    :param auth_type: which of the two are accepted: ``basic``, ``oauth`` or ``both``.
-    :param token_ttl: seconds for which a token is good, and is said to be.
-    :param token_requests: a token is revoked after so many requests, without a word.
-    :param token_end: how the end of a token shows: as the status, or as a code in a body with status 200 and ``"success": "true"``.
-    :param refused_key_status: the status beside code 320001; no page gives it.
+    :param auth_type: the accepted credentials: ``basic``, ``oauth`` or ``both``.
+    :param login: the till's user name, for Basic. ``password``: its password, plain.
+    :param client_key: for OAuth, with ``client_secret``.
+    :param oauth_header: the header that carries a token.
+    :param token_ttl: seconds for which a token is good.
+    :param clock: returns seconds since the epoch.
+    :raises ValueError: another ``auth_type``.
     """
 
     auth_type: str = "both"
@@ -49,18 +50,15 @@ class Authenticator:
     client_secret: str = field(default="emulator-secret", repr=False)
     oauth_header: str = "X-CAP-API-OAUTH-TOKEN"
     token_ttl: float = 3600.0
-    token_requests: int | None = None
-    token_end: str = "401"  # noqa: S105  # how a token ends, no token
-    refused_key_status: int = 401
     clock: Callable[[], float] = field(default=lambda: 0.0, repr=False)
 
     def __post_init__(self) -> None:
-        for name, choices in (("auth_type", AUTH_TYPES), ("token_end", TOKEN_ENDS)):
-            if (value := getattr(self, name)) not in choices:
-                message = f"{name}={value!r} is not possible; choose one of {', '.join(choices)}"
-                raise ValueError(message)
-        self._lock = threading.Lock()
-        self._tokens: dict[str, tuple[float, int]] = {}
+        if self.auth_type not in AUTH_TYPES:
+            message = f"auth_type={self.auth_type!r} is not possible; choose one of {', '.join(AUTH_TYPES)}"
+            raise ValueError(message)
+        self._lock = threading.RLock()
+        self._ends: dict[str, float] = {}
+        """By token, when it expires."""
 
     @property
     def basic_header(self) -> str:
@@ -68,7 +66,7 @@ class Authenticator:
         return "Basic " + base64.b64encode(f"{self.login}:{md5_of(self.password)}".encode()).decode()
 
     def check(self, header: Callable[[str], str | None]) -> FakeResponse | None:
-        """Return None for a good credential, else the answer that refuses it.
+        """Return None for a good credential, otherwise the refusal.
 
         :param header: looks up a header of the request by name, in any case.
         """
@@ -81,31 +79,23 @@ class Authenticator:
         return refusal(401, _UNAUTHORIZED)
 
     def issue(self, body: bytes) -> FakeResponse:
-        """FakeResponse ``POST /v3/oauth/token/generate``."""
+        """Answer ``POST /v3/oauth/token/generate``."""
         try:
-            asked: Any = json.loads(body)
+            request: Any = json.loads(body)
         except ValueError:
-            asked = None
-        pair = (asked.get("key"), asked.get("secret")) if isinstance(asked, dict) else None
+            request = None
+        pair = (request.get("key"), request.get("secret")) if isinstance(request, dict) else None
         if self.auth_type == "basic" or pair != (self.client_key, self.client_secret):
             refused = {"data": None, "errors": [{"code": 320001, "message": "Invalid client key and secret"}]}
-            return FakeResponse(self.refused_key_status, refused, {})
+            return FakeResponse(401, refused, {})
         with self._lock:
-            token = f"emulator-token-{len(self._tokens) + 1:04d}"
-            self._tokens[token] = (self.clock() + self.token_ttl, 0)
+            token = f"emulator-token-{len(self._ends) + 1:04d}"
+            self._ends[token] = self.clock() + self.token_ttl
         return FakeResponse(200, {"data": {"accessToken": token, "ttlSeconds": int(self.token_ttl)}, "errors": None}, {})
 
     def _check_token(self, token: str) -> FakeResponse | None:
         with self._lock:
-            if token not in self._tokens:
-                return refusal(401, _UNAUTHORIZED)
-            end, used = self._tokens[token]
-            if self.clock() < end and (self.token_requests is None or used < self.token_requests):
-                self._tokens[token] = (end, used + 1)
-                return None
-        message = "Token is expired or invalid"
-        code = int(self.token_end[-3:])
-        if self.token_end.startswith("body"):
-            body = {"success": "true", "data": None, "warnings": [], "errors": [{"status": False, "code": code, "message": message}]}
-            return FakeResponse(200, body, {})
-        return refusal(code, message)
+            end = self._ends.get(token)
+        if end is None:
+            return refusal(401, _UNAUTHORIZED)
+        return None if self.clock() < end else refusal(401, "Token is expired or invalid")

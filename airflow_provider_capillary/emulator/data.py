@@ -1,4 +1,4 @@
-"""What the stand-in holds: the ten documented records, and as many made-up ones of the same shape as are asked for."""
+"""Records for the emulator: the ten documented ones, and synthetic ones of the same shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_END", "DEFAULT_START", "documented_records", "synthetic_reco
 
 DEFAULT_START: Final = datetime(2025, 9, 1, tzinfo=UTC)
 DEFAULT_END: Final = datetime(2025, 10, 1, tzinfo=UTC)
-"""Where synthetic records lie: the month of the newest documented ones."""
+"""The month of the newest documented records, for the synthetic ones."""
 
 _SUCCESS: Final = "EVENT_SUCCESS"
 _NO_EVENT: Final = "INVALID_EVENT_NAME"
@@ -30,7 +30,7 @@ _SHARES: Final = {
     "INVALID_GROUP_IDENTIFIER_PASSED": 10,
     None: 5,
 }
-"""Every documented status, the missing one too, in parts of a thousand. The shares are a guess; the names are not."""
+"""Every documented status, and none, in parts of a thousand. The names are documented; the shares are a guess."""
 
 _MESSAGES: Final = {
     _SUCCESS: "Event processed successfully",
@@ -46,6 +46,8 @@ _UNKNOWN_EVENTS: Final = ("", "Cart-Abandoned", "store visit")
 _WEBHOOKS: Final = ("0000000000000000000000000000fa4e", "00000000-0000-4000-8000-00000000fa4e")
 _ORG: Final = 100737
 _BURST_MS: Final = 2_000
+_TIE_SHARE: Final = 0.02
+_BURST_SHARE: Final = 0.1
 
 
 @cache
@@ -62,44 +64,16 @@ def documented_records() -> list[dict[str, Any]]:
     return answer["data"]
 
 
-def synthetic_records(
-    count: int,
-    *,
-    seed: int = 0,
-    start: datetime = DEFAULT_START,
-    end: datetime = DEFAULT_END,
-    tie_share: float = 0.02,
-    burst_share: float = 0.1,
-) -> list[dict[str, Any]]:
-    """Return made-up records with the documented fields; nobody's data, and the same for the same arguments.
+def synthetic_records(count: int, *, seed: int = 0, start: datetime = DEFAULT_START, end: datetime = DEFAULT_END) -> list[dict[str, Any]]:
+    """Return made-up records with the documented fields, the same for the same arguments. They are nobody's data.
+
+    Of a hundred, two repeat the time of another record, and ten follow another within two seconds.
 
     :param count: how many.
-    :param start: aware; the first instant that a record may have.
-    :param end: aware; the first instant after all records.
-    :param tie_share: share of the records that repeat the instant of another.
-    :param burst_share: share of the records that follow another within two seconds.
-    :raises ValueError: a negative count, an empty or naive interval, a share outside of 0 to 1.
+    :param start: aware; the first time that a record may have.
+    :param end: aware; the first time after all records.
+    :raises ValueError: a negative count, an empty interval, a datetime without an offset.
     """
-    _check(count, start, end, tie_share=tie_share, burst_share=burst_share)
-    chance = random.Random(f"event logs {seed}")  # noqa: S311  # variety, not secrecy
-    low, high = epoch_ms(start), epoch_ms(end)
-    statuses = chance.choices(list(_SHARES), weights=list(_SHARES.values()), k=count)
-    records: list[dict[str, Any]] = []
-    previous = low
-    for number, status in enumerate(statuses, start=1):
-        draw = chance.random()
-        if records and draw < tie_share:
-            moment = previous
-        elif records and draw < tie_share + burst_share:
-            moment = min(previous + chance.randrange(_BURST_MS), high - 1)
-        else:
-            moment = chance.randrange(low, high)
-        previous = moment
-        records.append(_record(number, moment, status, chance))
-    return records
-
-
-def _check(count: int, start: datetime, end: datetime, **shares: float) -> None:
     if count < 0:
         message = f"count={count!r} is not possible; give a whole number from 0 on"
         raise ValueError(message)
@@ -110,10 +84,22 @@ def _check(count: int, start: datetime, end: datetime, **shares: float) -> None:
     if count and epoch_ms(start) >= epoch_ms(end):
         message = f"start={start.isoformat()} is not before end={end.isoformat()}; exchange them"
         raise ValueError(message)
-    for name, share in shares.items():
-        if not 0 <= share <= 1:
-            message = f"{name}={share!r} is not possible; give a share between 0 and 1"
-            raise ValueError(message)
+    chance = random.Random(f"event logs {seed}")  # noqa: S311  # variety, not secrecy
+    first, last = epoch_ms(start), epoch_ms(end) - 1
+    statuses = chance.choices(list(_SHARES), weights=list(_SHARES.values()), k=count)
+    records: list[dict[str, Any]] = []
+    previous = first
+    for number, status in enumerate(statuses, start=1):
+        draw = chance.random()
+        if records and draw < _TIE_SHARE:
+            start_time = previous
+        elif records and draw < _TIE_SHARE + _BURST_SHARE:
+            start_time = min(previous + chance.randrange(_BURST_MS), last)
+        else:
+            start_time = chance.randrange(first, last + 1)
+        previous = start_time
+        records.append(_record(number, start_time, status, chance))
+    return records
 
 
 def _record(number: int, moment: int, status: str | None, chance: random.Random) -> dict[str, Any]:
@@ -125,7 +111,7 @@ def _record(number: int, moment: int, status: str | None, chance: random.Random)
         "items": [{"sku": f"SKU-{chance.randrange(1000):04d}", "count": chance.randrange(1, 5)}],
     }
     text = json.dumps(request, separators=(",", ":"))
-    if chance.random() < 0.002:  # noqa: PLR2004  # nothing promises that the field is valid JSON, so now and then it is not
+    if chance.random() < 0.002:  # noqa: PLR2004  # the field is documented as text, not as JSON: some texts are no JSON
         text = text[: len(text) // 2]
     record: dict[str, Any] = {
         "startTime": moment,

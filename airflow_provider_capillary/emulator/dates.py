@@ -1,4 +1,4 @@
-"""How the stand-in reads a date, and how finely. All of it is a liberty: the documentation gives neither format nor zone."""
+"""How the emulator reads the dates of a request. The documentation names neither a format nor a zone, so both are options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PRECISIONS", "date_reader", "epoch_ms", "floor_to", "next_unit", "zone_of"]
-
-PRECISIONS: Final = {"ms": 1, "s": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
-"""Names of the precisions and their length in milliseconds (a day: without a change of the clock)."""
+__all__ = ["DATE_FORMATS", "date_reader", "epoch_ms", "zone_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -27,21 +24,24 @@ _NAMED: Final = {
     "datetime": re.compile(rf"(?P<base>{_DAY} {_TIME}){_FRACTION}"),
     "date": re.compile(rf"(?P<base>{_DAY})"),
 }
+DATE_FORMATS: Final = (*_NAMED, "epoch_ms")
+"""Date formats that have a name; any other is a strftime string."""
+
 _DIGITS: Final = re.compile(r"-?[0-9]{1,15}")
 _OFFSET: Final = re.compile(r"(?P<sign>[+-])(?P<hours>[0-9]{2}):?(?P<minutes>[0-9]{2})")
 
 
 def epoch_ms(moment: datetime) -> int:
-    """Return an aware moment as UTC epoch milliseconds, rounded down."""
+    """Return an aware datetime as UTC epoch milliseconds, rounded down."""
     return (moment - _EPOCH) // _MS
 
 
 @lru_cache(maxsize=256)
 def zone_of(name: str) -> tzinfo:
-    """Return the zone that a name or an offset stands for.
+    """Return the zone of a name or an offset.
 
     :param name: an IANA name (``Asia/Kolkata``), ``UTC``, ``Z``, or an offset such as ``+05:30``.
-    :raises ValueError: nothing of the kind is known.
+    :raises ValueError: the name is none of these.
     """
     if name in {"UTC", "Z"}:
         return UTC
@@ -56,67 +56,39 @@ def zone_of(name: str) -> tzinfo:
 
 
 @lru_cache(maxsize=256)
-def date_reader(formats: tuple[str, ...], timezone_name: str, fractions: str) -> Callable[[str], int | None]:
-    """Return a function from a parameter's text to UTC epoch milliseconds, or None where no format fits.
+def date_reader(formats: tuple[str, ...], timezone_name: str) -> Callable[[str], int | None]:
+    """Return a function from the text of a date to UTC epoch milliseconds, or None where no format fits.
 
-    :param formats: names of ``_NAMED``, ``epoch_ms`` or strftime strings, tried in this order.
-    :param timezone_name: the zone of a date that carries no offset; a time that the clock skips or
-        repeats is read with the offset that was in force before the change.
-    :param fractions: ``read``, ``drop`` or ``refuse`` a fraction of a second in the three named formats that have seconds.
+    :param formats: names out of ``DATE_FORMATS`` or strftime strings, tried in this order.
+    :param timezone_name: the zone of a date without an offset. A local time that the clock skips or repeats gets the offset
+        from before the change.
     """
     zone = zone_of(timezone_name)
 
     def read(text: str) -> int | None:
-        for form in formats:
+        for date_format in formats:
             try:
-                found = _read_as(form, text, zone, fractions)
+                millis = _read_as(date_format, text, zone)
             except (ValueError, OverflowError):
                 continue
-            if found is not None:
-                return found
+            if millis is not None:
+                return millis
         return None
 
     return read
 
 
-def _read_as(form: str, text: str, zone: tzinfo, fractions: str) -> int | None:
-    if form == "epoch_ms":
+def _read_as(date_format: str, text: str, zone: tzinfo) -> int | None:
+    if date_format == "epoch_ms":
         return int(text) if _DIGITS.fullmatch(text) else None
-    pattern = _NAMED.get(form)
+    pattern = _NAMED.get(date_format)
     if pattern is None:
-        moment = datetime.strptime(text, form)  # noqa: DTZ007  # a date without an offset is the subject here
+        moment = datetime.strptime(text, date_format)  # noqa: DTZ007  # a date without an offset gets the zone in the next line
         return epoch_ms(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     match = pattern.fullmatch(text)
     if match is None:
         return None
     parts = match.groupdict()
-    fraction = parts.get("fraction")
-    if fraction and fractions == "refuse":
-        return None
-    offset = parts.get("offset")
+    fraction, offset = parts.get("fraction"), parts.get("offset")
     moment = datetime.fromisoformat(parts["base"]).replace(tzinfo=zone_of(offset) if offset else zone)
-    return epoch_ms(moment) + (int(fraction[:3].ljust(3, "0")) if fraction and fractions == "read" else 0)
-
-
-def floor_to(instant: int, precision: str, zone: tzinfo) -> int:
-    """Return the first millisecond of the unit (of the zone's own clock) that holds the instant."""
-    unit = PRECISIONS[precision]
-    if zone is UTC or unit <= PRECISIONS["minute"]:
-        return instant - instant % unit
-    try:
-        local = (_EPOCH + instant * _MS).astimezone(zone)
-        if precision == "hour":
-            offset = (local.utcoffset() or timedelta(0)) // _MS
-            return instant - (instant + offset) % unit
-        return epoch_ms(datetime(local.year, local.month, local.day, tzinfo=zone))
-    except (OverflowError, ValueError):  # beyond the years 1 to 9999, where no zone has an offset to speak of
-        return instant - instant % unit
-
-
-def next_unit(floor: int, precision: str, zone: tzinfo) -> int:
-    """Return the first millisecond after the unit that begins at ``floor``; a local day may last 23 or 25 hours."""
-    unit = PRECISIONS[precision]
-    if precision != "day" or zone is UTC:
-        return floor + unit
-    # Half a day past the nominal end lies inside the next local day whatever the clock did.
-    return floor_to(floor + unit + unit // 2, precision, zone)
+    return epoch_ms(moment) + (int(fraction[:3].ljust(3, "0")) if fraction else 0)

@@ -1,8 +1,9 @@
 """What goes wrong between a server and its client, by name.
 
-None of this is documented behaviour but for the bodies of 403 and 503, which other v2 endpoints show. A fault is
-chosen for a request by a rule (``http_500:0.1``, ``hang@3,7``) or by a callable, and turns the true answer into a
-:class:`ResponseBytes`: pure data, which the HTTP server or a test without sockets puts into effect.
+A fault is something that a network, a gateway or the API itself can do to a request, so that a DAG's retries and alerts can be
+tested. None of it is documented, except the bodies of 403 and 503, which other v2 endpoints show. A rule (``http_500:0.1``,
+``hang@3,7``) or a callable chooses the fault of a request; :func:`apply_fault` turns the true response into
+:class:`ResponseBytes`, which is pure data: the HTTP server, or a test without sockets, acts on it.
 """
 
 from __future__ import annotations
@@ -18,22 +19,21 @@ from typing import Any, Final
 
 from airflow_provider_capillary.emulator.fake_api import FakeResponse, refusal
 
-__all__ = ["FAULTS", "FaultHook", "FaultRule", "FaultSettings", "ResponseBytes", "apply_fault", "plan", "true_wire"]
+__all__ = ["FAULTS", "ChooseFault", "FaultRule", "FaultSettings", "ResponseBytes", "apply_fault", "plan", "to_bytes"]
 
-FaultHook = Callable[[int, Mapping[str, str]], str | None]
-"""Given the number of a request (from 1) and its parameters, the name of a fault or None."""
+ChooseFault = Callable[[int, Mapping[str, str]], str | None]
+"""Takes the number of a request (from 1) and its parameters; returns the name of a fault or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultSettings:
-    """Sizes and times of the faults that have any.
+    """Sizes and times of the faults.
 
-    :param hang_seconds: ``hang`` says nothing for so long and closes; a stop of the server ends it at once.
-    :param drip_seconds: over how long ``slow_drip`` spreads its body; a stop of the server ends it at once.
-    :param big_body_bytes: about how large the bodies of ``big_body`` and ``big_body_unannounced`` are; made while they are sent.
-    :param redirect_to: where redirects point: another host.
-    :param throttle_seconds: ``Retry-After``, seconds, in ``throttled_seconds`` and ``throttled_date``.
-    :param absurd_seconds: the same in ``throttled_absurd``.
+    :param hang_seconds: how long ``hang`` sends nothing before it closes the connection. Stopping the server ends it at once.
+    :param drip_seconds: how long ``slow_drip`` takes to send its body. Stopping the server ends it at once.
+    :param big_body_bytes: the approximate size of the bodies of ``big_body`` and ``big_body_unannounced``, made while they are sent.
+    :param redirect_to: the ``Location`` of redirects, on another host.
+    :param throttle_seconds: ``Retry-After`` in ``throttled_seconds`` and ``throttled_date``.
     """
 
     hang_seconds: float = 30.0
@@ -41,19 +41,18 @@ class FaultSettings:
     big_body_bytes: int = 200_000_000
     redirect_to: str = "https://elsewhere.invalid/v2/events/logs"
     throttle_seconds: int = 1
-    absurd_seconds: int = 31_536_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseBytes:
-    """An answer as it goes over the wire.
+    """A response as the server sends it.
 
     :param transport: ``whole``; ``drip``; ``hang``; or where the connection is reset: ``reset_before_headers``,
         ``reset_in_headers``, ``reset_in_body``.
     :param length_error: bytes by which ``Content-Length`` overstates (or, negative, understates) the body.
     :param compressible: whether the server may gzip the body where the client accepts it.
-    :param padding: so many bytes more, put before the last two of the body while it is sent.
-    :param announced: whether there is a ``Content-Length``; without one, the body ends with its connection.
+    :param padding: bytes that are inserted before the last two of the body while it is sent.
+    :param announced: whether there is a ``Content-Length``; without one, closing the connection ends the body.
     """
 
     status: int
@@ -66,15 +65,18 @@ class ResponseBytes:
     announced: bool = True
 
 
+_ABSURD_WAIT: Final = 31_536_000
+"""Seconds: the ``Retry-After`` of ``throttled_absurd``."""
+
 _JSON: Final = {"Content-Type": "application/json"}
 _HTML: Final = {"Content-Type": "text/html; charset=UTF-8"}
 _CHALLENGE: Final = b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>Sorry</body></html>"
 _UNAUTHORIZED: Final = "Please check your username/password or authentication token"
 
 
-def true_wire(answer: FakeResponse) -> ResponseBytes:
-    """Return an answer as it goes over the wire when nothing goes wrong."""
-    return ResponseBytes(status=answer.status, body=_dump(answer.body), headers={**_JSON, **answer.headers})
+def to_bytes(response: FakeResponse) -> ResponseBytes:
+    """Return a response as it is sent without a fault."""
+    return ResponseBytes(status=response.status, body=_dump(response.body), headers={**_JSON, **response.headers})
 
 
 def _dump(body: Any) -> bytes:  # noqa: ANN401  # anything that JSON holds
@@ -82,7 +84,7 @@ def _dump(body: Any) -> bytes:  # noqa: ANN401  # anything that JSON holds
 
 
 def _refuse(status: int, message: str, *, code: int | None = None) -> Callable[[FaultSettings, float], ResponseBytes]:
-    return lambda _settings, _now: true_wire(refusal(status, message, code=code))
+    return lambda _settings, _now: to_bytes(refusal(status, message, code=code))
 
 
 def _redirect(status: int) -> Callable[[FaultSettings, float], ResponseBytes]:
@@ -92,7 +94,7 @@ def _redirect(status: int) -> Callable[[FaultSettings, float], ResponseBytes]:
 def _throttle(header: Callable[[FaultSettings, float], str | None]) -> Callable[[FaultSettings, float], ResponseBytes]:
     def build(settings: FaultSettings, now: float) -> ResponseBytes:
         value = header(settings, now)
-        return true_wire(refusal(429, "Too many requests", headers={} if value is None else {"Retry-After": value}))
+        return to_bytes(refusal(429, "Too many requests", headers={} if value is None else {"Retry-After": value}))
 
     return build
 
@@ -101,7 +103,7 @@ def _page(status: int) -> Callable[[FaultSettings, float], ResponseBytes]:
     return lambda _settings, _now: ResponseBytes(status=status, body=_CHALLENGE, headers=_HTML)
 
 
-_INSTEAD: Final[dict[str, Callable[[FaultSettings, float], ResponseBytes]]] = {
+_REPLACED: Final[dict[str, Callable[[FaultSettings, float], ResponseBytes]]] = {
     "redirect_301": _redirect(301),
     "redirect_302": _redirect(302),
     "redirect_307": _redirect(307),
@@ -113,7 +115,7 @@ _INSTEAD: Final[dict[str, Callable[[FaultSettings, float], ResponseBytes]]] = {
     "http_404": _refuse(404, "Incorrect resource"),
     "throttled_seconds": _throttle(lambda settings, _now: str(settings.throttle_seconds)),
     "throttled_date": _throttle(lambda settings, now: formatdate(now + settings.throttle_seconds, usegmt=True)),
-    "throttled_absurd": _throttle(lambda settings, _now: str(settings.absurd_seconds)),
+    "throttled_absurd": _throttle(lambda _settings, _now: str(_ABSURD_WAIT)),
     "throttled_absent": _throttle(lambda _settings, _now: None),
     "throttled_garbage": _throttle(lambda _settings, _now: "soon"),
     "http_461": _refuse(461, "Search engine is busy"),
@@ -128,7 +130,7 @@ _INSTEAD: Final[dict[str, Callable[[FaultSettings, float], ResponseBytes]]] = {
     "empty_200": lambda _settings, _now: ResponseBytes(status=200, body=b"", headers=_JSON),
     "null": lambda _settings, _now: ResponseBytes(status=200, body=b"null", headers=_JSON),
 }
-"""Faults that have nothing of the true answer in them."""
+"""Faults that replace the true response."""
 
 _ITEM: Final = {"status": False, "code": 500, "message": "One of the requests has failed"}
 
@@ -138,17 +140,17 @@ def _beside(**changes: Any) -> Callable[[dict[str, Any]], bytes]:  # any JSON
 
 
 def _first(name: str, text: bytes, *, of_token: str | None = None) -> Callable[[dict[str, Any]], bytes]:
-    """Put JSON, valid or not, into one field of the first record (of a made-up one where there is none), or of a token's data."""
+    """Put bytes, valid JSON or not, into one field of the first record (a synthetic one if there is none), or of a token's data."""
     mark = "\x00here\x00"
 
     def build(envelope: dict[str, Any]) -> bytes:
         data = envelope["data"]
         if isinstance(data, dict):
-            spoilt: Any = {**data, of_token or name: mark}
+            changed: Any = {**data, of_token or name: mark}
         else:
             first, *rest = data or [{"id": "00000000-0000-4000-8000-000000000000", "startTime": 0}]
-            spoilt = [{**first, name: mark}, *rest]
-        return _dump({**envelope, "data": spoilt}).replace(_dump(mark), text)
+            changed = [{**first, name: mark}, *rest]
+        return _dump({**envelope, "data": changed}).replace(_dump(mark), text)
 
     return build
 
@@ -177,57 +179,56 @@ _DATA_CHANGED: Final[dict[str, Callable[[dict[str, Any]], bytes]]] = {
     "cut_json": _cut,
     "nan": _first("responseTime", b"NaN"),
 }
-"""Faults inside a true answer. ``errors_blank_item`` and ``errors_null`` are how other v2 endpoints say *no errors*."""
+"""Faults inside the body of a true response. ``errors_blank_item`` and ``errors_null`` are how other v2 endpoints say *no errors*."""
 
-_CARRIED: Final[dict[str, Callable[[ResponseBytes], ResponseBytes]]] = {
-    "reset_before_headers": lambda wire: replace(wire, transport="reset_before_headers"),
-    "reset_in_headers": lambda wire: replace(wire, transport="reset_in_headers"),
-    "reset_in_body": lambda wire: replace(wire, transport="reset_in_body"),
-    "hang": lambda wire: replace(wire, transport="hang"),
-    "slow_drip": lambda wire: replace(wire, transport="drip"),
-    "truncated_gzip": lambda wire: replace(
-        wire,
-        body=(packed := gzip.compress(wire.body, mtime=0))[: len(packed) // 2],
-        headers={**wire.headers, "Content-Encoding": "gzip"},
+_IN_TRANSPORT: Final[dict[str, Callable[[ResponseBytes], ResponseBytes]]] = {
+    "reset_before_headers": lambda response: replace(response, transport="reset_before_headers"),
+    "reset_in_headers": lambda response: replace(response, transport="reset_in_headers"),
+    "reset_in_body": lambda response: replace(response, transport="reset_in_body"),
+    "hang": lambda response: replace(response, transport="hang"),
+    "slow_drip": lambda response: replace(response, transport="drip"),
+    "truncated_gzip": lambda response: replace(
+        response,
+        body=(packed := gzip.compress(response.body, mtime=0))[: len(packed) // 2],
+        headers={**response.headers, "Content-Encoding": "gzip"},
         compressible=False,
     ),
-    "length_too_long": lambda wire: replace(wire, length_error=64),
-    "length_too_short": lambda wire: replace(wire, length_error=-(len(wire.body) // 2 or 1), compressible=False),
+    "length_too_long": lambda response: replace(response, length_error=64),
+    "length_too_short": lambda response: replace(response, length_error=-(len(response.body) // 2 or 1), compressible=False),
 }
-"""Faults on the way, which may befall any answer."""
+"""Faults of the transport, possible with any response."""
 
 _PADDED: Final = {"big_body": True, "big_body_unannounced": False}
-"""Faults of size, and whether the size is announced."""
+"""Faults of size, and whether ``Content-Length`` announces the size."""
 
-FAULTS: Final = (*_INSTEAD, *_DATA_CHANGED, *_CARRIED, *_PADDED)
+FAULTS: Final = (*_REPLACED, *_DATA_CHANGED, *_IN_TRANSPORT, *_PADDED)
 """The name of every fault."""
 
 
-def apply_fault(name: str | None, answer: FakeResponse, settings: FaultSettings | None = None, *, now: float = 0.0) -> ResponseBytes:
-    """Return the true answer with one fault, or without any for ``None``.
+def apply_fault(name: str | None, response: FakeResponse, settings: FaultSettings | None = None, *, now: float = 0.0) -> ResponseBytes:
+    """Return the true response with one fault, or without any for ``None``.
 
-    A fault inside the data befalls event logs and tokens; an answer without data (a 400, a 429) it leaves as it is, for it has
-    nothing to change there.
+    A fault inside the data applies to event logs and tokens. A response without data (a 400, a 429) stays as it is.
 
     :param now: seconds since the epoch, for a date in ``Retry-After``.
     :raises ValueError: there is no such fault.
     """
     settings = settings or FaultSettings()
-    wire = true_wire(answer)
+    true = to_bytes(response)
     if name is None:
-        return wire
-    if name in _INSTEAD:
-        return _INSTEAD[name](settings, now)
-    if name in _CARRIED:
-        return _CARRIED[name](wire)
+        return true
+    if name in _REPLACED:
+        return _REPLACED[name](settings, now)
+    if name in _IN_TRANSPORT:
+        return _IN_TRANSPORT[name](true)
     if name not in FAULTS:
         raise ValueError(_unknown(name))
-    if not (isinstance(answer.body, dict) and isinstance(answer.body.get("data"), list | dict)):
-        return wire
+    if not (isinstance(response.body, dict) and isinstance(response.body.get("data"), list | dict)):
+        return true
     if name in _PADDED:
-        body = wire.body[:-1] + b',"padding":""}'
-        return replace(wire, body=body, compressible=False, padding=settings.big_body_bytes, announced=_PADDED[name])
-    return replace(wire, status=201 if name == "created_201_errors" else wire.status, body=_DATA_CHANGED[name](answer.body))
+        body = true.body[:-1] + b',"padding":""}'
+        return replace(true, body=body, compressible=False, padding=settings.big_body_bytes, announced=_PADDED[name])
+    return replace(true, status=201 if name == "created_201_errors" else true.status, body=_DATA_CHANGED[name](response.body))
 
 
 def _unknown(name: str) -> str:
@@ -240,9 +241,9 @@ _RULE: Final = re.compile(rf"(?P<name>\w+)(?::(?P<probability>[0-9]*\.?[0-9]+))?
 
 @dataclass(frozen=True, kw_only=True)
 class FaultRule:
-    """One fault, how probable, and at which requests.
+    """One fault, its probability, and the requests that it applies to.
 
-    :param probability: of the fault at each request that ``numbers`` allows.
+    :param probability: of the fault at each of these requests.
     :param numbers: pairs of first and last number (None: no end); empty: every request.
     """
 
@@ -261,7 +262,7 @@ class FaultRule:
     def parse(cls, text: str) -> FaultRule:
         """Read ``name[:probability][@n,m..]``: ``http_500:0.1``, ``hang@3,7``, ``null@2..5``, ``http_503:0.5@10..``.
 
-        :raises ValueError: the text is none of these, or the fault is not known.
+        :raises ValueError: the text is not of this form, or the fault is not known.
         """
         match = _RULE.fullmatch(text)
         if match is None:
@@ -271,7 +272,7 @@ class FaultRule:
         return cls(name=match["name"], probability=float(match["probability"] or 1), numbers=numbers)
 
     def covers(self, number: int) -> bool:
-        """Tell whether the rule speaks of this request."""
+        """Tell whether the rule applies to the request of this number."""
         return not self.numbers or any(low <= number and (high is None or number <= high) for low, high in self.numbers)
 
 
@@ -280,19 +281,19 @@ def _span(text: str) -> tuple[int, int | None]:
     return int(low), (int(high) if high else None) if dots else int(low)
 
 
-def plan(rules: Iterable[FaultRule | str], *, seed: int = 0) -> FaultHook:
-    """Return the hook that applies the first of the rules whose lot falls on a request.
+def plan(rules: Iterable[FaultRule | str], *, seed: int = 0) -> ChooseFault:
+    """Return a function that chooses the first rule that applies to a request and wins its draw.
 
-    The lot depends on the seed, the rule's place and the request's number alone, so a run can be repeated.
+    The draw depends only on the seed, the rule's place and the request's number, so a run can be repeated.
 
     :raises ValueError: a rule that cannot be read.
     """
     parsed = [rule if isinstance(rule, FaultRule) else FaultRule.parse(rule) for rule in rules]
 
-    def hook(number: int, _params: Mapping[str, str]) -> str | None:
+    def choose(number: int, _params: Mapping[str, str]) -> str | None:
         for place, rule in enumerate(parsed):
             if rule.covers(number) and random.Random(f"{seed}/{place}/{number}").random() < rule.probability:  # noqa: S311
                 return rule.name
         return None
 
-    return hook
+    return choose

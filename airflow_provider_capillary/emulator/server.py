@@ -1,7 +1,7 @@
-"""The stand-in over HTTP/1.1, with keep-alive, on the standard library's threading server.
+"""The emulator over HTTP/1.1, with keep-alive, on the standard library's threading server.
 
-Documented: the two paths, their methods, the credentials and the envelope. ServerOptions and faults come from
-:mod:`.world`, :mod:`.auth` and :mod:`.faults`; here is only how each of them is put on a socket.
+Documented: the two paths, their methods, the credentials and the envelope. Options and faults are decided in :mod:`.fake_api`,
+:mod:`.auth` and :mod:`.faults`; this module puts the decision on a socket.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_capillary.emulator.fake_api import FakeApi, refusal
-from airflow_provider_capillary.emulator.faults import FaultHook, FaultSettings, ResponseBytes, apply_fault
+from airflow_provider_capillary.emulator.faults import ChooseFault, FaultSettings, ResponseBytes, apply_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.emulator.auth import Authenticator
     from airflow_provider_capillary.emulator.fake_api import FakeResponse
 
-__all__ = ["LOGS_PATH", "REQUEST_ID_HEADER", "TOKEN_PATH", "ApiServer", "Seen", "Service"]
+__all__ = ["LOGS_PATH", "REQUEST_ID_HEADER", "TOKEN_PATH", "ApiServer", "ReceivedRequest", "Service"]
 
 LOGS_PATH: Final = "/v2/events/logs"
 TOKEN_PATH: Final = "/v3/oauth/token/generate"  # noqa: S105  # a path
@@ -44,14 +44,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """One request that arrived. No header and no body, so nothing secret.
+class ReceivedRequest:
+    """One request that the emulator received. It holds no header and no body, so nothing secret.
 
     :param number: counted from 1 over all requests.
     :param params: of the query, as sent.
-    :param status: of the answer; None where no whole status line went out.
-    :param fault: the name of the fault that befell it.
-    :param request_id: the answer's ``X-Cap-RequestID``.
+    :param status: of the response; None where no whole status line was sent.
+    :param fault: the name of the fault of this request, or None.
+    :param request_id: the response's ``X-Cap-RequestID``.
     """
 
     number: int
@@ -65,34 +65,33 @@ class Seen:
 
 @dataclass(kw_only=True)
 class Service:
-    """What answers requests: the world behind its authenticator, the faults before it, and the journal of both.
+    """Decides how each request is answered: credentials, records, faults.
 
-    :param hook: chooses a fault for each request to the event logs; ``token_hook`` for each request for a token.
-        Each is given its own count, from 1.
+    :param choose_fault: chooses a fault for each request for event logs; ``choose_token_fault``: for each request for a token.
+        Each gets its own count of requests, from 1.
     """
 
-    world: FakeApi
+    fake_api: FakeApi
     authenticator: Authenticator
-    hook: FaultHook
-    token_hook: FaultHook
+    choose_fault: ChooseFault
+    choose_token_fault: ChooseFault
     settings: FaultSettings = field(default_factory=FaultSettings)
-    compress: bool = True
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._counts = {LOGS_PATH: 0, TOKEN_PATH: 0}
         self._arrived = 0
-        self._journal: list[Seen] = []
+        self._requests: list[ReceivedRequest] = []
 
     @property
-    def journal(self) -> list[Seen]:
-        """A copy of what was asked so far, in the order in which it was answered."""
+    def requests(self) -> list[ReceivedRequest]:
+        """A copy of the requests so far, in the order of their answers."""
         with self._lock:
-            return list(self._journal)
+            return list(self._requests)
 
     def handle(self, method: str, target: str, header: Callable[[str], str | None], body: bytes) -> ResponseBytes:
-        """Decide about one request, note it, and return what goes over the wire.
+        """Decide about one request, record it, and return the response to send.
 
         :param header: looks up a header of the request by name, in any case.
         """
@@ -107,43 +106,43 @@ class Service:
             number = self._counts.get(parts.path, 0)
         fault = None
         if known:
-            fault = (self.hook if parts.path == LOGS_PATH else self.token_hook)(number, params)
-        wire = apply_fault(fault, self._answer(known, parts.path, params, header, body), self.settings, now=self.clock())
-        wire = self._finished(wire, arrived, accepts_gzip="gzip" in (header("Accept-Encoding") or ""))
-        unanswered = wire.transport in {"hang", "reset_before_headers"}
-        seen = Seen(
+            fault = (self.choose_fault if parts.path == LOGS_PATH else self.choose_token_fault)(number, params)
+        response = apply_fault(fault, self._answer(known, parts.path, params, header, body), self.settings, now=self.clock())
+        response = self._finished(response, arrived, accepts_gzip="gzip" in (header("Accept-Encoding") or ""))
+        is_unanswered = response.transport in {"hang", "reset_before_headers"}
+        received = ReceivedRequest(
             number=arrived,
             method=method,
             path=parts.path,
             params=params,
-            status=None if unanswered else wire.status,
+            status=None if is_unanswered else response.status,
             fault=fault,
-            request_id=wire.headers[REQUEST_ID_HEADER],
+            request_id=response.headers[REQUEST_ID_HEADER],
         )
         with self._lock:
-            self._journal.append(seen)
-        return wire
+            self._requests.append(received)
+        return response
 
     def _answer(self, known: bool, path: str, params: Mapping[str, str], header: Callable[[str], str | None], body: bytes) -> FakeResponse:  # noqa: FBT001
         if not known:
             return refusal(404, "Incorrect resource")
         if path == TOKEN_PATH:
             return self.authenticator.issue(body)
-        return self.authenticator.check(header) or self.world.respond(params)
+        return self.authenticator.check(header) or self.fake_api.respond(params)
 
-    def _finished(self, wire: ResponseBytes, arrived: int, *, accepts_gzip: bool) -> ResponseBytes:
-        headers = {**wire.headers, REQUEST_ID_HEADER: f"emulator-{arrived:06d}"}
-        body = wire.body
-        if self.compress and accepts_gzip and wire.compressible and body:
+    def _finished(self, response: ResponseBytes, arrived: int, *, accepts_gzip: bool) -> ResponseBytes:
+        headers = {**response.headers, REQUEST_ID_HEADER: f"emulator-{arrived:06d}"}
+        body = response.body
+        if accepts_gzip and response.compressible and body:
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        if wire.announced:
-            headers["Content-Length"] = str(max(0, len(body) + wire.padding + wire.length_error))
-        if wire.length_error or not wire.announced:
-            # The connection ends with the answer, or the next one would begin in the wrong place. Unsaid, it would be chance whether
-            # the client's next request still goes out on it, and is lost.
+        if response.announced:
+            headers["Content-Length"] = str(max(0, len(body) + response.padding + response.length_error))
+        if response.length_error or not response.announced:
+            # After a wrong length the connection can't be used again. Without this header, a client might still send its next
+            # request on it, and lose it.
             headers["Connection"] = "close"
-        return replace(wire, body=body, headers=headers, compressible=False)
+        return replace(response, body=body, headers=headers, compressible=False)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -163,40 +162,40 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(self.rfile.read(int(length)))
 
     def _serve(self, body: bytes) -> None:
-        wire = self.server.service.handle(self.command, self.path, self.headers.get, body)
-        if wire.transport == "hang":
+        response = self.server.service.handle(self.command, self.path, self.headers.get, body)
+        if response.transport == "hang":
             self.server.stopping.wait(self.server.service.settings.hang_seconds)
             self.close_connection = True
             return
-        if wire.transport == "reset_before_headers":
+        if response.transport == "reset_before_headers":
             self._reset()
             return
-        if wire.transport == "reset_in_headers":
-            head = f"HTTP/1.1 {wire.status} OK\r\n{REQUEST_ID_HEADER}: {wire.headers[REQUEST_ID_HEADER]}\r\nContent-Le"
+        if response.transport == "reset_in_headers":
+            head = f"HTTP/1.1 {response.status} OK\r\n{REQUEST_ID_HEADER}: {response.headers[REQUEST_ID_HEADER]}\r\nContent-Le"
             self.wfile.write(head.encode())
             self._reset()
             return
-        self.send_response(wire.status)
-        for name, value in wire.headers.items():
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        if wire.transport == "reset_in_body":
-            self.wfile.write(wire.body[: len(wire.body) // 2])
+        if response.transport == "reset_in_body":
+            self.wfile.write(response.body[: len(response.body) // 2])
             self._reset()
-        elif wire.transport == "drip":
-            self._drip(wire.body)
-        elif wire.padding:
-            self._pad(wire)
+        elif response.transport == "drip":
+            self._drip(response.body)
+        elif response.padding:
+            self._pad(response)
         else:
-            self.wfile.write(wire.body)
+            self.wfile.write(response.body)
 
-    def _pad(self, wire: ResponseBytes) -> None:
-        self.wfile.write(wire.body[:-2])
-        left = wire.padding
+    def _pad(self, response: ResponseBytes) -> None:
+        self.wfile.write(response.body[:-2])
+        left = response.padding
         while left and not self.server.stopping.is_set():
             left -= self.wfile.write(b"x" * min(left, _PIECE))
         self.close_connection = self.close_connection or left > 0
-        self.wfile.write(wire.body[-2:])
+        self.wfile.write(response.body[-2:])
 
     def _drip(self, body: bytes) -> None:
         size = max(1, -(-len(body) // _DRIPS))
@@ -221,14 +220,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ApiServer(ThreadingHTTPServer):
-    """One thread per connection; a stop ends hanging answers and open connections at once."""
+    """One thread per connection. Stopping the server ends hanging answers and open connections at once."""
 
     daemon_threads = True
-    # Threads are kept and joined below, which the standard library does only for threads that are no daemons.
+    # The threads are daemons, which the standard library does not join; end() does.
     block_on_close = False
     request_queue_size = 64
     timeout = 1.0
-    """Seconds; how soon a stop is seen that no connection could tell of."""
+    """Seconds after which a stop takes effect where the connection that end() makes fails."""
 
     def __init__(self, address: tuple[str, int], service: Service) -> None:
         self.service = service
@@ -239,7 +238,7 @@ class ApiServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind without the reverse look-up of the host's name, which can take seconds."""
+        """Bind without the reverse lookup of the host's name, which can take seconds."""
         socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -253,7 +252,7 @@ class ApiServer(ThreadingHTTPServer):
         thread.start()
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  # as in the standard library
-        """Close one connection, by RST where a fault asked for it."""
+        """Close one connection, by RST where its fault is a reset."""
         with self._open_lock:
             self._open.pop(request, None)
         if request in self.to_reset:
@@ -263,32 +262,32 @@ class ApiServer(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in the standard library
-        """Log what went wrong in a thread; a client that went away is nothing of the kind."""
+        """Log an error of a connection's thread. A client that closes its connection early is no error."""
         del request
         error = sys.exc_info()[1]
         if isinstance(error, ConnectionError | TimeoutError):
             logger.debug("The connection from %s ended early.", client_address)
         else:
-            # A traceback holds lines of code, no values: nothing from a body.
+            # The traceback holds lines of code and no values, so nothing from a body.
             logger.error("Serving %s failed.", client_address, exc_info=error)
 
     def serve(self) -> None:
-        """Take connections until :meth:`end` is called."""
+        """Accept connections until :meth:`end` is called."""
         while not self.stopping.is_set():
             self.handle_request()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401  # as in the standard library
-        """Serve no connection that comes while the server ends."""
+        """Refuse connections while the server stops."""
         del request, client_address
         return not self.stopping.is_set()
 
     def end(self, serving: threading.Thread) -> None:
-        """Stop listening, release answers that hang, close connections, and wait for their threads.
+        """Stop listening, end hanging answers, close connections, and wait for their threads.
 
         :param serving: the thread that is in :meth:`serve`.
         """
         self.stopping.set()
-        # A connection wakes it at once, where a poll would cost each stop half of its length.
+        # A connection wakes the serving thread at once; otherwise it would wake after `timeout`.
         with contextlib.suppress(OSError):
             socket.create_connection(self.socket.getsockname()[:2], timeout=1).close()
         serving.join(timeout=5)

@@ -1,4 +1,4 @@
-"""Event logs that happen while one looks: what a sensor or a watch waits for, when there is nothing but the stand-in."""
+"""New event logs while the emulator runs, for sensors and watches to wait for."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["live"]
 
 @contextlib.contextmanager
 def live(emulator: Emulator, *, every: float, seed: int = 0) -> Iterator[None]:
-    """Add a made-up event log of the moment to it now and again, until the context is left.
+    """Add a synthetic event log with the current time at intervals, until the context ends.
 
     :param emulator: a running one.
-    :param every: seconds from one to the next.
-    :param seed: of what they are; one in ten is a failure.
-    :raises ValueError: ``every`` is not more than nothing.
+    :param every: seconds between two event logs.
+    :param seed: of the event logs, of which about one in ten is a failure.
+    :raises ValueError: ``every`` is not above 0.
     """
     if not every > 0:
         message = f"live={every!r} is not possible; give a number of seconds above 0"
@@ -40,7 +40,7 @@ def live(emulator: Emulator, *, every: float, seed: int = 0) -> Iterator[None]:
             (record,) = synthetic_records(1, seed=(seed + 1) * 1_000_003 + number, start=moment, end=moment + timedelta(seconds=1))
             emulator.add(record | {"startTime": int(moment.timestamp() * 1000)})
 
-    poster = threading.Thread(target=post, name="emulator stats", daemon=True)
+    poster = threading.Thread(target=post, name="capillary-emulator-live", daemon=True)
     poster.start()
     try:
         yield

@@ -31,11 +31,10 @@ from typing import TYPE_CHECKING
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
+from bench.fake_api import FakeApi  # noqa: E402
+from bench.options import TIMES  # noqa: E402  # found by the line above
 from reading.drawing import BY_HOUR  # noqa: E402
 from reading.driving import drive, make_reader  # noqa: E402
-
-from airflow_provider_capillary.emulator.fake_api import FakeApi  # noqa: E402
-from airflow_provider_capillary.emulator.options import TIMES  # noqa: E402  # found by the line above
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from datetime import UTC, datetime
 
 import pytest
 
@@ -108,12 +107,13 @@ def test_a_taken_port_is_an_error_in_one_line():
     assert re.fullmatch(r"error: .*in use.*\n", second.stderr)
 
 
+# Impossible options, and what the error says.
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--fault", "http_5000"], ["http_5000", "http_500"]),
         (["--timezone", "Mars"], ["timezone='Mars'"]),
-        (["--limit-cap-later", "3"], ["limit_cap_later=(3,)"]),
+        (["--limit-cap", "0"], ["limit_cap=0"]),
         (["--events", "-3"], ["count=-3"]),
         (["--events", "3", "--end", "2020-01-01"], ["exchange"]),
     ],
@@ -127,28 +127,7 @@ def test_impossible_values_are_an_error_in_one_line(arguments, words, capsys):
         assert word in err
 
 
-def test_it_goes_by_the_time_of_writing_where_told_to():
-    arguments = [
-        "--events",
-        "30",
-        "--filter-by",
-        "write_time",
-        "--order-by",
-        "write_time",
-        "--write-lag",
-        "3600000,3600000",
-        "--cut",
-        "trailing",
-    ]
-    with running(*arguments) as (_, connection, _first):
-        (oldest,) = read(connection, "?limit=1")
-        assert oldest["startTime"] == 1751007732555
-        after = datetime.fromtimestamp((oldest["startTime"] + 3_599_000) / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        assert read(connection, f"?limit=1&from_date={after}&to_date=2025-12-31T00:00:00") == [oldest]
-        assert read(connection, f"?from_date=2025-01-01T00:00:00&to_date={after}") == []
-
-
-def test_every_liberty_and_setting_is_an_option():
+def test_every_option_of_the_emulator_is_an_option_of_the_command():
     text = _parser().format_help()
     for kind in (ServerOptions, Authenticator, FaultSettings):
         for item in dataclasses.fields(kind):
@@ -156,31 +135,15 @@ def test_every_liberty_and_setting_is_an_option():
                 assert f"--{item.name.replace('_', '-')} " in text
 
 
-def test_lists_and_pairs_are_read():
-    options = vars(
-        _parser().parse_args(
-            [
-                "--date-format",
-                "iso,epoch_ms",
-                "--limit-cap-later",
-                "3,50",
-                "--ignores",
-                "limit",
-                "--timezone=-03:00",
-                "--write-lag",
-                "0,60000",
-            ]
-        )
-    )
+def test_a_list_and_a_value_with_a_sign_are_read():
+    options = vars(_parser().parse_args(["--date-format", "iso,epoch_ms", "--timezone=-03:00", "--fault", "hang@3", "--fault", "null"]))
     assert options == {
         "port": 8642,
         "verbose": False,
         "live": None,
         "date_format": ("iso", "epoch_ms"),
-        "limit_cap_later": (3, 50),
-        "ignores": ("limit",),
         "timezone": "-03:00",
-        "write_lag": (0, 60_000),
+        "faults": ["hang@3", "null"],
     }
 
 

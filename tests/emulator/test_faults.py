@@ -145,8 +145,8 @@ def test_a_big_body_may_come_without_its_length():
 
 
 def test_a_big_body_is_made_while_it_is_sent():
-    wire = apply_fault("big_body", FakeResponse(200, {"data": TEN}, {}), FaultSettings(big_body_bytes=10**12))
-    assert (wire.padding, len(wire.body) < 20_000) == (10**12, True)
+    response = apply_fault("big_body", FakeResponse(200, {"data": TEN}, {}), FaultSettings(big_body_bytes=10**12))
+    assert (response.padding, len(response.body) < 20_000) == (10**12, True)
 
 
 def test_a_dripping_body_takes_its_time():
@@ -212,11 +212,11 @@ def test_a_hanging_answer_ends_by_itself():
 def test_a_stop_releases_a_hanging_answer():
     arrived = threading.Event()
 
-    def hook(_number, _params):
+    def choose(_number, _params):
         arrived.set()
         return "hang"
 
-    api = Emulator(faults=hook, hang_seconds=60).start()
+    api = Emulator(faults=choose, hang_seconds=60).start()
     with closing(http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=60)) as connection:
         connection.request("GET", "/v2/events/logs")
         assert arrived.wait(timeout=10)
@@ -247,14 +247,14 @@ def test_the_connection_is_whole_again_after_a_fault_that_left_it_open():
         assert [seen.fault for seen in api.requests] == ["http_500", "cut_json", "null", None]
 
 
-def test_a_hook_sees_number_and_parameters_and_tokens_have_their_own():
+def test_a_callable_gets_number_and_parameters_and_tokens_have_their_own_faults():
     calls = []
 
-    def hook(number, params):
+    def choose(number, params):
         calls.append((number, dict(params)))
         return "http_503" if params.get("limit") == "2" else None
 
-    with Emulator(faults=hook, token_faults=["http_502@1"]) as api:
+    with Emulator(faults=choose, token_faults=["http_502@1"]) as api:
         client = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=10)
         with closing(client) as connection:
 
@@ -284,8 +284,8 @@ def test_a_hook_sees_number_and_parameters_and_tokens_have_their_own():
     ],
 )
 def test_a_rule_names_its_requests(rule, hit):
-    hook = plan([rule])
-    assert {number for number in range(1, 7) if hook(number, {})} == hit
+    choose = plan([rule])
+    assert {number for number in range(1, 7) if choose(number, {})} == hit
 
 
 def test_a_probability_is_kept_and_can_be_repeated():
@@ -296,8 +296,8 @@ def test_a_probability_is_kept_and_can_be_repeated():
 
 
 def test_the_first_rule_that_applies_wins():
-    hook = plan(["http_500@2", "null"])
-    assert [hook(number, {}) for number in (1, 2, 3)] == ["null", "http_500", "null"]
+    choose = plan(["http_500@2", "null"])
+    assert [choose(number, {}) for number in (1, 2, 3)] == ["null", "http_500", "null"]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ SPOILT_TOKENS = {
 
 
 @pytest.mark.parametrize(("fault", "expected"), SPOILT_TOKENS.items())
-def test_a_fault_inside_the_data_befalls_a_token_too(fault, expected):
+def test_a_fault_inside_the_data_applies_to_a_token_too(fault, expected):
     assert json.loads(apply_fault(fault, FakeResponse(200, TOKEN, {})).body) == expected
 
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+from bench import Emulator
 from faults.clocks import Clock, QuietLoop, Today
 
-from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.export.destination import parse_destination
 from airflow_provider_capillary.export.exporter import open_export

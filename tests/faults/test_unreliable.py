@@ -27,8 +27,6 @@ def test_an_unreliable_server_is_read_in_full(monkeypatch, store, caplog, seed, 
         "limit_cap": chance.choice([None, 20, 40]),
         "over_limit": chance.choice(["clamp", "refuse"]),
         "precision": chance.choice(["ms", "s"]),
-        "tie_share": 0.02,
-        "burst_share": 0.02,
         "faults": fault,
     }
     seen = Bench(monkeypatch, store, driver=driver, world=world, date_format=chance.choice(["auto", "iso"])).run()

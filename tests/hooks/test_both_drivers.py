@@ -8,9 +8,9 @@ import threading
 import time
 
 import pytest
+from bench import Emulator
 from hooks.support import SECRETS, Clock, RawServer, connection
 
-from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import CapillaryError, ConnectionSettingsError
 from airflow_provider_capillary.hooks import capillary as sync_driver
 from airflow_provider_capillary.hooks import capillary_async as async_driver

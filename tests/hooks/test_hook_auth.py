@@ -8,6 +8,7 @@ import logging
 import pickle
 
 import pytest
+from bench import Emulator
 from hooks.support import (
     BASIC,
     EMPTY,
@@ -27,7 +28,6 @@ from hooks.support import (
 )
 
 from airflow_provider_capillary import errors
-from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import (
     AuthenticationError,
     CapillaryError,

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_capillary.emulator import Emulator, Late
+from bench import Emulator, Late
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.dates import floor_to, next_unit
+
 from airflow_provider_capillary.api.date_formats import PRECISIONS, zone_of
-from airflow_provider_capillary.emulator.dates import floor_to, next_unit
 
 __all__ = ["NAMES", "Server"]
 

@@ -16,7 +16,7 @@ from airflow_provider_capillary.reading.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_capillary.emulator.fake_api import FakeApi
+    from bench.fake_api import FakeApi
 
 BASIC = Credential(oauth=False, described="sent as Basic")
 

@@ -12,12 +12,15 @@ from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.emulator.dates import PRECISIONS, floor_to, next_unit, zone_of
+from bench.dates import PRECISIONS, floor_to, next_unit
+
+from airflow_provider_capillary.emulator.dates import zone_of
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from airflow_provider_capillary.emulator.fake_api import FakeApi
+    from bench.fake_api import FakeApi
+
     from reading.worlds import Case
 
 __all__ = ["capacity", "crowd", "format_sent", "least_cap", "unit_of", "why_not"]

@@ -7,10 +7,10 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench.fake_api import FakeApi
 
 from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.api.executor import RequestExecutor
-from airflow_provider_capillary.emulator.fake_api import FakeApi
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
 from airflow_provider_capillary.reading.calibration import _Probes, calibrate, calibrate_closely

@@ -6,9 +6,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench.fake_api import FakeApi, Late
 
-from airflow_provider_capillary.emulator.fake_api import FakeApi
-from airflow_provider_capillary.emulator.options import Late
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, RequestRefusedError, TieError
 from airflow_provider_capillary.reading.reader import _Waiting
 from reading.driving import drive, make_reader, truth

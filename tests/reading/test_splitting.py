@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench.dates import PRECISIONS, floor_to, next_unit
 
-from airflow_provider_capillary.emulator.dates import PRECISIONS, floor_to, next_unit, zone_of
+from airflow_provider_capillary.emulator.dates import zone_of
 from reading.drawing import FAMILIES, draw
 from reading.splitting import LIMITS, MOST_LAG, QUARTER, carries_zone, format_sent, is_twice, unit_of, why_not
 
 if TYPE_CHECKING:
-    from airflow_provider_capillary.emulator.fake_api import FakeApi
+    from bench.fake_api import FakeApi
+
     from reading.worlds import Case
 
 SEEDS = 50

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench.fake_api import FakeApi, Late
 
-from airflow_provider_capillary.emulator.fake_api import FakeApi
-from airflow_provider_capillary.emulator.options import Late
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, ParametersRefusedError, TieError
 from reading.driving import drive, make_reader, truth
 

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from bench.fake_api import FakeApi
 
-from airflow_provider_capillary.emulator.fake_api import FakeApi
 from airflow_provider_capillary.errors import CapillaryError, TieError
 from airflow_provider_capillary.reading import reader as reader_module
 from reading.driving import drive, make_reader, truth

@@ -11,9 +11,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.dates import PRECISIONS
+from bench.fake_api import FakeApi
+
 from airflow_provider_capillary import errors
-from airflow_provider_capillary.emulator.dates import PRECISIONS
-from airflow_provider_capillary.emulator.fake_api import FakeApi
 from reading.driving import Response, Run, TransportFailure, drive, make_reader
 from reading.splitting import capacity, crowd, format_sent, unit_of, why_not
 

@@ -40,7 +40,7 @@ def bucket(store):
 
 @pytest.fixture
 def api(monkeypatch):
-    """A stand-in with event logs in each hour of a week, as the connection that the README names."""
+    """An emulator with event logs in each hour of a week, as the connection that the README names."""
     with Emulator(documented=False, events=700, start=WEEK[0], end=WEEK[-1] + timedelta(days=1)) as running:
         monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", running.connection_json(requests_per_minute=6000, date_format="iso"))
         yield running
@@ -48,5 +48,5 @@ def api(monkeypatch):
 
 @pytest.fixture
 def expected(api):
-    """How many event logs the stand-in holds, by day and status."""
+    """How many event logs the emulator holds, by day and status."""
     return Counter((day_of(record), record.get("status")) for record in api.records)

@@ -1,6 +1,6 @@
 """Every block of the README runs as it is printed, on the Airflow that it is for.
 
-A test gives a block what stands outside of it: a stand-in for the API and an S3 server behind the connections that it names, an Airflow
+A test gives a block what stands outside of it: an emulator of the API and an S3 server behind the connections that it names, an Airflow
 home. Nothing in its text is changed.
 """
 

@@ -21,7 +21,7 @@ ENDINGS = ("jsonl.gz", "parquet")
 
 @pytest.fixture(scope="module")
 def week(tmp_path_factory):
-    """A folder for each format, with ``event_logs/dt=.../events.*`` for each day, and the records of the stand-in."""
+    """A folder for each format, with ``event_logs/dt=.../events.*`` for each day, and the records of the emulator."""
     folder = tmp_path_factory.mktemp("week")
     # The last day has none.
     with Emulator(documented=False, events=700, start=WEEK[0], end=WEEK[-1]) as api, pytest.MonkeyPatch.context() as patch:

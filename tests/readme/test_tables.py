@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import tomllib
@@ -12,7 +13,8 @@ from readme.blocks import README, blocks, table
 
 import airflow_provider_capillary.errors
 from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
-from airflow_provider_capillary.emulator import documented_records
+from airflow_provider_capillary.emulator import Emulator, ServerOptions, documented_records
+from airflow_provider_capillary.emulator.auth import Authenticator
 from airflow_provider_capillary.export.exporter import Receipt
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
@@ -136,6 +138,51 @@ def test_the_statements_for_other_engines_name_the_documented_fields():
         assert set(listed) == expected
         whole = {name for name, kind in listed.items() if kind.lower() in {"bigint", "int64"}}
         assert {name.lower() for name in whole} == {"starttime", "responsetime", "orgid", "parentorgid"}
+
+
+def imports_of(path):
+    """The names in the package that a file, or the files of a folder, import."""
+    files = [path] if path.is_file() else path.rglob("*.py")
+    return {
+        name
+        for file in files
+        for name in re.findall(r"^\s*(?:from|import) airflow_provider_capillary\.(\w+)", file.read_text(), re.MULTILINE)
+        if name != path.stem
+    }
+
+
+def test_the_map_names_every_package_and_each_imports_only_from_below():
+    package = README.parent / "airflow_provider_capillary"
+    named = [re.search(r"`(\w+)(?:/|\.py)`", cell)[1] for cell, _ in table("The map", "in `airflow_provider_capillary/`")]
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert set(named) == folders | {"errors"}
+    for place, name in enumerate(named):
+        path = package / name if name in folders else package / f"{name}.py"
+        assert imports_of(path) & set(named) <= set(named[place + 1 :]) - {"emulator"}, name
+    assert imports_of(package / "emulator") == set()
+
+
+def test_the_options_of_the_emulator_are_in_its_table():
+    keywords = {name for name, each in inspect.signature(Emulator).parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    options = {field.name for kind in (ServerOptions, Authenticator) for field in dataclasses.fields(kind)}
+    cells = table("In your own code and tests", "of the emulator")
+    told = {name for cell, _ in cells for name in names(cell)}
+    assert told == (keywords | options) - {"clock", "host", "port"}
+    attributes = {name for cell, _ in cells for name in re.findall(r"`api\.(\w+)", cell)}
+    assert attributes == {name for name in vars(Emulator) if not name.startswith("_")} - {"start", "stop"}
+
+
+def test_the_recipes_name_files_and_names_that_exist():
+    text = README.read_text().partition("\n## Recipes\n")[2]
+    root = README.parent
+    files = {
+        path: next(each for each in (root / path, root / "airflow_provider_capillary" / path) if each.exists())
+        for path in re.findall(r"`([\w/]+(?:\.py|/[\w/]+))`", text)
+    }
+    assert len(files) > 12
+    everything = "".join(path.read_text() for path in files.values() if path.is_file())
+    for name in re.findall(r"`([A-Z_]\w+)`", text):
+        assert re.search(rf"^(?:class )?{name}\b", everything, re.MULTILINE), name
 
 
 def test_the_versions_that_are_named_are_those_that_are_tested():

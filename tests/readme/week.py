@@ -1,4 +1,4 @@
-"""The week of which the stand-in holds made-up event logs."""
+"""The week of the synthetic event logs that the emulator holds."""
 
 from __future__ import annotations
 

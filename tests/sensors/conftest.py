@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from airflow_provider_capillary.emulator import Emulator
+from bench import Emulator
 
 
 @pytest.fixture

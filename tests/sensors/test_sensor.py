@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from bench import Late
 from operators.support import daily, instance, instances, make_dag, run, xcoms
 from triggers.support import SECRETS, failure, iso, now
 
 from airflow_provider_capillary import _fail_fast
-from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, ServerError
 from airflow_provider_capillary.polling.watermark import Watermark
 from airflow_provider_capillary.sensors import _state

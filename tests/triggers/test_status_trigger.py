@@ -9,9 +9,9 @@ import logging
 import time
 
 import pytest
+from bench import Late
 from triggers.support import SECRETS, failure, fire, found_by, iso, left_over, now, trigger, until, waiting
 
-from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import AuthenticationError, CapillaryError, ConfigurationError, PermissionDeniedError, ThrottledError
 from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.triggers import _shared_poller

@@ -9,10 +9,10 @@ import logging
 from datetime import timedelta
 
 import pytest
+from bench import Late
 from triggers.streams import Store, Triggerer, ids_of, until_stored
 from triggers.support import SECRETS, failure, fire, iso, left_over, now, trigger, until
 
-from airflow_provider_capillary.emulator import Late
 from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.polling.filters import EventFilter
 from airflow_provider_capillary.polling.watermark import Watermark

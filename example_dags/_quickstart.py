@@ -1,6 +1,7 @@
-"""An example DAG as a script: a fresh Airflow, the stand-in for the API, one run, and what came of it.
+"""Run an example DAG as a script: in an Airflow of its own, once, against the emulator.
 
-Two halves, because Airflow reads its settings when it is first imported: :func:`prepare` before that, :func:`run` after the DAG is there.
+Airflow reads its settings when it is first imported, so there are two functions: :func:`prepare`, to call before that, and
+:func:`run`, to call once the DAG exists. This is no DAG: ``.airflowignore`` keeps Airflow from reading this file as one.
 """
 
 from __future__ import annotations
@@ -15,60 +16,58 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_capillary.emulator.api import Emulator
+from airflow_provider_capillary.emulator import Emulator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG
-
-__all__ = ["prepare", "run"]
 
 _EXPORTS = "CAPILLARY_EXPORTS"
 _TASK_LOGGERS = ("airflow.task.operators", "airflow.task.hooks")
 
 
 def prepare(file: str) -> None:
-    """Set up this process, and nothing outside it, as an Airflow of its own.
+    """Give this process, and nothing else, an Airflow of its own.
 
-    Settings, connections and secrets backends of another Airflow that the environment names are put aside: a quick start has no business
-    in them, nor in their database. Airflow's own files go to a folder that is removed at the end, exports to ``.airflow/exports``, beside
-    the folder of the DAG file, unless the environment variable ``CAPILLARY_EXPORTS`` names another place.
+    Settings, connections and secrets backends of another Airflow in the environment are removed from this process, so that the
+    quick start can't touch that Airflow or its database. Airflow's own files go to a folder that is removed at exit. Exports go to
+    ``.airflow/exports`` beside the folder of the DAG file, unless the environment variable ``CAPILLARY_EXPORTS`` names another place.
 
-    :param file: the DAG file, whose folder becomes the DAGs folder.
+    :param file: the DAG file. Its folder becomes the DAGs folder.
     """
-    print("An Airflow of its own is set up, and the DAG is run; that takes less than a minute.", flush=True)
+    print("Setting up an Airflow of its own and running the DAG; this takes less than a minute.", flush=True)
     for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
         del os.environ[name]
     folder = Path(file).resolve().parent
-    ours = folder.parent / ".airflow"
-    ours.mkdir(exist_ok=True)
-    home = tempfile.mkdtemp(prefix="home-", dir=ours)
+    files = folder.parent / ".airflow"
+    files.mkdir(exist_ok=True)
+    home = tempfile.mkdtemp(prefix="home-", dir=files)
     owner = os.getpid()  # a forked process runs the same exit handlers
     atexit.register(lambda: shutil.rmtree(home, ignore_errors=True) if os.getpid() == owner else None)
-    # Not as_uri(): object storage takes a path as it is written, so %20 would stay %20.
-    os.environ.setdefault(_EXPORTS, f"file://{ours / 'exports'}")
+    # Not as_uri(): object storage takes a path literally, so %20 would stay %20.
+    os.environ.setdefault(_EXPORTS, f"file://{files / 'exports'}")
     os.environ["AIRFLOW_HOME"] = home
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder)
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-    # Airflow tells at length how it makes a database; here, only the task has something to say.
+    # Only the task's log is of interest here, not how Airflow creates its database.
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
     os.environ["AIRFLOW__LOGGING__NAMESPACE_LEVELS"] = " ".join(f"{name}=INFO" for name in _TASK_LOGGERS)
     warnings.simplefilter("ignore")
-    # The stand-in listens on loopback; a proxy would look for it elsewhere.
+    # The emulator listens on loopback, which a proxy could not reach.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
 def run(dag: DAG, *, task_id: str, start: str, end: str) -> int:
-    """Run the DAG once against the stand-in, and print the object's path, its count by status, and the receipt.
+    """Run the DAG once against the emulator, and print the object's path, its count by status, and the receipt.
 
-    :param dag: which takes ``start`` and ``end`` as params.
+    :param dag: a DAG with the params ``start`` and ``end``.
     :param task_id: the task whose receipt to print.
     :param start: with ``end`` the interval of the run, ISO text.
-    :return: the exit code: 0, or 1 where the run failed.
+    :return: the exit code: 0, or 1 if the run failed.
     """
     from airflow.utils.db import initdb
 
     initdb()
-    for name in _TASK_LOGGERS:  # Airflow 2 knows no levels by namespace
+    for name in _TASK_LOGGERS:  # Airflow 2 has no log levels by namespace
         logging.getLogger(name).setLevel(logging.INFO)
     with Emulator() as api:
         os.environ["AIRFLOW_CONN_CAPILLARY_DEFAULT"] = api.connection_json()

@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
+# Folders and files whose tests are marked slow, by what they wait for. The two of whole Airflows come first: with several workers, what
+# takes longest has to begin first. A single slow test in another file carries the mark itself.
+SLOW = {
+    "live": "a whole Airflow, killed and started again",
+    "example_dags/test_together.py": "a whole Airflow, with all examples",
+}
+LIVE = ("tests/live/", "tests/example_dags/test_together.py")
+"""One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
+LONG = 5.0
+"""Seconds. A test that takes longer and is not marked is named at the end of the run."""
+
 
 def _isolate_environment() -> None:
     """Forget the user's Airflow, and give this process and its children one of their own."""
@@ -81,3 +92,39 @@ def empty_airflow_db() -> Path:
 @pytest.fixture(scope="session")
 def airflow_db(empty_airflow_db: Path) -> None:
     """A migrated metadata database; some seconds, once, for the tests that run a DAG."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what the table above names. A worker of pytest-xdist begins with it."""
+    marked = {}
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        names = [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
+        place = next((number for number, name in enumerate(SLOW) if name in names), None)
+        if place is not None:
+            item.add_marker(pytest.mark.slow)
+        marked[item] = len(SLOW) if place is None else place
+    if hasattr(config, "workerinput"):
+        items.sort(key=marked.__getitem__)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With several workers, one runs all tests of a file: they share what its fixtures start."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return LIVE[0] if nodeid.startswith(LIVE) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # else the files with few tests, which take longest, would begin last
+    return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that should be marked as slow, and are not."""
+    passed = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    if long := [report for report in passed if report.duration > LONG and "slow" not in report.keywords]:
+        terminalreporter.section(f"took over {LONG:.0f} s and are not marked slow")
+        for report in sorted(long, key=lambda report: -report.duration):
+            terminalreporter.line(f"{report.duration:.1f} s {report.nodeid}")

@@ -15,6 +15,7 @@ from airflow_provider_capillary.timestamps import format_duration, format_timest
 
 MIDNIGHT = datetime(2025, 9, 18, tzinfo=UTC)
 
+# A value with its zone, and the instant that it means.
 INSTANTS = [
     ("2025-09-18T00:00:00Z", MIDNIGHT),
     ("2025-09-18T00:00:00z", MIDNIGHT),
@@ -36,6 +37,7 @@ def test_an_instant_with_its_zone_is_read_exactly(value, instant):
     assert (parsed, type(parsed), parsed.tzinfo) == (instant, datetime, UTC)
 
 
+# A value that means no single instant, and the words of the error that say why.
 REFUSED = [
     (datetime(2025, 9, 18), "without an offset"),  # noqa: DTZ001
     ("2025-09-18T00:00:00", "without an offset"),
@@ -83,6 +85,7 @@ def test_a_long_value_is_cut_short_in_the_error():
     assert len(str(caught.value)) < 300
 
 
+# An instant, and its milliseconds since 1970; microseconds are rounded up, before 1970 too.
 @pytest.mark.parametrize(
     ("instant", "millis"),
     [
@@ -130,6 +133,7 @@ def test_what_is_shown_is_read_back(instant):
     assert parse_timestamp(format_timestamp(instant), "start") == instant.astimezone(UTC)
 
 
+# A duration, and how an error or a log line writes it.
 DURATIONS = {
     timedelta(): "0 seconds",
     timedelta(days=1): "1 day",

@@ -10,6 +10,7 @@ ANSWERS = ("tests/api/test_responses.py",)
 EXCHANGE = ("tests/api/test_executor.py",)
 HOOKS = ("tests/hooks",)
 
+# Each row breaks one rule of how a request is made and its response is read.
 MUTATIONS = (
     Mutation(
         breaks="strict JSON: an object with the same key twice",

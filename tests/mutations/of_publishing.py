@@ -11,6 +11,7 @@ SPOOL = ("tests/export/test_spool.py",)
 FORMATS = ("tests/export/test_formats.py",)
 REPLACING = ("tests/export/test_replacing.py",)
 
+# Each row breaks one rule of how records are sorted, written and published.
 MUTATIONS = (
     Mutation(
         breaks="the order of the steps: the manifest is written last",

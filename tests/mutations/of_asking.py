@@ -8,7 +8,7 @@ __all__ = ["MUTATIONS"]
 
 ANSWERS = ("tests/api/test_responses.py",)
 EXCHANGE = ("tests/api/test_executor.py",)
-HOOKS = ("tests/hooks",)
+AUTH = ("tests/hooks/test_hook_auth.py",)
 
 # Each row breaks one rule of how a request is made and its response is read.
 MUTATIONS = (
@@ -269,6 +269,6 @@ MUTATIONS = (
         file="hooks/_session.py",
         text="json=request.body, allow_redirects=False, stream=True",
         becomes="json=request.body, stream=True",
-        caught_by=HOOKS,
+        caught_by=AUTH,
     ),
 )

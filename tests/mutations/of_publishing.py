@@ -6,7 +6,9 @@ from mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS"]
 
-EXPORT = ("tests/export",)
+KILL = ("tests/export/test_kill.py",)
+MANIFEST = ("tests/export/test_manifest.py",)
+PUBLISH = ("tests/export/test_publish.py",)
 SPOOL = ("tests/export/test_spool.py",)
 FORMATS = ("tests/export/test_formats.py",)
 REPLACING = ("tests/export/test_replacing.py",)
@@ -22,14 +24,14 @@ MUTATIONS = (
             "            self._publish_manifest(receipt, found=None, ids_sha256=ids_sha256, bounds=told.bounds)\n"
             "        try:\n            found = target.publish("
         ),
-        caught_by=EXPORT,
+        caught_by=PUBLISH,
     ),
     Mutation(
         breaks="the order of the steps: where nothing is left, the manifest goes first",
         file="export/exporter.py",
         text="        for place in self._earlier.manifest_places:\n            place.remove()\n",
         becomes="        self._target.remove()\n        for place in self._earlier.manifest_places:\n            place.remove()\n",
-        caught_by=EXPORT,
+        caught_by=MANIFEST,
     ),
     Mutation(
         breaks="a reading that is left half way is closed",
@@ -120,21 +122,21 @@ MUTATIONS = (
         file="export/exporter.py",
         text="        if stop():\n",
         becomes="        if False:\n",
-        caught_by=EXPORT,
+        caught_by=PUBLISH,
     ),
     Mutation(
         breaks="a file that is replaced in one step",
         file="export/local_target.py",
         text="    _put(source, target, Path.replace, log=log)\n",
         becomes="    shutil.copyfile(source, target)\n",
-        caught_by=EXPORT,
+        caught_by=KILL,
     ),
     Mutation(
         breaks="what the store says that it keeps",
         file="export/target.py",
         text="        if found is None or found.size != size:\n",
         becomes="        if found is None:\n",
-        caught_by=EXPORT,
+        caught_by=PUBLISH,
     ),
     Mutation(
         breaks="the dedupe: of two records with one time and id one is kept",

@@ -25,11 +25,26 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
-# Folders and files whose tests are marked slow, by what they wait for. The two of whole Airflows come first: with several workers, what
-# takes longest has to begin first. A single slow test in another file carries the mark itself.
+# Folders and files whose tests are marked slow, and what takes their time. Those of a whole Airflow come first: with several workers,
+# what takes longest has to begin first. A single slow test of another file carries the mark itself.
 SLOW = {
-    "live": "a whole Airflow, killed and started again",
+    "live": "a whole Airflow, whose triggerer is killed",
     "example_dags/test_together.py": "a whole Airflow, with all examples",
+    "readme/test_blocks.py": "Airflow's command line, a process for each command",
+    "example_dags/test_examples.py": "the examples as DAG runs, and the quick start as a process",
+    "canaries": "DAG runs with each fault, and a dump of the database after each",
+    "export/test_kill.py": "dozens of killed processes",
+    "export/test_store_faults.py": "a hundred exports through a proxy that breaks calls",
+    "export/test_store_access.py": "stores that do not answer, until the time is up",
+    "faults": "a thousand readings, each with a server of its own",
+    "triggers": "polls a second apart",
+    "sensors/test_sensor.py": "polls a second apart, and DAG runs",
+    "reading/test_worlds.py": "hundreds of drawn servers, read to the end",
+    "reading/test_tampered_pages.py": "hundreds of readings",
+    "emulator/test_command.py": "a process for each command",
+    "test_import.py": "an interpreter for each list of modules",
+    "browser": "a browser",
+    "clouds": "emulators of stores, as processes",
 }
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""

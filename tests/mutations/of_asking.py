@@ -267,8 +267,8 @@ MUTATIONS = (
     Mutation(
         breaks="redirects are not followed",
         file="hooks/_session.py",
-        text="json=request.body, allow_redirects=False, stream=True",
-        becomes="json=request.body, stream=True",
-        caught_by=AUTH,
+        text="    def get_redirect_target(self, resp: requests.Response)",
+        becomes="    def _get_redirect_target(self, resp: requests.Response)",
+        caught_by=(*AUTH, "-k", "redirect"),
     ),
 )

@@ -61,24 +61,25 @@ def with_another_time(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [page[0], page[1] | {"id": page[0]["id"]}, *page[2:]]
 
 
-# What becomes of the answers from the fourth on, where the third is full; and the error that notices.
+# What becomes of the answers from the fourth on, where the third is full; the error that notices, and its words.
 CHANGES = [
-    (Vanishing, ContinuityError),
-    (lambda: with_one_from_far_below, CalibrationError),
-    (lambda: with_one_from_far_above, CalibrationError),
-    (lambda: with_another_time, ContinuityError),
+    (Vanishing, ContinuityError, "in none that holds all"),
+    (lambda: with_one_from_far_below, CalibrationError, "far outside"),
+    (lambda: with_one_from_far_above, CalibrationError, "far outside"),
+    (lambda: with_another_time, ContinuityError, "two times"),
 ]
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
-@pytest.mark.parametrize(("make_change", "error"), CHANGES)
-def test_a_wrong_answer_is_noticed(make_change: Any, error: type[CapillaryError], order: str) -> None:
+@pytest.mark.parametrize(("make_change", "error", "words"), CHANGES)
+def test_a_wrong_answer_is_noticed(make_change: Any, error: type[CapillaryError], words: str, order: str) -> None:
     """An untouched world is read in full, so it is the change that fails."""
     sound = Tampered(0, make_change(), order=order)
     run = drive(make_reader(), sound, BASE, BASE + DAY)
     assert sorted(run.ids) == sorted(truth(sound, BASE, BASE + DAY))
     run = drive(make_reader(), Tampered(3, make_change(), order=order), BASE, BASE + DAY)
     assert isinstance(run.error, error), run.error
+    assert words in str(run.error)
 
 
 def swapped(page: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -109,6 +109,12 @@ def airflow_db(empty_airflow_db: Path) -> None:
     """A migrated metadata database; some seconds, once, for the tests that run a DAG."""
 
 
+def pytest_configure() -> None:
+    """Refuse a table that has not followed a file that was renamed: its tests would be no longer slow."""
+    if missing := [name for name in SLOW if not (TESTS / name).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py: SLOW names what is not there: {', '.join(missing)}")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what the table above names. A worker of pytest-xdist begins with it."""
     marked = {}

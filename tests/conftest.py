@@ -25,6 +25,32 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
+# Folders and files whose tests are marked slow, and what takes their time. Those of a whole Airflow come first: with several workers,
+# what takes longest has to begin first. A single slow test of another file carries the mark itself.
+SLOW = {
+    "live": "a whole Airflow, whose triggerer is killed",
+    "example_dags/test_together.py": "a whole Airflow, with all examples",
+    "readme/test_blocks.py": "Airflow's command line, a process for each command",
+    "example_dags/test_examples.py": "the examples as DAG runs, and the quick start as a process",
+    "canaries": "DAG runs with each fault, and a dump of the database after each",
+    "export/test_kill.py": "dozens of killed processes",
+    "export/test_store_faults.py": "a hundred exports through a proxy that breaks calls",
+    "export/test_store_access.py": "stores that do not answer, until the time is up",
+    "faults": "a thousand readings, each with a server of its own",
+    "triggers": "polls a second apart",
+    "sensors/test_sensor.py": "polls a second apart, and DAG runs",
+    "reading/test_worlds.py": "hundreds of drawn servers, read to the end",
+    "reading/test_tampered_pages.py": "hundreds of readings",
+    "emulator/test_command.py": "a process for each command",
+    "test_import.py": "an interpreter for each list of modules",
+    "browser": "a browser",
+    "clouds": "emulators of stores, as processes",
+}
+LIVE = ("tests/live/", "tests/example_dags/test_together.py")
+"""One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
+LONG = 5.0
+"""Seconds. A test that takes longer and is not marked is named at the end of the run."""
+
 
 def _isolate_environment() -> None:
     """Forget the user's Airflow, and give this process and its children one of their own."""
@@ -81,3 +107,45 @@ def empty_airflow_db() -> Path:
 @pytest.fixture(scope="session")
 def airflow_db(empty_airflow_db: Path) -> None:
     """A migrated metadata database; some seconds, once, for the tests that run a DAG."""
+
+
+def pytest_configure() -> None:
+    """Refuse a table that has not followed a file that was renamed: its tests would be no longer slow."""
+    if missing := [name for name in SLOW if not (TESTS / name).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py: SLOW names what is not there: {', '.join(missing)}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what the table above names. A worker of pytest-xdist begins with it."""
+    marked = {}
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        names = [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
+        place = next((number for number, name in enumerate(SLOW) if name in names), None)
+        if place is not None:
+            item.add_marker(pytest.mark.slow)
+        marked[item] = len(SLOW) if place is None else place
+    if hasattr(config, "workerinput"):
+        items.sort(key=marked.__getitem__)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With several workers, one runs all tests of a file: they share what its fixtures start."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return LIVE[0] if nodeid.startswith(LIVE) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # else the files with few tests, which take longest, would begin last
+    return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that should be marked as slow, and are not."""
+    passed = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    if long := [report for report in passed if report.duration > LONG and "slow" not in report.keywords]:
+        terminalreporter.section(f"took over {LONG:.0f} s and are not marked slow")
+        for report in sorted(long, key=lambda report: -report.duration):
+            terminalreporter.line(f"{report.duration:.1f} s {report.nodeid}")

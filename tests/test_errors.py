@@ -11,6 +11,7 @@ from airflow_provider_capillary import errors
 KINDS = [getattr(errors, name) for name in errors.__all__]
 
 
+# Each public class of errors.
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_problem_and_cure_stand_before_the_rest(kind):
     error = kind("It is broken", request="GET /x", response="HTTP 500", request_id="r-1", hint="mend it.", retry_after=7.5)

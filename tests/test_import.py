@@ -80,6 +80,7 @@ def test_what_is_pure_loads_neither_airflow_nor_a_transport():
     assert not {"airflow", "requests", "urllib3", "pendulum", "asyncio", "ssl"} & set(report["loaded"])
 
 
+# A version of Airflow, and whether the package refuses to be imported with it.
 REFUSED = [
     ("2.10.5", True),
     ("2.9.0", True),

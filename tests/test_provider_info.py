@@ -246,6 +246,7 @@ def test_airflow_serves_the_form(monkeypatch):
     assert form["extra_fields"]["auth_type"]["schema"]["enum"] == [None, "basic", "oauth"]
 
 
+# No further name of a secret in Airflow's configuration, and every name of the form's fields.
 @pytest.mark.parametrize("sensitive", [(), tuple(field.key for field in EXTRA_FIELDS)], ids=["as it comes", "every name configured"])
 def test_airflow_serves_no_field_masked(monkeypatch, sensitive):
     form = served_form(monkeypatch, *sensitive)

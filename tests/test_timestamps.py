@@ -85,6 +85,7 @@ def test_a_long_value_is_cut_short_in_the_error():
     assert len(str(caught.value)) < 300
 
 
+# An instant, and its milliseconds since 1970; microseconds are rounded up, before 1970 too.
 @pytest.mark.parametrize(
     ("instant", "millis"),
     [

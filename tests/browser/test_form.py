@@ -163,6 +163,7 @@ def test_a_plain_password(form, site):
         works(site, "by_word")
 
 
+# Extras of a connection as it was saved; editing it in the form keeps each of them.
 @pytest.mark.parametrize(
     "extra",
     [

@@ -38,6 +38,7 @@ AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow
 PASSWORD, CLIENT_SECRET = "canary-of-the-password", "canary-of-the-client-secret"
 MD5 = hashlib.md5(PASSWORD.encode(), usedforsecurity=False).hexdigest()
 PERSONAL = {"mobile": "919800canary", "email": "canary@example.invalid", "text": "a canary wrote this", "webhook": "canary0000webhook"}
+# What must not leave the process at all, by what it is: credentials, and what is derived from them.
 SECRET = {
     "password": PASSWORD,
     "md5": MD5,
@@ -113,6 +114,7 @@ def test_the_scan_sees_a_canary(left, capfd):
         check_clean(left())
 
 
+# Each way to authenticate, for a format written as text and one written as columns.
 @pytest.mark.parametrize("auth_type", ["basic", "oauth"])
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_an_export(api_of, left, tmp_path, auth_type, ending):
@@ -124,6 +126,7 @@ def test_an_export(api_of, left, tmp_path, auth_type, ending):
     check_clean(left(), holds=['"sha256"', "EMF_PROCESSOR_FAILED"])
 
 
+# At which requests each fault occurs: from the first on, from the third on, and at two alone, after which the export succeeds.
 @pytest.mark.parametrize("step", ["@1..", "@3..", "@3,5"], ids=["calibration", "page", "page, then it goes on"])
 def test_exports_that_meet_each_fault_at_a_step(api_of, left, tmp_path, step):
     for fault in QUICK:
@@ -142,6 +145,7 @@ def test_a_try_that_fails_and_the_next_that_does_not(api_of, left, tmp_path):
     check_clean(left(), holds=["HTTP 503"])
 
 
+# What the token endpoint answers in place of a token.
 @pytest.mark.parametrize("token_fault", ["http_401", "http_500", "truncated_gzip", "html_200", "null"])
 def test_a_token_that_can_not_be_had(api_of, left, tmp_path, token_fault):
     api_of(auth_type="oauth", token_faults=(token_fault,))
@@ -160,6 +164,7 @@ def test_a_store_that_refuses(api_of, left, tmp_path):
     check_clean(left(), holds=["How to fix: "])
 
 
+# Each mode of the sensor, at an API that works, fails for a while, refuses the credential, or sends JSON that is not allowed.
 @pytest.mark.parametrize("options", [{}, {"mode": "reschedule"}, {"deferrable": True}], ids=["poke", "reschedule", "deferrable"])
 @pytest.mark.parametrize("faults", [(), ("http_503@2..12",), ("http_401@2..",), ("duplicate_keys@1..12",)], ids=str)
 def test_a_sensor(api_of, left, options, faults):
@@ -182,6 +187,7 @@ def test_a_settle_that_is_waited_for(api_of, left, tmp_path):
     check_clean(left(), holds=["export"])
 
 
+# Each fault at the second request and all after it, read through the hook alone.
 @pytest.mark.parametrize("fault", QUICK)
 def test_an_exception_and_all_that_stands_behind_it(api_of, fault):
     api_of(faults=(f"{fault}@2..",))
@@ -206,6 +212,7 @@ def public_objects():
         yield CapillaryEventWatchTrigger()
 
 
+# Each way to authenticate, for every object that a user can hold.
 @pytest.mark.parametrize("auth_type", ["basic", "oauth"])
 def test_no_public_object_shows_or_pickles_a_secret(api_of, auth_type):
     api_of(auth_type=auth_type)

@@ -56,6 +56,7 @@ def assert_published(place, name, receipt):
     return contents[name]
 
 
+# Each format, in each of the three stores.
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_each_format_is_written_whole_with_its_manifest(place, ending):
     records = list(make_records(300))
@@ -114,7 +115,7 @@ def test_what_stands_for_something_else_or_has_vanished_is_left(place):
     assert export(records[:6], place.uri("x.jsonl"), on_vanished="keep")["events"] == 30
 
 
-# Google's emulator and rclone's server know no conditional writes.
+# The one store of the three whose emulator refuses a conditional write: Google's emulator and rclone's server know none.
 @pytest.mark.parametrize("place", ["azure"], indirect=True)
 def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypatch):
     publish = Target.publish

@@ -14,7 +14,7 @@ BUTTON = {
     "HTML": (always(answer(b"<html>canary-of-a-body")), "portal or a proxy"),
     "500": (always(answer(b"", status="500 No")), "support"),
     "429": (always(answer(b"", status="429 No", headers=["Retry-After: 3600"])), "requests_per_minute"),
-    "redirect": (always(answer(b"", status="302 No", headers=["Target: http://127.0.0.1:1/"])), "final address"),
+    "redirect": (always(answer(b"", status="302 No", headers=["Location: http://127.0.0.1:1/"])), "final address"),
     "silence": (silent, "read_timeout"),
 }
 

@@ -114,7 +114,7 @@ def test_netrc_does_not_replace_the_credential(monkeypatch, clock, tmp_path, aut
 def test_a_redirect_is_an_error_and_its_target_hears_nothing(monkeypatch, clock, status, target):
     with RawServer(always(answer(EMPTY))) as other:
         moved = answer(
-            b"" if status.startswith("304") else b"canary-of-a-body", status=status, headers=[f"Target: {target.format(other.url)}"]
+            b"" if status.startswith("304") else b"canary-of-a-body", status=status, headers=[f"Location: {target.format(other.url)}"]
         )
         with RawServer(always(moved)) as server:
             hook = hook_of(monkeypatch, connection(server.url))

@@ -2,12 +2,13 @@
 
 .. code-block:: sh
 
-    python tests/mutations/apply.py                  # all of them, some minutes
-    python tests/mutations/apply.py --only "tie"     # those whose description holds the word
-    python tests/mutations/apply.py --jobs 2
+    python tests/mutations/apply.py                  # all of them, on all processors
+    python tests/mutations/apply.py --only "tie"     # those whose description or file holds the word
+    python tests/mutations/apply.py --jobs 1         # one after the other
 
-Each mutation is applied to a copy of the tree in a temporary folder; the tree itself is only read. First the tests run on a copy that
-is not broken and have to pass. Ends with 1 where a mutation survives, where its tests do not end, or where they fail to run at all.
+Each mutation is applied to a copy of the tree in a temporary folder; the tree itself is only read. First all these tests run once on a
+copy that is not broken and have to pass. Ends with a table by file, and with 1 where a mutation survives, where its tests do not end, or
+where they fail to run at all.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from mutations.tables import MUTATIONS  # noqa: E402  # found by the line above
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mutations.mutation import Mutation
 
 COPIED = ("airflow_provider_capillary", "example_dags", "tests", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
@@ -53,8 +56,13 @@ class Outcome:
     seconds: float
     printed: str
 
+    @property
+    def is_caught(self) -> bool:
+        """Whether a test failed; that none ran, or none ended, proves nothing."""
+        return self.ended == FAILED and bool(self.first)
 
-def run(tests: tuple[str, ...], mutation: Mutation | None = None) -> Outcome:
+
+def run(tests: tuple[str, ...], mutation: Mutation | None = None, *, jobs: int = 1) -> Outcome:
     """Run tests in a copy of the tree, up to the first that fails."""
     with tempfile.TemporaryDirectory(prefix="capillary-mutation-") as folder:
         copy = Path(folder)
@@ -68,8 +76,11 @@ def run(tests: tuple[str, ...], mutation: Mutation | None = None) -> Outcome:
             broken = copy / mutation.path
             broken.write_text(mutation.applied_to(broken.read_text(encoding="utf-8")), encoding="utf-8")
         # The copy comes before a package that is installed.
-        environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests]
+        environment = os.environ | {"PYTHONPATH": str(copy)}
+        # With this set, each of the hundreds of processes would compile its libraries anew.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        several = ["-n", str(jobs)] if jobs > 1 else ["-p", "no:xdist"]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *several, *tests]
         begun = time.monotonic()
         try:
             done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False)
@@ -87,33 +98,48 @@ def judged(outcome: Outcome) -> str:
         return "DOES NOT END"
     if outcome.ended == PASSED:
         return "SURVIVES"
-    return outcome.first if outcome.ended == FAILED and outcome.first else f"DID NOT RUN (pytest ended with {outcome.ended})"
+    return outcome.first if outcome.is_caught else f"DID NOT RUN (pytest ended with {outcome.ended})"
+
+
+def whole_files(mutations: Sequence[Mutation]) -> tuple[str, ...]:
+    """The files and folders in which the tests of the mutations are, none of them inside of another."""
+    paths = {Path(each.caught_by[0].partition("::")[0]) for each in mutations}
+    return tuple(sorted(path.as_posix() for path in paths if not paths & set(path.parents)))
+
+
+def print_table(mutations: Sequence[Mutation], outcomes: Sequence[Outcome]) -> None:
+    """A line for each file: how many of its mutations are caught, and what that took."""
+    by_file: dict[str, list[Outcome]] = {}
+    for each, outcome in zip(mutations, outcomes, strict=True):
+        by_file.setdefault(each.file, []).append(outcome)
+    print(f"\n{'file':<32}{'mutations':>10}{'caught':>8}{'seconds':>9}")
+    for file, group in by_file.items():
+        print(f"{file:<32}{len(group):>10}{sum(each.is_caught for each in group):>8}{sum(each.seconds for each in group):>9.0f}")
 
 
 def main() -> int:
-    """Print one line for each mutation, and the survivors again at the end."""
+    """Print one line for each mutation, a table, and the survivors again at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="those whose description or file holds this text")
-    parser.add_argument("--jobs", type=int, default=1, help="how many at once")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once; as many as there are processors")
     options = parser.parse_args()
     chosen = [each for each in MUTATIONS if options.only.lower() in f"{each.file}: {each.breaks}".lower()]
     begun = time.monotonic()
+    whole = run(whole_files(chosen), jobs=options.jobs)
+    print(f"not broken: {'passes' if whole.ended == PASSED else 'FAILS'} | {whole.seconds:.1f} s", flush=True)
+    if whole.ended != PASSED:
+        print(whole.printed)
+        return 1
+    print("\nfile: what is broken | caught by | seconds")
+    outcomes, lost = [], []
     with ThreadPoolExecutor(options.jobs) as pool:
-        suites = sorted({each.caught_by for each in chosen})
-        for suite, outcome in zip(suites, pool.map(run, suites), strict=True):
-            print(
-                f"not broken: {' '.join(suite)} | {'passes' if outcome.ended == PASSED else 'FAILS'} | {outcome.seconds:.1f} s", flush=True
-            )
-            if outcome.ended != PASSED:
-                print(outcome.printed)
-                return 1
-        print("\nfile: what is broken | caught by | seconds")
-        lost = []
         for each, outcome in zip(chosen, pool.map(lambda each: run(each.caught_by, each), chosen), strict=True):
             line = f"{each.file}: {each.breaks} | {judged(outcome)} | {outcome.seconds:.1f}"
             print(line, flush=True)
-            if outcome.ended != FAILED or not outcome.first:
+            outcomes.append(outcome)
+            if not outcome.is_caught:
                 lost.append(line)
+    print_table(chosen, outcomes)
     print(f"\n{len(chosen) - len(lost)} of {len(chosen)} mutations are caught ({time.monotonic() - begun:.0f} s)")
     print(*lost, sep="\n")
     return 1 if lost or not chosen else 0

@@ -8,8 +8,9 @@ __all__ = ["MUTATIONS"]
 
 ANSWERS = ("tests/api/test_responses.py",)
 EXCHANGE = ("tests/api/test_executor.py",)
-HOOKS = ("tests/hooks",)
+AUTH = ("tests/hooks/test_hook_auth.py",)
 
+# Each row breaks one rule of how a request is made and its response is read.
 MUTATIONS = (
     Mutation(
         breaks="strict JSON: an object with the same key twice",
@@ -294,8 +295,8 @@ MUTATIONS = (
     Mutation(
         breaks="redirects are not followed",
         file="hooks/_session.py",
-        text="json=request.body, allow_redirects=False, stream=True",
-        becomes="json=request.body, stream=True",
-        caught_by=HOOKS,
+        text="    def get_redirect_target(self, resp: requests.Response)",
+        becomes="    def _get_redirect_target(self, resp: requests.Response)",
+        caught_by=(*AUTH, "-k", "redirect"),
     ),
 )

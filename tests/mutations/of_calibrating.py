@@ -10,6 +10,7 @@ CALIBRATION = ("tests/reading/test_calibration.py",)
 READER = ("tests/reading/test_reader.py",)
 WORLDS = ("tests/reading/test_worlds.py",)
 
+# Each row breaks one rule of how the date format and its precision are found.
 MUTATIONS = (
     Mutation(
         breaks="calibration: the answer has to hold the record, or others from around it",

@@ -6,11 +6,14 @@ from mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS"]
 
-EXPORT = ("tests/export",)
+KILL = ("tests/export/test_kill.py",)
+MANIFEST = ("tests/export/test_manifest.py",)
+PUBLISH = ("tests/export/test_publish.py",)
 SPOOL = ("tests/export/test_spool.py",)
 FORMATS = ("tests/export/test_formats.py",)
 REPLACING = ("tests/export/test_replacing.py",)
 
+# Each row breaks one rule of how records are sorted, written and published.
 MUTATIONS = (
     Mutation(
         breaks="the order of the steps: the manifest is written last",
@@ -21,14 +24,14 @@ MUTATIONS = (
             "            self._publish_manifest(receipt, info=None, ids_sha256=ids_sha256, bounds=bounds)\n"
             "        try:\n            info = target.publish("
         ),
-        caught_by=EXPORT,
+        caught_by=PUBLISH,
     ),
     Mutation(
         breaks="the order of the steps: where nothing is left, the manifest goes first",
         file="export/exporter.py",
         text="        for place in self._previous.manifest_places:\n            place.remove()\n",
         becomes="        self._target.remove()\n        for place in self._previous.manifest_places:\n            place.remove()\n",
-        caught_by=EXPORT,
+        caught_by=MANIFEST,
     ),
     Mutation(
         breaks="a reading that is left half way is closed",
@@ -119,14 +122,14 @@ MUTATIONS = (
         file="export/exporter.py",
         text="        if self._stopped:\n",
         becomes="        if False:\n",
-        caught_by=EXPORT,
+        caught_by=PUBLISH,
     ),
     Mutation(
         breaks="a file that is replaced in one step",
         file="export/local_disk.py",
         text="                    temporary.replace(target) if create == ",
         becomes="                    shutil.copyfile(source, target) if create == ",
-        caught_by=EXPORT,
+        caught_by=KILL,
     ),
     Mutation(
         breaks="a temporary file of a killed run, which the next run removes",
@@ -147,7 +150,7 @@ MUTATIONS = (
         file="export/target.py",
         text="        if info is None or info.size != size:\n",
         becomes="        if info is None:\n",
-        caught_by=EXPORT,
+        caught_by=PUBLISH,
     ),
     Mutation(
         breaks="the dedupe: of two records with one time and id one is kept",

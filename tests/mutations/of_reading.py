@@ -13,6 +13,7 @@ LEDGER = ("tests/reading/test_ledger.py",)
 TRACES = ("tests/reading/test_traces.py",)
 WORLDS = ("tests/reading/test_worlds.py",)
 
+# Each row breaks one obligation of reading an interval whole, or a value that it rests on.
 MUTATIONS = (
     Mutation(
         breaks="a short answer is whole: one as long as was shown is not short",

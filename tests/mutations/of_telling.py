@@ -14,6 +14,7 @@ SENSOR = "tests/sensors/test_sensor.py"
 STATUS = "tests/triggers/test_status_trigger.py"
 WATCH = "tests/triggers/test_watch_trigger.py"
 
+# Each row breaks one rule of what polling reports, and of what is kept between polls.
 MUTATIONS = (
     Mutation(
         breaks="the look-back: what becomes visible late",

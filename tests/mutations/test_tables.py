@@ -11,6 +11,7 @@ from mutations.tables import MUTATIONS
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# Each row of all tables: its text stands once in the package, and what takes its place is still Python.
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.breaks)
 def test_a_mutation_applies_once_and_leaves_python(mutation):
     ast.parse(mutation.applied_to((ROOT / mutation.path).read_text(encoding="utf-8")))

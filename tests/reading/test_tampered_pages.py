@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 DAY = 86_400_000
 BASE = 1_758_067_200_000
-RECORDS = [{"id": f"r{index:04}", "startTime": BASE + index * 60_000} for index in range(-300, 1440)]
+APART = 200_000
+RECORDS = [{"id": f"r{index:04}", "startTime": BASE + index * APART} for index in range(-90, DAY // APART)]
+PAGE = 30
+"""Records at once, so that a day takes some fifteen answers; more of both shows nothing more."""
 
 
 class Tampered(FakeApi):
     """A world whose answers from the n-th request on are changed; never, where n is 0."""
 
     def __init__(self, number: int, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], **options: Any) -> None:
-        super().__init__(RECORDS, date_format="epoch_ms", limit_cap=100, **options)
+        super().__init__(RECORDS, date_format="epoch_ms", limit_cap=PAGE, **options)
         self._number, self._change = number, change
 
     def answer(self, params: Any) -> tuple[int, Any]:
@@ -57,33 +60,34 @@ def with_another_time(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [page[0], page[1] | {"id": page[0]["id"]}, *page[2:]]
 
 
-# What becomes of the answers from the fourth on, where the third is full; and the error that notices.
+# What becomes of the answers from the fourth on, where the third is full; the error that notices, and its words.
 CHANGES = [
-    (Vanishing, ContinuityError),
-    (lambda: with_one_from_far_below, CalibrationError),
-    (lambda: with_one_from_far_above, CalibrationError),
-    (lambda: with_another_time, ContinuityError),
+    (Vanishing, ContinuityError, "in none that holds all"),
+    (lambda: with_one_from_far_below, CalibrationError, "far outside"),
+    (lambda: with_one_from_far_above, CalibrationError, "far outside"),
+    (lambda: with_another_time, ContinuityError, "two times"),
 ]
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
-@pytest.mark.parametrize(("make_change", "error"), CHANGES)
-def test_a_wrong_answer_is_noticed(make_change: Any, error: type[CapillaryError], order: str) -> None:
+@pytest.mark.parametrize(("make_change", "error", "words"), CHANGES)
+def test_a_wrong_answer_is_noticed(make_change: Any, error: type[CapillaryError], words: str, order: str) -> None:
     """An untouched world is read in full, so it is the change that fails."""
     sound = Tampered(0, make_change(), order=order)
     run = drive(make_reader(), sound, BASE, BASE + DAY)
     assert sorted(run.ids) == sorted(truth(sound, BASE, BASE + DAY))
     run = drive(make_reader(), Tampered(3, make_change(), order=order), BASE, BASE + DAY)
     assert isinstance(run.error, error), run.error
+    assert words in str(run.error)
 
 
 def swapped(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [*page[:50], *reversed(page[50:52]), *page[52:]]
+    return [*page[:15], *reversed(page[15:17]), *page[17:]]
 
 
 def repeated(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first of them comes twice where there is room."""
-    return [page[0], *page] if len(page) < 100 else page
+    return [page[0], *page] if len(page) < PAGE else page
 
 
 @pytest.mark.parametrize("change", [swapped, repeated])
@@ -99,9 +103,9 @@ def test_an_answer_that_is_odd_and_true_is_read(number: int, change: Any) -> Non
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 @pytest.mark.parametrize("number", range(3, 30))
 def test_a_cap_that_falls_hides_nothing(number: int, order: str) -> None:
-    """From a hundred at once to less than what was taken for whole before: at any request, the last included."""
-    for later in (95, 90, 60, 12):
-        world = FakeApi(RECORDS, date_format="epoch_ms", limit_cap=100, limit_cap_later=(number, later), order=order)
+    """From thirty at once to less than what was taken for whole before: at any request, the last included."""
+    for later in (29, 27, 18, 12):
+        world = FakeApi(RECORDS, date_format="epoch_ms", limit_cap=PAGE, limit_cap_later=(number, later), order=order)
         run = drive(make_reader(), world, BASE, BASE + DAY)
         assert run.error is None, (later, run.error)
         assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), later
@@ -151,7 +155,7 @@ def test_a_window_that_is_refused_once_hands_nothing_on_twice(number: int, order
             status, envelope = super().answer(params)
             return (400, {}) if self.request_count == number else (status, envelope)
 
-    world = Refusing(RECORDS, date_format="epoch_ms", limit_cap=100, order=order)
+    world = Refusing(RECORDS, date_format="epoch_ms", limit_cap=PAGE, order=order)
     run = drive(make_reader(), world, BASE, BASE + DAY)
     assert len(set(run.ids)) == len(run.ids)
     if run.error is None:
@@ -171,8 +175,8 @@ def test_an_answer_that_is_empty_once_empties_nothing(number: int, order: str) -
             status, envelope = super().answer(params)
             return status, envelope | {"data": []} if self.request_count == number and "data" in envelope else envelope
 
-    for start, end in [(BASE, BASE + DAY), (BASE + DAY // 2, BASE + DAY // 2 + 600_000)]:
-        world = Absent(RECORDS, date_format="iso", limit_cap=100, order=order, unparsable_date="empty")
+    for start, end in [(BASE, BASE + DAY), (BASE + DAY // 2, BASE + DAY // 2 + 10 * APART)]:
+        world = Absent(RECORDS, date_format="iso", limit_cap=PAGE, order=order, unparsable_date="empty")
         run = drive(make_reader(), world, start, end)
         if run.error is None:
             assert sorted(run.ids) == sorted(truth(world, start, end))
@@ -185,20 +189,20 @@ def test_an_answer_that_is_empty_once_empties_nothing(number: int, order: str) -
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 def test_a_record_of_a_full_answer_that_no_whole_one_holds_is_noticed(order: str) -> None:
     """An API whose short answers are not whole: one record shows in full answers only."""
-    hidden = {"newest": "r1400", "oldest": "r0050", "shuffled": "r0720"}[order]
+    hidden = {"newest": "r0420", "oldest": "r0015", "shuffled": "r0216"}[order]
     showed = []
 
     class Hiding(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
-            data = [record for record in envelope["data"] if record["id"] != hidden or len(envelope["data"]) == 100]
-            showed.append(len(data) == 100 and any(record["id"] == hidden for record in data))
+            data = [record for record in envelope["data"] if record["id"] != hidden or len(envelope["data"]) == PAGE]
+            showed.append(len(data) == PAGE and any(record["id"] == hidden for record in data))
             return status, envelope | {"data": data}
 
     seen = noticed = 0
     for seed in range(12):
         showed.clear()
-        world = Hiding(RECORDS, date_format="epoch_ms", limit_cap=100, order=order, seed=seed)
+        world = Hiding(RECORDS, date_format="epoch_ms", limit_cap=PAGE, order=order, seed=seed)
         run = drive(make_reader(), world, BASE, BASE + DAY)
         # Whatever the answers never showed is beyond knowing; what one of them did is not, unless its window had been read by then.
         seen += any(showed)

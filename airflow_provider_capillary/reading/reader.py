@@ -41,11 +41,12 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import AUTO, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.api.effects import Records
-from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError, TieError
-from airflow_provider_capillary.reading.calibration import calibrate, calibrate_closely
+from airflow_provider_capillary.errors import CalibrationError, TieError
+from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
 from airflow_provider_capillary.reading.ledger import Ledger
 from airflow_provider_capillary.reading.pending import PendingRecords
+from airflow_provider_capillary.reading.precision import calibrate_closely
 from airflow_provider_capillary.reading.reach import prove_reach
 from airflow_provider_capillary.reading.sizing import Sizer
 
@@ -105,10 +106,10 @@ class Reader:
         for dates in self._formats:
             from_date, to_date = dates.floor(start), dates.ceil(end)
             try:
-                answer = yield from self._client.fetch_window(dates, from_date, to_date)
-            except ParametersRefusedError:
+                answer = yield from self._client.fetch_window_steadily(dates, from_date, to_date)
+            except WindowRefusedError as error:
                 if dates is self._formats[-1]:
-                    raise
+                    raise error.refusal from error
                 continue
             if answer.records:
                 raise CalibrationError(
@@ -234,18 +235,25 @@ class _Reading:
         try:
             answer = yield from self._client.fetch_window_steadily(self.bounds.dates, from_date, to_date, event_name=self._event_name)
         except WindowRefusedError as error:
-            if not self._can_be_shorter(low, high):
+            if not (yield from self._shorten(low, high)):
                 raise error.refusal from error
-            self._sizer.forbid(high - low)
             return None
         self._ledger.confirm(len(answer))
         self._require_nearby(answer.records, from_date, to_date)
         self.bounds = self.bounds.saw(from_date, [record["startTime"] for record in answer.records])
         return answer.records
 
-    def _can_be_shorter(self, low: int, high: int) -> bool:
-        """Whether a shorter window may be answered where this one is not, or only in part."""
-        return high - low >= max(SHORTEST_REFUSED, 2 * self.bounds.step)
+    def _shorten(self, low: int, high: int) -> Flow[bool]:
+        """Whether the next span can be shorter, so that the API may answer its window in full."""
+        if high - low >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
+            self._sizer.forbid(high - low)
+            return True
+        times = [record["startTime"] for record in self._client.undated]
+        closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
+        if closer is None or closer.unit == self.bounds.unit:
+            return False
+        self.bounds = closer
+        return True
 
     def _is_answered_to_its_ends(self, low: int, high: int) -> Flow[bool]:
         """Whether the API is known not to cut a window as long as this span's.
@@ -260,12 +268,11 @@ class _Reading:
                 yield from prove_reach(self._client, self.bounds, wanted)
         if length <= reach.length:
             return True
-        if not self._can_be_shorter(low, high):
+        if not (yield from self._shorten(low, high)):
             raise CalibrationError(
                 f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
                 hint="check the extras `date_format` and `timezone`",
             )
-        self._sizer.forbid(high - low)
         return False
 
     def _narrow(self, low: int, high: int, records: list[Record]) -> Flow[None]:

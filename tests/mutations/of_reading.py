@@ -312,8 +312,8 @@ MUTATIONS = (
     Mutation(
         breaks="a window that is refused for its length is asked for in parts",
         file="reading/reader.py",
-        text="            self._sizer.forbid(high - low)\n            return None\n",
-        becomes="            raise error.refusal from error\n",
+        text="            if not (yield from self._shorten(low, high)):\n                raise error.refusal",
+        becomes="            if True:\n                raise error.refusal",
         caught_by=(*READER, "-k", "refused"),
     ),
     Mutation(

@@ -28,15 +28,15 @@ __all__ = ["Sizer"]
 
 # These were found by trying: fewest requests over days of 700 to 20,000 records, uniform and by the hours of a day, in pages of 100 and
 # 1,000. Within a tenth of these values the cost hardly changes.
-CAUTION: Final = 1.3
+CAUTION: Final = 1.0
 """The target is this many standard deviations of the expected count below the capacity. More wastes room, less makes full answers."""
 LEAST_FILLED: Final = 0.5
 """The target is at least this share of the capacity: the standard deviations are most of a small one."""
-NEXT_TO_NOTHING: Final = 0.3
+NEXT_TO_NOTHING: Final = 0.6
 """Share of the target up to which an answer counts as next to nothing."""
 SURPRISE: Final = 2.5
 """Standard deviations from the expected count at which the density counts as changed."""
-MEMORY: Final = 0.4
+MEMORY: Final = 0.5
 """Weight of the earlier windows in the density, beside the last one."""
 TREND: Final = 0.7
 """A change of the density is expected to go on by this power of it ..."""
@@ -50,6 +50,8 @@ NEARER: Final = 16
 """Fraction of the distance that is left between the next window and a time with more records than an answer holds."""
 MOST_GUESSES: Final = 3
 """After this many full answers in a row, windows are halved whatever the answers look like."""
+MOST_WRONG: Final = 3
+"""After this many such rows, answers that look like the newest records of their windows are not taken for them any more."""
 
 
 class Sizer:
@@ -65,6 +67,7 @@ class Sizer:
         self._longest: int | None = None
         self._fulls = 0
         self._gives_newest = True
+        self._wrong_guesses = 0
         self._count, self._over = 0.0, 0.0  # of the last windows: records, milliseconds
 
     def start_of(self, low: int, high: int) -> int:
@@ -102,7 +105,9 @@ class Sizer:
         """A full answer to ``[low, high)`` held records of these times, in this order."""
         self._count = self._over = 0.0
         self._fulls += 1
-        self._gives_newest = _is_descending(times)
+        # An API may sort any of the matching records, newest first. The window that this suggests then comes out full again and again.
+        self._wrong_guesses += self._gives_newest and self._fulls == MOST_GUESSES
+        self._gives_newest = self._wrong_guesses < MOST_WRONG and _is_descending(times)
         inside = sorted(time for time in times if low <= time < high) or [low]
         self._start, self._length = None, (high - low) / 2.0**self._fulls
         if self._fulls >= MOST_GUESSES:

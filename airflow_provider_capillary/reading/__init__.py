@@ -3,12 +3,14 @@
 .. code-block:: text
 
     reader       one interval, complete: the proof
-    ledger       what is proved of it, from its end backwards
+    ledger       which spans of the interval are proved, from its end backwards
+    pending      records that were seen and are not yielded yet
     capacity     how many records the API gives at once, and over how long a window
     bounds       how the API reads dates: which window surely holds a span
-    calibration  ... found out from its own records
-    diagnosis    ... and why no date format fits, in words that help
+    calibration  finds the bounds by asking for records whose times are known
+    precision    ... and shows finer dates, where shorter windows are needed
+    diagnosis    the error where no date format fits, with the zone that would
     sizing       which window to ask for next: a guess that proves nothing
-    reach        the proof that long windows are not cut
-    client       windows of event logs, with a limit that the API accepts
+    reach        the proof that the API does not cut long windows
+    client       requests for windows of event logs, with a limit that the API accepts
 """

@@ -1,7 +1,7 @@
-"""How one API reads ``from_date`` and ``to_date``: which dates to send so that a window surely holds what it is to hold.
+"""How one API reads ``from_date`` and ``to_date``: which dates to send so that a window surely holds a span of time.
 
-Nothing documents the format, the zone or the precision of the two dates, whether they are inclusive, or which time of an event log they
-are compared with. :class:`Bounds` assumes the worst that calibration has not ruled out, and answers can only make it better.
+Nothing documents the format, the zone or the precision of the two dates, whether they are inclusive, or with which time of an event log
+the API compares them. :class:`Bounds` assumes the worst case that calibration has not ruled out. Answers can only improve it.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["MARGIN", "Bounds"]
 
 MARGIN: Final = 5 * MINUTE
-"""How far the time that the filter compares may lie from ``startTime``: an event log is written when it *has been* processed. Published
-response times are below a second."""
+"""How far the time that the API's filter compares may lie from ``startTime``, milliseconds: an event log is written when its event *has
+been* processed. Published response times are below a second."""
 LONGEST_DAY: Final = 26 * HOUR
-"""Milliseconds; more than any day of any zone has."""
+"""Longer than any day of any zone, milliseconds."""
 ELSEWHERE: Final = DAY + 2 * HOUR + MARGIN
-"""A record farther than this outside of a window is not explained by dates that are read to the day: they are not read at all."""
+"""A record farther than this outside of its window, milliseconds, shows that the API does not read dates, not even to the day."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """What is known of how an API reads dates. All times are UTC epoch milliseconds.
+    """How an API reads dates, as far as that is known. All times are UTC epoch milliseconds.
 
-    :param dates: the format that it reads.
-    :param unit: dates are read at least so finely that no window loses more than this at either end, milliseconds.
+    :param dates: the format that the API reads.
+    :param unit: the API reads dates so finely that a window loses no more than this at either end, milliseconds.
     :param whole_units: whether a window from a date to the same date holds the whole unit that begins there. It was answered with
-        records, and an API that leaves out either of its bounds has nothing to answer.
-    :param lag: the most by which a record lay before the window that returned it, milliseconds, as far as an hour.
+        records, and an API that leaves out one of its bounds would have answered it with none.
+    :param lag: the longest time by which a record lay before the window that returned it, milliseconds, up to an hour.
     """
 
     dates: DateFormat
@@ -48,8 +48,8 @@ class Bounds:
 
     @property
     def margin(self) -> int:
-        """How far beyond an interval to read, so that what the filter dates later (or earlier) than its ``startTime`` is in it."""
-        # Dates read by the hour or the day do not show whether the zone is the right one, which is less than a day away.
+        """How far to read beyond an interval, for records that the filter dates later or earlier than their ``startTime``."""
+        # Dates that are read by the hour or the day do not show the zone. The true one is less than a day away.
         return max(MARGIN, 2 * self.lag) + (DAY if self.step >= HOUR else 0)
 
     def floor(self, time: int) -> int:
@@ -63,8 +63,8 @@ class Bounds:
     def window(self, low: int, high: int) -> tuple[int, int]:
         """``from_date`` and ``to_date`` of a window that surely holds every record of the span ``[low, high)``.
 
-        An API that leaves out its bounds to the unit begins a unit after ``from_date`` and ends at ``to_date``. So the window begins a
-        unit early, and neighbouring spans join whatever the API does, for both of their windows are read alike:
+        An API that leaves out both of its bounds begins a unit after ``from_date`` and ends at ``to_date``. So the window begins a unit
+        early. The windows of neighbouring spans then join whatever the API does, for it reads both alike:
 
         >>> Bounds(dates=DateFormat("iso", UTC), unit=1000).window(60_000, 120_000)
         (59000, 120000)
@@ -74,18 +74,18 @@ class Bounds:
         """
         if self.whole_units:
             last = self.floor(high - 1)
-            # Where clocks are set back, the last unit has no date that can be sent, and the next one's has to do.
+            # Where clocks are set back, no date means the last unit alone; the next unit's date is sent instead.
             is_next = high - last <= self.step + (HOUR if self.step >= HOUR else 0)
             return low, last if is_next else high
         if self.dates.carries_zone and self.step > HOUR:
-            # The API's days begin at an hour that is unknown.
+            # The hour at which the API's days begin is unknown.
             return self.dates.floor(low - LONGEST_DAY), high
         return self.floor(low - 1), high
 
     def saw(self, from_date: int, times: list[int]) -> Bounds:
-        """These bounds, after an answer with records at these times."""
+        """These bounds with what an answer with records at ``times`` shows."""
         lag = from_date - min(times, default=from_date)
-        # More than an hour is not lag: such dates are read by the day.
+        # More than an hour is no lag: the API reads such dates by the day.
         return replace(self, lag=lag) if self.lag < lag <= HOUR else self
 
     def is_elsewhere(self, time: int, from_date: int, to_date: int) -> bool:

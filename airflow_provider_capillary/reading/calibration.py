@@ -1,23 +1,24 @@
-"""How this API reads dates, found out from its own records before anything it says about a window is believed.
+"""Finds out how this API reads dates, from its own records, before any answer to a window is believed.
 
-An undated request gives records whose times are known. A window around one of them must return it: one within a minute at first, then
-within a quarter of an hour, a day, and of days. And it must not return the others: an API that does not read a date may ignore it.
+An undated request gives records whose times are known. A window around one of them must return it: a window within a minute at first,
+then within a quarter of an hour, within a day, and of days. And the window must not return the others: an API that does not read a date
+may ignore it.
 
-**Which readings are ruled out.** An API may cut dates down to a unit (a minute, a day) and leave out its bounds. It then answers a window
-that lies within one such unit with nothing, whatever time of a record it compares. So any answer with records to a window within one unit
-rules out that unit and all that are coarser. Where a window holds the beginning of a unit, another window, at another time of the hour or
-day, decides; and where there is no other, the API is taken to read dates to that unit.
+**Which precisions are ruled out.** An API may floor dates to a unit (a minute, a day) and leave out its bounds. It then answers a window
+within one such unit with nothing, whichever time of a record it compares. So an answer with records to a window within one unit rules out
+that unit and all coarser ones. Where the window holds the beginning of a unit, a second window at another time of the hour or day decides.
+Where no second window does, the API is taken to read dates to that unit, until :mod:`.precision` shows that it reads them more finely.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, SECOND
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
+from airflow_provider_capillary.reading.precision import QUARTER, cell_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,12 +28,10 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["calibrate", "calibrate_closely"]
+__all__ = ["calibrate"]
 
 CANDIDATES: Final = 50
 """How many of the known records are weighed as the one to ask around."""
-QUARTER: Final = 15 * MINUTE
-"""Hours and days of every zone begin at a multiple of this in UTC."""
 
 
 def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Flow[Bounds | None]:
@@ -69,42 +68,6 @@ def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_rep
     raise explain(search.tried, known)
 
 
-def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: int, times: list[int]) -> Flow[Bounds | None]:
-    """Find out whether the API reads dates more finely than is known, for a span that can't be split otherwise.
-
-    :param low: with ``high`` the span.
-    :param times: of records in it.
-    :returns: ``None`` where it doesn't.
-    """
-    dates = bounds.dates
-    for unit in PRECISIONS:
-        if not dates.resolution <= unit < bounds.unit:
-            continue
-        around = next(filter(None, (_inside(dates, unit, time) for time in sorted(times)[len(times) // 2 :])), None)
-        # Of an API that is sent UTC, days may begin within the span.
-        is_within_cell = high - low <= _cell(unit) and not (dates.carries_zone and unit >= HOUR)
-        inner = (dates.ceil(low + unit), dates.floor(high - unit)) if is_within_cell else None
-        for window in dict.fromkeys((inner, around)):
-            if window is None or window[0] >= window[1]:
-                continue
-            answer = yield from client.fetch_window(dates, *window)
-            # One from before it may lie at the very time to which the API has cut both dates down.
-            if any(record["startTime"] >= window[0] for record in answer.records):
-                return replace(bounds, unit=unit)
-    if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
-        answer = yield from client.fetch_window(dates, low, low)
-        finer = max(unit for unit in PRECISIONS if unit < bounds.step)
-        # Had the API read this date more finely, it would have given the beginning of the unit alone.
-        if any(low + finer <= record["startTime"] < high for record in answer.records):
-            return replace(bounds, whole_units=True)
-    return None
-
-
-def _cell(unit: int) -> int:
-    """The length, milliseconds, of what a window has to lie within to rule out every unit coarser than this one."""
-    return {1: SECOND, SECOND: MINUTE, MINUTE: QUARTER}.get(unit, DAY)
-
-
 def _inside(dates: DateFormat, unit: int, time: int) -> tuple[int, int] | None:
     """The longest window around ``time`` that rules out every unit coarser than ``unit``; ``None`` where there is none."""
     if unit >= DAY or (unit == HOUR and dates.carries_zone):
@@ -112,8 +75,8 @@ def _inside(dates: DateFormat, unit: int, time: int) -> tuple[int, int] | None:
         return None
     first, last = dates.floor(time, DAY), dates.ceil(time + 1, DAY)
     if unit < HOUR:
-        first = time - time % _cell(unit)
-        last = first + _cell(unit)
+        first = time - time % cell_length(unit)
+        last = first + cell_length(unit)
     low, high = dates.ceil(first + unit), dates.floor(last - unit)
     return (low, high) if low < time < high else None
 

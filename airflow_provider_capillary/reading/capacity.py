@@ -1,4 +1,4 @@
-"""What one API is known to answer: how many records at once, the number on which every proof rests, and over how long a window."""
+"""What one API is known to answer: how many records at once (every proof rests on this number), and over how long a window."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DOCUMENTED_DEFAULT: Final = 10
 class Capacity:
     """The most records that the API is known to give in one answer.
 
-    An answer with fewer records than this was not cut: had more records matched, the API would have given more.
+    An answer with fewer records was not cut: had more records matched, the API would have given more.
 
     >>> capacity = Capacity(limit=1000)
     >>> capacity.show(100)
     >>> capacity.is_short(99), capacity.is_short(100)
     (True, False)
 
-    :param limit: what is asked for.
+    :param limit: the ``limit`` that requests name.
     """
 
     def __init__(self, limit: int) -> None:
@@ -29,16 +29,16 @@ class Capacity:
 
     @property
     def least(self) -> int:
-        """What no answer has to show."""
+        """The capacity that every API is taken to have, without an answer that shows it."""
         return min(self._limit, DOCUMENTED_DEFAULT)
 
     @property
     def records(self) -> int:
-        """The longest answer under the present limit, and never less than what is documented."""
+        """The longest answer under the present limit, and never less than the documented default."""
         return max(self._shown, self.least)
 
     def is_short(self, count: int) -> bool:
-        """Whether an answer of ``count`` records holds all that matched."""
+        """Whether an answer of ``count`` records holds all records that matched."""
         return count < self.records
 
     def show(self, count: int) -> None:
@@ -50,19 +50,19 @@ class Capacity:
         self._shown = count
 
     def change_limit(self, limit: int) -> None:
-        """Ask for ``limit`` from now on; what was shown under a larger one no longer counts."""
+        """Requests name ``limit`` from now on; longer answers under a larger limit no longer count."""
         self._shown = min(self._shown, limit)
         self._limit = limit
 
 
 class Reach:
-    """How long a window may be and is still answered from end to end.
+    """How long a window may be so that the API still answers it from end to end.
 
-    Nothing documents a longest window. An API that has one may refuse what is longer, or cut it at either end without a word. A record seen
-    at a distance from an end of its window shows that windows of that length are not cut at the other.
+    Nothing documents a longest window. An API that has one may refuse a longer window, or cut it at either end without saying so. A record
+    at some distance from one end of its window shows that the API does not cut windows of that length at their other end.
 
-    :ivar back: the longest way, milliseconds, from the end of a window back to a record in its answer.
-    :ivar ahead: the same from the start of a window on to a record.
+    :ivar back: the longest distance, milliseconds, from the end of a window back to a record in its answer.
+    :ivar ahead: the longest distance from the start of a window forward to a record in its answer.
     :ivar not_shown: the shortest length that could not be shown when it was tried; ``None`` where none was.
     """
 
@@ -84,5 +84,5 @@ class Reach:
             self.ahead = max(self.ahead, max(inside) - from_date)
 
     def trust(self, length: int) -> None:
-        """Take windows of this length for answered in full: the API refuses what is too long for it, aloud."""
+        """Count windows of this length as answered in full: the API refuses a window that is too long for it."""
         self.back, self.ahead = max(self.back, length), max(self.ahead, length)

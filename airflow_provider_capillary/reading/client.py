@@ -20,7 +20,7 @@ __all__ = ["EventLogsClient", "WindowRefusedError"]
 SMALLER_LIMITS: Final = (500, 200, 100, 50, 20, 10)
 """Tried in turn where a ``limit`` is refused."""
 LARGER: Final = 10
-"""By how much more is asked for at once where a window that can't be split fills an answer."""
+"""The factor by which the limit is raised where a window that can't be split fills an answer."""
 
 
 class WindowRefusedError(Exception):
@@ -32,9 +32,9 @@ class WindowRefusedError(Exception):
 
 
 class EventLogsClient:
-    """Asks for event logs, and takes note of what answers show of the API.
+    """Requests event logs, and notes what the answers show of the API.
 
-    :ivar limit: what is asked for; lowered by itself where the API refuses it.
+    :ivar limit: the ``limit`` that requests name; lowered by itself where the API refuses it.
     :ivar capacity: how many records the API gives at once.
     :ivar reach: how long windows may be.
     :ivar undated: the records of the last answer to a request without dates.
@@ -59,7 +59,7 @@ class EventLogsClient:
             return (yield from self._fetch_undated({"limit": str(self.limit)}))
         except ParametersRefusedError as error:
             refusal = error
-            # Without a limit, which is documented to mean ten, it shows whether it is the limit that is refused.
+            # A request without a limit, which is documented to mean ten, shows whether the API refuses the limit or something else.
             yield from self._fetch_undated({})
         for smaller in [limit for limit in SMALLER_LIMITS if limit < self.limit]:
             self._change_limit(smaller)
@@ -83,10 +83,10 @@ class EventLogsClient:
         return answer
 
     def fetch_window_steadily(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[Page]:
-        """:meth:`fetch_window`, for an API that may come to refuse the limit half way.
+        """:meth:`fetch_window`, for an API that may come to refuse the limit at any request.
 
-        :raises WindowRefusedError: where it is the window that is refused, not the limit.
-        :raises ParametersRefusedError: where nothing is accepted any more.
+        :raises WindowRefusedError: the API refuses the window, not the limit.
+        :raises ParametersRefusedError: the API accepts no limit any more.
         """
         while True:
             try:
@@ -98,7 +98,7 @@ class EventLogsClient:
                     raise WindowRefusedError(refusal) from refusal
 
     def try_larger_limit(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[bool]:
-        """Ask for a window with a larger limit, and keep that limit where the API gives more than ever."""
+        """Ask for a window with a larger limit, and keep that limit where the answer is longer than any before."""
         limit, before = self.limit, self.capacity.records
         self._change_limit(limit * LARGER)
         try:
@@ -107,21 +107,21 @@ class EventLogsClient:
             self._change_limit(limit)
             return False
         if len(answer) > before:
-            # All of the window perhaps, which only a longer answer can show.
+            # Perhaps it holds all of the window. Only a longer answer can show that.
             yield from self.fetch_undated()
             return True
         self._change_limit(limit)
         return False
 
     def fetch_longest(self) -> Flow[int]:
-        """Ask again what was answered with the most records: how many it is answered with now.
+        """Repeat the request whose answer was the longest, and return how many records the answer holds now.
 
-        :raises ParametersRefusedError: where nothing is accepted any more.
+        :raises ParametersRefusedError: the API accepts no limit any more.
         """
         try:
             answer = yield from self.exchange.logs(self._longest | {"limit": str(self.limit)})
         except ParametersRefusedError:
-            # The limit perhaps; a smaller one is found here.
+            # Perhaps it refuses the limit. This finds a smaller one.
             answer = yield from self.fetch_undated()
         self.notice(answer.records)
         return len(answer)

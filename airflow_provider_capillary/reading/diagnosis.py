@@ -23,13 +23,13 @@ GRID = 15 * MINUTE
 """Every zone in use lies a multiple of this from UTC."""
 WIDEST = 15 * HOUR // GRID
 AMPLE = 2 * MINUTE
-"""Found within this of its time, a record shows the zone, though bounds be exclusive and read to the second or the minute."""
+"""A record that is found within this of its time shows the zone, even where bounds are exclusive and dates are read to the minute."""
 
 
 def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: list[Record]) -> Flow[CalibrationError | None]:
     """The error that names the zone in which the API reads dates, where it is another than the connection says.
 
-    An API that reads dates coarsely shows an offset as well; so the zone is tried before it is named.
+    An API that reads dates coarsely seems to have an offset, too. So the zone is tried before it is named.
     """
     newest_first = known[0]["startTime"] >= known[-1]["startTime"]
     first = (max if newest_first else min)(known, key=lambda record: record["startTime"])
@@ -41,11 +41,11 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
             continue
         offset += dates.offset(first["startTime"])
         if abs(offset) > WIDEST * GRID:
-            # No zone is: other options look like one.
+            # No zone has such an offset; something else looks like one.
             continue
         name = _offset_name(offset)
         shifted = DateFormat(dates.name, zone_of(name))
-        if (yield from _is_read_in(client, shifted, first)):
+        if (yield from _is_read_in(client, shifted, [first, *known])):
             return CalibrationError(
                 f"The API reads dates written as {dates.name} in another zone than the connection says: {name} would fit",
                 request=_asked(tried, known),
@@ -55,18 +55,20 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
     return None
 
 
-def _is_read_in(client: EventLogsClient, dates: DateFormat, record: Record) -> Flow[bool]:
-    """Whether short windows around a record find it, as an API that reads dates to the hour would not show by chance."""
+def _is_read_in(client: EventLogsClient, dates: DateFormat, records: list[Record]) -> Flow[bool]:
+    """Whether a short window around a record finds it, within one hour of the API: one that reads dates to the hour would find nothing."""
     for length in (SECOND, AMPLE):
-        low, high = dates.floor(record["startTime"] - length), dates.ceil(record["startTime"] + length)
-        within_an_hour = dates.floor(low, HOUR) == dates.floor(high, HOUR)
-        if (length == SECOND or within_an_hour) and (yield from _finds(client, dates, record, low, high)):
-            return True
+        for record in records:
+            low, high = dates.floor(record["startTime"] - length), dates.ceil(record["startTime"] + length)
+            if dates.floor(low, HOUR) == dates.floor(high, HOUR):
+                if (yield from _finds(client, dates, record, low, high)):
+                    return True
+                break
     return False
 
 
 def explain(tried: Mapping[DateFormat, str], known: list[Record]) -> CalibrationError:
-    """The error for a calibration that found no way at all."""
+    """The error where no date format fits at all."""
     return CalibrationError(
         "The API does not find its own records by their dates",
         request=_asked(tried, known),
@@ -90,10 +92,10 @@ def _finds(client: EventLogsClient, dates: DateFormat, record: Record, low: int,
 
 
 def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *, newest_first: bool) -> Flow[int]:
-    """Milliseconds by which the API's zone is ahead of the one in which ``dates`` writes, 0 where no offset explains its answers.
+    """Milliseconds by which the API's zone is ahead of the zone of ``dates``; 0 where no offset explains the API's answers.
 
-    :param first: the record that the API gives first of all. A long window that ends (or begins) ever closer to it is asked for: no cap
-        can crowd it out.
+    :param first: the record that the API gives first of all. Each request is for a long window that ends (or begins) near this record,
+        closer each time. No cap can crowd the record out of the answer.
     """
     instant: int = first["startTime"]
 

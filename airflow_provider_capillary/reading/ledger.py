@@ -10,7 +10,7 @@ __all__ = ["Ledger", "Span"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A stretch of time ``[low, high)`` whose answer held ``count`` records, when ``capacity`` was what the API could give."""
+    """A part ``[low, high)`` of the interval whose answer held ``count`` records, fewer than the ``capacity`` at that moment."""
 
     low: int
     high: int
@@ -19,10 +19,10 @@ class Span:
 
 
 class Ledger:
-    """Adjacent spans that were answered in full, from the end of ``[low, high)`` backwards.
+    """Adjacent spans with a whole answer each, from the end of ``[low, high)`` backwards.
 
-    A span counts for good once a *later* answer was longer than the span's: the API could still give more, so it had not cut the span
-    short. Until then it is pending, and can be forgotten.
+    A span is proved once a *later* answer held more records than the span's own: the API could still give more, so it had not cut the
+    span's answer. Until then the span is unconfirmed and can be dropped.
 
     >>> ledger = Ledger(0, 100)
     >>> ledger.add(60, count=9, capacity=10)
@@ -37,56 +37,57 @@ class Ledger:
         self.low = low
         self.high = high
         self.frontier = high
-        """From here to the end everything is proved for good."""
+        """Everything from here to the end is proved."""
         self.spans = 0
+        """How many spans are proved."""
         self.longest: Span | None = None
-        """Of the spans that are proved for good, the one with the most records."""
-        self._pending: deque[Span] = deque()
+        """The proved span with the most records."""
+        self._unconfirmed: deque[Span] = deque()
 
     @property
     def edge(self) -> int:
-        """From here to the end, everything has been answered in full."""
-        return self._pending[-1].low if self._pending else self.frontier
+        """Everything from here to the end has a whole answer, proved or unconfirmed."""
+        return self._unconfirmed[-1].low if self._unconfirmed else self.frontier
 
     @property
     def gap(self) -> tuple[int, int] | None:
-        """What is still to be read, ``None`` where nothing is."""
+        """The part that has no whole answer yet; ``None`` where there is none."""
         return (self.low, self.edge) if self.edge > self.low else None
 
     @property
-    def pending_count(self) -> int:
-        """The most records in a span that a later answer has still to confirm; 0 where none is pending."""
-        return max((span.count for span in self._pending), default=0)
+    def longest_unconfirmed(self) -> int:
+        """The most records of an unconfirmed span; 0 where no span with records is unconfirmed."""
+        return max((span.count for span in self._unconfirmed), default=0)
 
     @property
-    def pending_records(self) -> int:
-        """How many records all such spans hold."""
-        return sum(span.count for span in self._pending)
+    def unconfirmed_records(self) -> int:
+        """How many records all unconfirmed spans hold."""
+        return sum(span.count for span in self._unconfirmed)
 
     @property
-    def is_proved(self) -> bool:
-        """Whether the spans cover the interval, each of them for good."""
+    def covers_interval(self) -> bool:
+        """Whether proved spans cover all of ``[low, high)``."""
         return self.frontier <= self.low
 
     def add(self, low: int, *, count: int, capacity: int) -> None:
-        """The span from ``low`` up to the gap's end was answered in full, by ``count`` records.
+        """Add the span from ``low`` to the gap's end. Its answer of ``count`` records was whole.
 
         :raises ValueError: the span is empty, or the count is no proof.
         """
         if low >= self.edge or count >= capacity:
             msg = f"{count} records of {capacity} do not prove [{low}, {self.edge})"
             raise ValueError(msg)
-        self._pending.append(Span(low=low, high=self.edge, count=count, capacity=capacity))
+        self._unconfirmed.append(Span(low=low, high=self.edge, count=count, capacity=capacity))
 
     def confirm(self, count: int) -> None:
-        """An answer of ``count`` records arrived: spans with fewer, from the end backwards, are proved for good."""
-        while self._pending and self._pending[0].count < count:
-            span = self._pending.popleft()
+        """An answer of ``count`` records arrived: spans with fewer are proved, from the end backwards up to the first with as many."""
+        while self._unconfirmed and self._unconfirmed[0].count < count:
+            span = self._unconfirmed.popleft()
             self.frontier = span.low
             self.spans += 1
             if self.longest is None or span.count > self.longest.count:
                 self.longest = span
 
-    def forget_pending(self) -> None:
-        """What is not proved for good is to be read again."""
-        self._pending.clear()
+    def drop_unconfirmed(self) -> None:
+        """Put the unconfirmed spans back into the gap."""
+        self._unconfirmed.clear()

@@ -1,4 +1,4 @@
-"""The proof that windows of some length are answered from end to end."""
+"""The proof that the API answers windows of some length from end to end."""
 
 from __future__ import annotations
 
@@ -16,35 +16,28 @@ __all__ = ["prove_reach"]
 
 FIRST: Final = -719_000 * DAY
 LAST: Final = 2_932_000 * DAY
-"""In the years 1 and 9997: beyond them lie times that can't be written."""
+"""In the years 1 and 9997: times beyond them can't be written."""
 
 
-def prove_reach(client: EventLogsClient, bounds: Bounds, *, longest: int, length: int) -> Flow[None]:
-    """Try to show that windows up to ``longest``, or at least up to ``length``, are answered from end to end.
+def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[None]:
+    """Try to show, in up to three requests, that the API answers windows of ``length`` milliseconds from end to end.
 
-    By windows around the record that the API gives first of all: beside it lies nothing that could crowd it out, and where answers have no
-    order, theirs come from everywhere in the window.
+    A window around a known record shows both directions at once; a window that ends at the record, or begins there, shows one. The record
+    is the first one of the API's own order, so no other record crowds it out of an answer. Where answers have no order, their records
+    come from everywhere in the window.
     """
-    if not client.undated:
-        return
-    beside = client.undated[0]["startTime"]
     reach = client.reach
-    for wanted in dict.fromkeys((max(longest, length), length)):
-        if reach.not_shown is not None and wanted >= reach.not_shown:
-            continue
-        far = wanted + wanted // 4
-        for before, after in ((far, far), (wanted, 0), (0, wanted)):
-            if reach.length < wanted:
-                yield from _show(client, bounds, beside - before, beside + 1 + after, wanted)
-        if reach.length >= wanted:
+    if not client.undated or (reach.not_shown is not None and length >= reach.not_shown):
+        return
+    known, far = client.undated[0]["startTime"], length + length // 4
+    for low, high in ((known - far, known + 1 + far), (known - length, known + 1), (known, known + 1 + length)):
+        if reach.length >= length:
             return
-        reach.not_shown = wanted
-
-
-def _show(client: EventLogsClient, bounds: Bounds, low: int, high: int, length: int) -> Flow[None]:
-    from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
-    try:
-        yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
-    except WindowRefusedError:
-        # An API that refuses what is too long for it does not cut it in silence.
-        client.reach.trust(length)
+        from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
+        try:
+            yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
+        except WindowRefusedError:
+            # An API that refuses too long a window does not cut it without saying so.
+            reach.trust(length)
+    if reach.length < length:
+        reach.not_shown = length

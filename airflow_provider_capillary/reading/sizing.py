@@ -1,14 +1,14 @@
 """Which window to ask for next. A good guess saves requests; a bad one costs some, and proves nothing wrong.
 
-Windows go from the end of the interval backwards, and are sized so that their answers come out a little short of full. A full answer is
-no proof of its window, but its records are true and say how dense it is:
+Windows go from the end of the interval backwards, and are sized so that their answers come out a little short of full. A full answer
+proves nothing about its window, but its records are true and show the density:
 
 ===============================================  =====================================================
-what came of the last window                     the next one
+the last answer                                  the next window
 ===============================================  =====================================================
-nothing yet                                      all of the interval
+none yet                                         all of the interval
 short, with about as many as expected            sized by the density of the last few windows
-short, with others than expected                 sized by its own density, and by how that has changed
+short, with more or fewer than expected          sized by its own density, and by the change of it
 short, with next to nothing                      all that is left, or four times its length
 full of the newest records of the window         the stretch over which they lie, less the first few
 full of the oldest                               a stretch over which as many lie
@@ -28,27 +28,30 @@ __all__ = ["Sizer"]
 
 # These were found by trying: fewest requests over days of 700 to 20,000 records, uniform and by the hours of a day, in pages of 100 and
 # 1,000. Within a tenth of these values the cost hardly changes.
-CAUTION: Final = 1.3
-"""Windows are aimed at the capacity less so many standard deviations of what is expected; more wastes room, less makes full answers."""
+CAUTION: Final = 1.0
+"""The target is this many standard deviations of the expected count below the capacity. More wastes room, less makes full answers."""
 LEAST_FILLED: Final = 0.5
-"""Share of the capacity that is aimed at, at least: of a small one, the standard deviations are most."""
-NEXT_TO_NOTHING: Final = 0.3
-"""Of what was aimed at."""
+"""The target is at least this share of the capacity: the standard deviations are most of a small one."""
+NEXT_TO_NOTHING: Final = 0.6
+"""Share of the target up to which an answer counts as next to nothing."""
 SURPRISE: Final = 2.5
-"""Standard deviations from what was expected, at which the density is taken to have changed."""
-MEMORY: Final = 0.4
-"""What earlier windows count for in the density, beside the last one."""
+"""Standard deviations from the expected count at which the density counts as changed."""
+MEMORY: Final = 0.5
+"""Weight of the earlier windows in the density, beside the last one."""
 TREND: Final = 0.7
-"""A change of the density is taken to go on by this power of it ..."""
+"""A change of the density is expected to go on by this power of it ..."""
 STEEPEST: Final = 3.0
 """... and by no more than this factor."""
 NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
 GROWTH: Final = 4.0
+"""Factor by which a window grows after next to nothing, where the order of the answers can't guide it."""
 NEARER: Final = 16
-"""By so much the next window comes closer to a time that has more records than an answer."""
+"""Fraction of the distance that is left between the next window and a time with more records than an answer holds."""
 MOST_GUESSES: Final = 3
-"""So many full answers in a row, and windows are halved, whatever the answers look like."""
+"""After this many full answers in a row, windows are halved whatever the answers look like."""
+MOST_WRONG: Final = 3
+"""After this many such rows, answers that look like the newest records of their windows are not taken for them any more."""
 
 
 class Sizer:
@@ -64,6 +67,7 @@ class Sizer:
         self._longest: int | None = None
         self._fulls = 0
         self._gives_newest = True
+        self._wrong_guesses = 0
         self._count, self._over = 0.0, 0.0  # of the last windows: records, milliseconds
 
     def start_of(self, low: int, high: int) -> int:
@@ -76,18 +80,18 @@ class Sizer:
         return max(low, min(int(start), high - 1))
 
     def forbid(self, length: int) -> None:
-        """The API does not answer windows of this length, milliseconds; shorter ones it may."""
+        """The API does not answer windows of this length, milliseconds. The next ones are at most half as long."""
         self._longest = length // 2
 
     def learn_short(self, low: int, high: int, times: list[int]) -> None:
-        """An answer of all records of ``[low, high)``; their times."""
+        """A whole answer to ``[low, high)`` held records of these times."""
         self._fulls, self._start = 0, None
         count = len(times)
         if count <= max(1.0, NEXT_TO_NOTHING * self._target):
             self._length = None if self._gives_newest else GROWTH * (high - low)
             self._count = self._over = 0.0
             return
-        # Without an empty stretch at its end, and with what an API that reads dates coarsely gives beside what it was asked for.
+        # Without an empty stretch at its end, but with the records before the span that an API of coarse dates adds.
         length = max(1, max(times) - min(low, *times))
         expected = self._count / self._over * length if self._over else count
         change = 1.0
@@ -98,18 +102,20 @@ class Sizer:
         self._length = self._target * self._over / self._count / change
 
     def learn_full(self, low: int, high: int, times: list[int]) -> None:
-        """An answer that may have been cut; the times of its records, in its order."""
+        """A full answer to ``[low, high)`` held records of these times, in this order."""
         self._count = self._over = 0.0
         self._fulls += 1
-        self._gives_newest = _is_descending(times)
+        # An API may sort any of the matching records, newest first. The window that this suggests then comes out full again and again.
+        self._wrong_guesses += self._gives_newest and self._fulls == MOST_GUESSES
+        self._gives_newest = self._wrong_guesses < MOST_WRONG and _is_descending(times)
         inside = sorted(time for time in times if low <= time < high) or [low]
         self._start, self._length = None, (high - low) / 2.0**self._fulls
         if self._fulls >= MOST_GUESSES:
             return
         if self._gives_newest:
             kept = inside[int((1 - NEWEST_KEPT) * len(inside)) :]
-            # Of the first of them, others may have been cut.
-            # Where all are of one time, nothing lies after it; but close to it the step of dates reaches back to them.
+            # More records of the first time may have been cut from the answer. Where all are of one time, no record lies after it; but a
+            # window close after it would hold them again, for it begins a step of the dates early.
             after = inside[-1] + 1 + (high - inside[-1]) // NEARER
             self._start = next((time for time in kept if time > inside[0]), after)
         elif _is_descending(times[::-1]):
@@ -123,6 +129,6 @@ class Sizer:
 
 
 def _is_descending(times: list[int]) -> bool:
-    """Whether the newest come first by and large, as also where answers are sorted by a time shortly after ``startTime``."""
+    """Whether the newest come first by and large, as they do, too, where answers are sorted by a time shortly after ``startTime``."""
     third = max(1, len(times) // 3)
     return min(times[:third]) >= max(times[-third:])

@@ -7,6 +7,7 @@ from mutations.mutation import Mutation
 __all__ = ["MUTATIONS"]
 
 CALIBRATION = ("tests/reading/test_calibration.py",)
+PRECISION = ("tests/reading/test_precision.py",)
 READER = ("tests/reading/test_reader.py",)
 WORLDS = ("tests/reading/test_worlds.py",)
 
@@ -56,7 +57,7 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="calibration: the cells within which a window rules out the coarser units",
-        file="reading/calibration.py",
+        file="reading/precision.py",
         text="    return {1: SECOND, SECOND: MINUTE, MINUTE: QUARTER}.get(unit, DAY)\n",
         becomes="    return {1: MINUTE, SECOND: QUARTER, MINUTE: HOUR}.get(unit, DAY)\n",
         caught_by=CALIBRATION,
@@ -77,28 +78,56 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="closer bounds where a span can't be split",
-        file="reading/calibration.py",
-        text="        if not dates.resolution <= unit < bounds.unit:\n",
-        becomes="        if True:\n",
+        file="reading/precision.py",
+        text="        if dates.resolution <= unit < bounds.unit:\n",
+        becomes="        if False:\n",
         caught_by=(*READER, "-k", "many_in_a_second"),
     ),
     Mutation(
-        breaks="closer bounds: only from a window within one cell",
-        file="reading/calibration.py",
-        text="        is_within_cell = high - low <= _cell(unit) and not",
-        becomes="        is_within_cell = not",
-        caught_by=CALIBRATION,
+        breaks="closer bounds: only where the stretch lies within one coarser unit",
+        file="reading/precision.py",
+        text="        found += [((low, high),)] * (high - low <= length)\n",
+        becomes="        found += [((low, high),)]\n",
+        caught_by=PRECISION,
+    ),
+    Mutation(
+        breaks="closer bounds: days of an unknown zone may begin in one half of the day",
+        file="reading/precision.py",
+        text="        if not (yield from _cuts_within(client, dates, unit, first, last)):\n            return False\n    return True\n",
+        becomes="        if (yield from _cuts_within(client, dates, unit, first, last)):\n            return True\n    return False\n",
+        caught_by=PRECISION,
+    ),
+    Mutation(
+        breaks="closer bounds: the window is answered with more than its part after it, too",
+        file="reading/precision.py",
+        text="                if again is not None and again > fewer:\n",
+        becomes="                if again is not None:\n",
+        caught_by=PRECISION,
+    ),
+    Mutation(
+        breaks="closer bounds: an empty part comes twice",
+        file="reading/precision.py",
+        text="(yield from count(*part)) or (yield from count(*part))\n",
+        becomes="(yield from count(*part))\n",
+        caught_by=PRECISION,
+    ),
+    Mutation(
+        breaks="closer bounds: records from farther away would show another zone",
+        file="reading/precision.py",
+        text="        is_near = unit >= HOUR or all(",
+        becomes="        is_near = True or all(",
+        caught_by=PRECISION,
     ),
     Mutation(
         breaks="closer bounds: whole units, where a record of the unit's end is in a window of its beginning",
-        file="reading/calibration.py",
+        file="reading/precision.py",
         text='        if any(low + finer <= record["startTime"] < high for record in answer.records):\n',
         becomes="        if len(answer.records) > 1:\n",
         caught_by=CALIBRATION,
     ),
     Mutation(
         breaks="closer bounds: whole units",
-        file="reading/calibration.py",
+        file="reading/precision.py",
         text="    if not bounds.whole_units and bounds.step >= SECOND",
         becomes="    if False and bounds.step >= SECOND",
         caught_by=(*READER, "-k", "bare"),

@@ -13,8 +13,9 @@ from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE,
 from airflow_provider_capillary.api.executor import RequestExecutor
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
-from airflow_provider_capillary.reading.calibration import _Probes, calibrate, calibrate_closely
+from airflow_provider_capillary.reading.calibration import _Probes, calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient
+from airflow_provider_capillary.reading.precision import calibrate_closely
 from reading.dating import NAMES, Server
 from reading.driving import BASIC, drive, make_reader, reply
 

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_capillary.errors import ContinuityError
 from airflow_provider_capillary.reading.capacity import Capacity, Reach
 from airflow_provider_capillary.reading.ledger import Ledger
-from airflow_provider_capillary.reading.reader import _Waiting
 
 # A deed: a span of some length with some records; an answer of some length; or what is pending is forgotten.
 DEEDS = st.lists(
@@ -44,14 +42,14 @@ def test_spans_are_proved_from_the_end_by_later_and_longer_answers_alone(deeds: 
                 frontier, fewer = pending.pop(0)
                 proved.append(fewer)
         elif deed == "forget":
-            ledger.forget_pending()
+            ledger.drop_unconfirmed()
             pending = []
         edge = pending[-1][0] if pending else frontier
         assert ledger.frontier == frontier
         assert ledger.gap == ((0, edge) if edge > 0 else None)
-        assert ledger.is_proved is (frontier == 0)
-        assert ledger.pending_count == max([count for _, count in pending], default=0)
-        assert ledger.pending_records == sum(count for _, count in pending)
+        assert ledger.covers_interval is (frontier == 0)
+        assert ledger.longest_unconfirmed == max([count for _, count in pending], default=0)
+        assert ledger.unconfirmed_records == sum(count for _, count in pending)
         assert ledger.spans == len(proved)
         assert (ledger.longest.count if ledger.longest else None) == max(proved, default=None)
 
@@ -71,9 +69,9 @@ def test_an_answer_as_long_as_a_span_confirms_nothing() -> None:
     ledger = Ledger(0, 100)
     ledger.add(0, count=7, capacity=10)
     ledger.confirm(7)
-    assert not ledger.is_proved
+    assert not ledger.covers_interval
     ledger.confirm(8)
-    assert ledger.is_proved
+    assert ledger.covers_interval
     assert ledger.longest is not None
     assert (ledger.longest.count, ledger.longest.capacity) == (7, 10)
 
@@ -124,40 +122,3 @@ def test_a_record_shows_that_windows_reach_as_far(window: tuple[int, int], times
 
 def record(time: int, name: str) -> dict[str, Any]:
     return {"id": name, "startTime": time}
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(-5, 25), st.integers(0, 3)), unique=True, max_size=40), st.randoms(use_true_random=False))
-def test_each_record_of_the_interval_is_handed_on_once(keys: list[tuple[int, int]], rng: Any) -> None:
-    """Whatever the order and the number of answers that held it; latest first."""
-    records = [record(time, f"{time}-{number}") for time, number in keys]
-    waiting, handed = _Waiting(0, 20), []
-    for low in sorted({rng.randrange(20) for _ in range(4)} | {-3}, reverse=True):
-        # Any answers with what lies before and after; then a whole one with all from here on.
-        waiting.take(rng.sample(records, rng.randrange(len(records) + 1)), proved_at=None)
-        waiting.take([each for each in records if each["startTime"] >= low], proved_at=low)
-        found, owed = waiting.hand_on(low)
-        assert owed == 0
-        assert all(each["startTime"] >= low for each in found)
-        handed += found
-    assert sorted(each["id"] for each in handed) == sorted(each["id"] for each in records if 0 <= each["startTime"] < 20)
-    assert [each["startTime"] for each in handed] == sorted((each["startTime"] for each in handed), reverse=True)
-
-
-def test_a_record_of_no_whole_answer_is_owed() -> None:
-    """And one that was in a whole answer is owed again once that answer is in doubt."""
-    waiting = _Waiting(0, 100)
-    waiting.take([record(50, "a"), record(60, "b")], proved_at=None)
-    waiting.take([record(60, "b")], proved_at=55)
-    assert waiting.hand_on(55) == ([record(60, "b")], 0)
-    assert waiting.hand_on(40) == ([record(50, "a")], 1)
-    waiting.take([record(30, "c")], proved_at=25)
-    waiting.doubt(35)
-    assert waiting.hand_on(0) == ([record(30, "c")], 1)
-
-
-def test_one_id_with_two_times_is_an_error() -> None:
-    waiting = _Waiting(0, 100)
-    waiting.take([record(50, "a")], proved_at=None)
-    with pytest.raises(ContinuityError, match="two times, 50 and 51"):
-        waiting.take([record(51, "a")], proved_at=None)

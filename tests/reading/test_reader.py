@@ -9,7 +9,7 @@ import pytest
 from bench.fake_api import FakeApi, Late
 
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, RequestRefusedError, TieError
-from airflow_provider_capillary.reading.reader import _Waiting
+from airflow_provider_capillary.reading.pending import PendingRecords
 from reading.driving import drive, make_reader, truth
 
 if TYPE_CHECKING:
@@ -240,20 +240,20 @@ def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
 
 
 @pytest.mark.parametrize("order", ["newest", "shuffled"])
-@pytest.mark.parametrize(("most_pending", "most"), [(10_000, 5_000), (500, 1_000)])
-def test_no_more_records_are_held_than_those_of_a_few_answers(most_pending: int, most: int, order: str) -> None:
+@pytest.mark.parametrize(("most_unconfirmed", "most"), [(10_000, 5_000), (500, 1_000)])
+def test_no_more_records_are_held_than_those_of_a_few_answers(most_unconfirmed: int, most: int, order: str) -> None:
     """Of 20,000 records, in answers of 100; where too many wait, a request shows that the API still gives as many."""
     world = FakeApi(spread(20_000), date_format="epoch_ms", limit_cap=100, order=order)
     reader, held = make_reader(), []
 
-    class Watched(_Waiting):
-        def hand_on(self, proved_from: int) -> tuple[list[dict[str, Any]], int]:
-            held.append(len(self._records))
-            return super().hand_on(proved_from)
+    class Watched(PendingRecords):
+        def release(self, since: int) -> list[dict[str, Any]]:
+            held.append(len(self))
+            return super().release(since)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("airflow_provider_capillary.reading.reader._Waiting", Watched)
-        patch.setattr("airflow_provider_capillary.reading.reader.MOST_PENDING", most_pending)
+        patch.setattr("airflow_provider_capillary.reading.reader.PendingRecords", Watched)
+        patch.setattr("airflow_provider_capillary.reading.reader.MOST_UNCONFIRMED", most_unconfirmed)
         run = drive(reader, world, BASE - DAY, BASE + 2 * DAY)
     assert len(run.ids) == 20_000
     assert len(held) > 200
@@ -356,7 +356,7 @@ def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callabl
     start, end = BASE + DAY // 2, BASE + DAY // 2 + 60_000
     with pytest.MonkeyPatch.context() as patch:
         rng = random.Random(7)
-        patch.setattr("airflow_provider_capillary.reading.reader.MOST_PENDING", 30)
+        patch.setattr("airflow_provider_capillary.reading.reader.MOST_UNCONFIRMED", 30)
         patch.setattr("airflow_provider_capillary.reading.sizing.Sizer.start_of", lambda _, low, high: guess(rng, low, high))
         run = drive(make_reader(date_format="iso"), world, start, end)
     assert run.error is None, what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -55,117 +56,125 @@ def trace(world: Traced) -> tuple[list[Line], list[str], CapillaryError | None, 
 
 
 def with_meanings(lines: list[Line], limits: list[str]) -> list[str]:
-    """By the one rule: full, whole, or asked again."""
-    most, asked, said = CAP, set(), []
+    """As a table, each answer with what it proves by the one rule."""
+    most, longest, asked, table = CAP, 0, set(), ["from_date            to_date              answer"]
     for (first, last, count), limit in zip(lines, limits, strict=True):
         if limit != "1000":
-            meaning = f"with a limit of {limit}"
+            meaning = f"no more with a limit of {limit}"
+        elif (first, last) in asked and count:
+            meaning = f"more than {longest}, so nothing was cut" if count > longest else f"no more than {longest}: all is read again"
+            most, longest = count, 0
         elif (first, last) in asked:
-            meaning = "again, to show what is given at once" if count else "empty twice"
-            most = count or most
+            meaning = "empty twice, so whole"
+        elif count >= max(10, most):
+            meaning = "full"
         else:
-            meaning = "full" if count >= max(10, most) else "whole" if count else "empty"
+            meaning = "whole" if count else "empty"
+            longest = max(longest, count)
         asked.add((first, last))
-        said.append(f"{first} {last} -> {count}: {meaning}")
-    return said
+        table.append(f"{first}  {last}  {count:3}: {meaning}")
+    return table
 
 
-# A name, the records of the day and what the server does, the requests with what they mean, and the error if any.
-TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], list[str], type[CapillaryError] | None]] = [
+# A name, the records of the day, what the server does, each request with what its answer proves, and the error if any.
+TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], str, type[CapillaryError] | None]] = [
     (
         "a quiet day",
         [],
         {},
-        [
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 0: empty",
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 0: empty twice",
-        ],
+        """
+        from_date            to_date              answer
+        2025-09-16T23:54:59  2025-09-18T00:05:00    0: empty
+        2025-09-16T23:54:59  2025-09-18T00:05:00    0: empty twice, so whole
+        """,
         None,
     ),
     (
         "a dense day",
         evenly(700),
         {},
-        [
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
-            "2025-09-17T20:39:26 2025-09-18T00:05:00 -> 98: whole",
-            "2025-09-17T17:53:27 2025-09-17T20:39:27 -> 81: whole",
-            "2025-09-17T15:04:57 2025-09-17T17:53:28 -> 82: whole",
-            "2025-09-17T12:15:43 2025-09-17T15:04:58 -> 82: whole",
-            "2025-09-17T09:25:53 2025-09-17T12:15:44 -> 83: whole",
-            "2025-09-17T06:36:18 2025-09-17T09:25:54 -> 82: whole",
-            "2025-09-17T03:46:20 2025-09-17T06:36:19 -> 83: whole",
-            "2025-09-17T00:56:38 2025-09-17T03:46:21 -> 82: whole",
-            "2025-09-16T23:54:59 2025-09-17T00:56:39 -> 28: whole",
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: again, to show what is given at once",
-        ],
+        """
+        from_date            to_date              answer
+        2025-09-16T23:54:59  2025-09-18T00:05:00  100: full
+        2025-09-17T20:39:26  2025-09-18T00:05:00   98: whole
+        2025-09-17T17:44:46  2025-09-17T20:39:27   85: whole
+        2025-09-17T14:47:02  2025-09-17T17:44:47   87: whole
+        2025-09-17T11:48:54  2025-09-17T14:47:03   86: whole
+        2025-09-17T08:49:59  2025-09-17T11:48:55   87: whole
+        2025-09-17T05:50:42  2025-09-17T08:50:00   88: whole
+        2025-09-17T02:52:06  2025-09-17T05:50:43   86: whole
+        2025-09-16T23:54:59  2025-09-17T02:52:07   84: whole
+        2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
+        """,
         None,
     ),
     (
         "a burst",
         evenly(60) + evenly(150, prefix="b", at=BASE + DAY // 2, over=5 * MINUTE),
         {},
-        [
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
-            "2025-09-17T12:02:46 2025-09-18T00:05:00 -> 98: whole",
-            "2025-09-17T02:16:07 2025-09-17T12:02:47 -> 100: full",
-            "2025-09-17T06:12:01 2025-09-17T12:02:47 -> 98: whole",
-            "2025-09-17T01:20:15 2025-09-17T06:12:02 -> 13: whole",
-            "2025-09-16T23:54:59 2025-09-17T01:20:16 -> 3: whole",
-            "2025-09-17T02:16:07 2025-09-17T12:02:47 -> 100: again, to show what is given at once",
-        ],
+        """
+        from_date            to_date              answer
+        2025-09-16T23:54:59  2025-09-18T00:05:00  100: full
+        2025-09-17T12:02:46  2025-09-18T00:05:00   98: whole
+        2025-09-17T01:45:25  2025-09-17T12:02:47  100: full
+        2025-09-17T06:12:01  2025-09-17T12:02:47   98: whole
+        2025-09-17T01:04:59  2025-09-17T06:12:02   13: whole
+        2025-09-16T23:54:59  2025-09-17T01:05:00    3: whole
+        2025-09-17T01:45:25  2025-09-17T12:02:47  100: more than 98, so nothing was cut
+        """,
         None,
     ),
     (
         "a cap that falls half way",
         evenly(400),
         {"limit_cap_later": (10, 60)},
-        [
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
-            "2025-09-17T18:09:01 2025-09-18T00:05:00 -> 98: whole",
-            "2025-09-17T13:18:33 2025-09-17T18:09:02 -> 81: whole",
-            "2025-09-17T08:23:40 2025-09-17T13:18:34 -> 82: whole",
-            "2025-09-17T03:27:30 2025-09-17T08:23:41 -> 82: whole",
-            "2025-09-16T23:54:59 2025-09-17T03:27:31 -> 58: whole",
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 60: again, to show what is given at once",
-            "2025-09-17T19:07:30 2025-09-18T00:05:00 -> 60: full",
-            "2025-09-17T20:29:25 2025-09-18T00:05:00 -> 59: whole",
-            "2025-09-17T17:47:42 2025-09-17T20:29:26 -> 45: whole",
-            "2025-09-17T15:02:31 2025-09-17T17:47:43 -> 46: whole",
-            "2025-09-17T12:16:17 2025-09-17T15:02:32 -> 46: whole",
-            "2025-09-17T09:29:16 2025-09-17T12:16:18 -> 47: whole",
-            "2025-09-17T06:43:08 2025-09-17T09:29:17 -> 46: whole",
-            "2025-09-17T03:57:10 2025-09-17T06:43:09 -> 46: whole",
-            "2025-09-17T01:11:03 2025-09-17T03:57:11 -> 46: whole",
-            "2025-09-16T23:54:59 2025-09-17T01:11:04 -> 20: whole",
-            "2025-09-17T19:07:30 2025-09-18T00:05:00 -> 60: again, to show what is given at once",
-        ],
+        """
+        from_date            to_date              answer
+        2025-09-16T23:54:59  2025-09-18T00:05:00  100: full
+        2025-09-17T18:09:01  2025-09-18T00:05:00   98: whole
+        2025-09-17T13:03:21  2025-09-17T18:09:02   85: whole
+        2025-09-17T07:52:19  2025-09-17T13:03:22   87: whole
+        2025-09-17T02:40:35  2025-09-17T07:52:20   86: whole
+        2025-09-16T23:54:59  2025-09-17T02:40:36   45: whole
+        2025-09-16T23:54:59  2025-09-18T00:05:00   60: no more than 98: all is read again
+        2025-09-16T23:55:00  2025-09-18T00:05:00   60: full
+        2025-09-17T20:29:25  2025-09-18T00:05:00   59: whole
+        2025-09-17T17:36:01  2025-09-17T20:29:26   49: whole
+        2025-09-17T14:40:07  2025-09-17T17:36:02   49: whole
+        2025-09-17T11:43:37  2025-09-17T14:40:08   49: whole
+        2025-09-17T08:46:49  2025-09-17T11:43:38   49: whole
+        2025-09-17T05:49:39  2025-09-17T08:46:50   49: whole
+        2025-09-17T02:51:55  2025-09-17T05:49:40   49: whole
+        2025-09-16T23:54:59  2025-09-17T02:51:56   48: whole
+        2025-09-16T23:55:00  2025-09-18T00:05:00   60: more than 59, so nothing was cut
+        """,
         None,
     ),
     (
         "a tie",
         evenly(60) + [{"id": f"t{index:03}", "startTime": BASE + DAY // 2 + 7_654} for index in range(CAP)],
         {},
-        [
-            "2025-09-16T23:54:59 2025-09-18T00:05:00 -> 100: full",
-            "2025-09-17T12:12:01 2025-09-18T00:05:00 -> 30: whole",
-            "2025-09-16T23:54:59 2025-09-17T12:12:02 -> 100: full",
-            "2025-09-17T12:12:00 2025-09-17T12:12:02 -> 1: whole",
-            "2025-09-16T23:54:59 2025-09-17T12:12:01 -> 100: full",
-            "2025-09-17T12:00:52 2025-09-17T12:12:01 -> 0: empty",
-            "2025-09-17T12:00:52 2025-09-17T12:12:01 -> 0: empty twice",
-            "2025-09-16T23:54:59 2025-09-17T12:00:53 -> 100: full",
-            "2025-09-17T12:00:10 2025-09-17T12:00:53 -> 0: empty",
-            "2025-09-17T12:00:10 2025-09-17T12:00:53 -> 0: empty twice",
-            "2025-09-16T23:54:59 2025-09-17T12:00:11 -> 100: full",
-            "2025-09-17T12:00:07 2025-09-17T12:00:11 -> 100: full",
-            "2025-09-17T12:00:08 2025-09-17T12:00:11 -> 0: empty",
-            "2025-09-17T12:00:08 2025-09-17T12:00:11 -> 0: empty twice",
-            "2025-09-16T23:54:59 2025-09-17T12:00:09 -> 100: full",
-            "2025-09-17T12:00:07 2025-09-17T12:00:09 -> 100: full",
-            "2025-09-17T12:00:08 2025-09-17T12:00:08 -> 0: empty",
-            "2025-09-17T12:00:07 2025-09-17T12:00:09 -> 100: with a limit of 10000",
-        ],
+        """
+        from_date            to_date              answer
+        2025-09-16T23:54:59  2025-09-18T00:05:00  100: full
+        2025-09-17T12:12:01  2025-09-18T00:05:00   30: whole
+        2025-09-16T23:54:59  2025-09-17T12:12:02  100: full
+        2025-09-17T12:12:00  2025-09-17T12:12:02    1: whole
+        2025-09-16T23:54:59  2025-09-17T12:12:01  100: full
+        2025-09-17T12:00:52  2025-09-17T12:12:01    0: empty
+        2025-09-17T12:00:52  2025-09-17T12:12:01    0: empty twice, so whole
+        2025-09-16T23:54:59  2025-09-17T12:00:53  100: full
+        2025-09-17T12:00:10  2025-09-17T12:00:53    0: empty
+        2025-09-17T12:00:10  2025-09-17T12:00:53    0: empty twice, so whole
+        2025-09-16T23:54:59  2025-09-17T12:00:11  100: full
+        2025-09-17T12:00:07  2025-09-17T12:00:11  100: full
+        2025-09-17T12:00:08  2025-09-17T12:00:11    0: empty
+        2025-09-17T12:00:08  2025-09-17T12:00:11    0: empty twice, so whole
+        2025-09-16T23:54:59  2025-09-17T12:00:09  100: full
+        2025-09-17T12:00:07  2025-09-17T12:00:09  100: full
+        2025-09-17T12:00:08  2025-09-17T12:00:08    0: empty
+        2025-09-17T12:00:07  2025-09-17T12:00:09  100: no more with a limit of 10000
+        """,
         TieError,
     ),
 ]
@@ -173,12 +182,12 @@ TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], list[str], type[Ca
 
 @pytest.mark.parametrize(("name", "records", "server", "requests", "error"), TRACES, ids=[row[0] for row in TRACES])
 def test_a_reading_goes_by_these_requests(
-    name: str, records: list[dict[str, Any]], server: dict[str, Any], requests: list[str], error: type[CapillaryError] | None
+    name: str, records: list[dict[str, Any]], server: dict[str, Any], requests: str, error: type[CapillaryError] | None
 ) -> None:
-    """And hands on the day, or says why it can't."""
+    """And yields the day, or says why it can't."""
     world = Traced(records + WEEKS_BEFORE, **server)
     lines, ids, raised, _ = trace(world)
-    assert with_meanings(lines, world.limits) == requests, name
+    assert with_meanings(lines, world.limits) == dedent(requests).strip().splitlines(), name
     if error is None:
         assert raised is None
         assert sorted(ids) == sorted(truth(world, BASE, BASE + DAY))

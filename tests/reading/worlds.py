@@ -36,7 +36,7 @@ class Skipping(FakeApi):
         """As any world, with a hole."""
         status, envelope = super().answer(params)
         data = envelope.get("data") or []
-        if len(data) > 2 and len(data) >= min(int(params.get("limit", "10")), self.options.limit_cap or 10**9):
+        if len(data) > 2 and len(data) >= self._limit(params.get("limit")):
             envelope = {**envelope, "data": [data[0], *data[2:]]}
         return status, envelope
 

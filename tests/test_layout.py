@@ -23,6 +23,10 @@ ALLOWED = {
     "timestamps": {"errors"},
     "validation": {"errors", "timestamps"},
     "rendering": {"errors", "validation"},
+    # The private and the new interfaces of Airflow, and how an error ends a task.
+    "_airflow": {"errors"},
+    "retry_policy": {"_airflow", "errors"},
+    "_fail_fast": {"_airflow", "errors", "retry_policy"},
     "get_provider_info": {"__version__", "connection"},
     "api": BASE,
     "reading": BASE | {"api"},
@@ -30,9 +34,9 @@ ALLOWED = {
     "connection": BASE | {"api"},
     "export": BASE | {"__version__", "api", "polling", "reading"},
     "hooks": BASE | {"api", "connection", "polling", "reading"},
-    "triggers": BASE | {"api", "hooks", "polling"},
-    "operators": BASE | {"api", "export", "hooks", "rendering"},
-    "sensors": BASE | {"api", "hooks", "polling", "rendering", "triggers"},
+    "triggers": BASE | {"_airflow", "api", "hooks", "polling"},
+    "operators": BASE | {"_airflow", "_fail_fast", "api", "export", "hooks", "rendering", "retry_policy"},
+    "sensors": BASE | {"_airflow", "_fail_fast", "api", "hooks", "polling", "rendering", "triggers"},
     # The stand-in is judged by the documentation alone: code that it shared with the package would be wrong on both sides alike.
     "emulator": set(),
 }

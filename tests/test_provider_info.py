@@ -63,7 +63,7 @@ def test_it_names_only_modules_that_exist():
 def test_every_extra_is_a_setting_and_every_setting_a_field_of_the_form():
     assert [field.key for field in EXTRA_FIELDS] == list(CONNECTION["conn-fields"])
     extras = {field.name for field in EXTRA_FIELDS}
-    assert set(Settings.__dataclass_fields__) == extras | {"conn_id", "base_url", "login", "password"}
+    assert set(Settings.__dataclass_fields__) == extras | {"base_url", "login", "password"}
 
 
 def test_every_field_has_a_label_a_description_and_a_default_that_it_allows():

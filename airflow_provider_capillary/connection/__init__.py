@@ -2,11 +2,11 @@
 
 .. code-block:: text
 
-    fields      each field and extra once: name, kind, default, description
+    fields      each field and extra once: name, kind, default, description, limits
     form        the connection form of Airflow 2 and 3, made from the fields
-    extras      the extras read and checked
-    settings    a connection, read: what the rest of the package works with
-    base_url    host and schema to the base URL
-    credential  login and password to what is sent
-    lookup      finding the connection in Airflow
+    extras      reads and checks the extras, by the fields
+    settings    Settings: the connection, checked and typed, for the rest of the package
+    base_url    the base URL, from host, port and schema
+    credential  what is sent and masked for login and password
+    lookup      finds the connection in Airflow
 """

@@ -1,4 +1,4 @@
-"""The base URL that host, port and schema of a connection add up to."""
+"""The base URL, made from host, port and schema of a connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HIGHEST_PORT: Final = 65535
 
 
 def base_url(label: str, *, host: object, port: object, schema: object) -> str:
-    """Scheme, host, port and path, without a slash at the end: what ``/v2/events/logs`` is appended to.
+    """Scheme, host, port and path, without a slash at the end; ``/v2/events/logs`` is appended to it.
 
     ``https`` unless the host begins with ``http://`` or schema is ``http``: credentials travel in a header.
 
@@ -27,13 +27,13 @@ def base_url(label: str, *, host: object, port: object, schema: object) -> str:
     >>> base_url("Connection 'capillary_default'", host="http://127.0.0.1:8080/stub/", port=None, schema=None)
     'http://127.0.0.1:8080/stub'
 
-    :raises ConnectionSettingsError: when the three don't make one URL, or the URL carries credentials, a query or a fragment.
+    :raises ConnectionSettingsError: the three don't make one URL, or the URL holds credentials, a query or a fragment.
     """
     text = _text(label, "host", host)
     if not text:
         _refuse(label, "host is missing", f"put the base URL of your Capillary cluster into host, such as {_EXAMPLE}")
     if "@" in text:
-        # None of it is shown: the part before the @ is a credential.
+        # The text is not shown: the part before the @ is a credential.
         _refuse(
             label, "host contains an @, so perhaps a user name or password", "put those into login and password, the URL alone into host"
         )
@@ -68,7 +68,7 @@ def _netloc(label: str, parts: SplitResult, text: str, port: int | None) -> str:
 
 
 def _host_name(name: str) -> str:
-    """The name as it goes into a URL; empty where it is none."""
+    """The name as a URL holds it; empty where it is not a host name."""
     if ":" in name:
         try:
             return f"[{ipaddress.IPv6Address(name)}]"
@@ -84,7 +84,7 @@ def _host_name(name: str) -> str:
 def _split(label: str, url: str, text: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # computed, and refused, only when it is asked for
+        _ = parts.port  # urlsplit checks the port only when it is read
     except ValueError:
         _refuse(label, f"host is {text!r}, which is not a URL", f"write it as in {_EXAMPLE}")
     return parts

@@ -1,4 +1,4 @@
-"""The extras of a connection, read strictly: each by its kind, under any of its keys."""
+"""Reads the extras of a connection: each by its kind, under any of its keys. An unknown extra or a wrong value is an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["MASKED", "nearest", "read_extras"]
 log = logging.getLogger(__name__)
 
 MASKED: Final = "***"
-"""What Airflow shows in place of a value that it hides; some of its forms save it."""
+"""What Airflow shows in place of a value that it hides. Some of its forms save this text."""
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}")
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
@@ -30,23 +30,23 @@ _OFFSET: Final = re.compile(r"[+-]([01][0-9]|2[0-3]):[0-5][0-9]")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A token of RFC 9110, section 5.6.2: nothing that could end the header and begin another."""
 _PROXY_KEY: Final = re.compile(r"(https?|all)(://[^\s/]+)?|no_proxy")
-"""The keys that requests looks up; under any other one, a proxy would be silently unused."""
+"""The keys that requests looks up. A proxy under any other key would not be used, and nothing would say so."""
 _LONGEST_SHOWN: Final = 60
 
 
 def read_extras(label: str, conn: ConnectionLike) -> dict[str, Any]:
-    """The settings that the extras make, by the name of each; the default where an extra is missing, ``None``, blank or masked.
+    """The value of each extra by its name; the default where the extra is missing, ``None``, blank or masked.
 
-    An extra may be there under several keys, as long as they mean the same: Airflow 2's Test button sends each twice.
+    An extra may stand under several of its keys if the values are equal: Airflow 2's Test button sends each twice.
 
-    :param label: what the connection is called in errors.
-    :raises ConnectionSettingsError: for an extra that is unknown, of the wrong type, or there twice with two meanings.
+    :param label: the name of the connection in errors.
+    :raises ConnectionSettingsError: an extra is unknown, of the wrong type, or stands there twice with different values.
     """
     given = _extras_of(label, conn)
     known = {key for field in EXTRA_FIELDS for key in field.keys}
     for key, value in given.items():
         if key not in known:
-            # Its value is not shown: it may be a credential under a name that was mistyped.
+            # The value is not shown: it may be a credential under a mistyped name.
             keys = sorted(key for key in known if not key.startswith(PREFIX))
             raise ConnectionSettingsError(
                 f"{label}: there is no extra {key!r} (its value is of type {type(value).__name__})",
@@ -56,7 +56,7 @@ def read_extras(label: str, conn: ConnectionLike) -> dict[str, Any]:
 
 
 def _extras_of(label: str, conn: ConnectionLike) -> Mapping[str, Any]:
-    # Airflow takes an extra that is not JSON for an empty one and only logs it; settings that somebody wrote would be ignored.
+    # Airflow reads text that is not JSON as an empty extra and only logs it: settings that somebody wrote would be ignored.
     text = getattr(conn, "extra", None)
     parsed = _parse_json(text) if isinstance(text, str) and text.strip() else {}
     if isinstance(parsed, Mapping):
@@ -68,7 +68,7 @@ def _extras_of(label: str, conn: ConnectionLike) -> Mapping[str, Any]:
 
 
 def _parse_json(text: str) -> object | None:
-    """The parsed text, or ``None``: the parser's own exception holds the text, which may hold a secret, so it ends here."""
+    """The parsed text, or ``None``. The parser's exception goes no further: it holds the text, which may hold a secret."""
     try:
         return json.loads(text)  # type: ignore[no-any-return]
     except ValueError:
@@ -101,7 +101,7 @@ def _read_field(label: str, field: ExtraField, given: Mapping[str, Any]) -> Any:
 
 
 def _is_masked(value: object) -> bool:
-    """Whether it is nothing but what Airflow puts in place of secrets, which it does in each value of an object."""
+    """Whether Airflow has replaced the value by ``***``, or every value of an object."""
     if isinstance(value, Mapping):
         return bool(value) and all(map(_is_masked, value.values()))
     return isinstance(value, str) and value.strip() == MASKED
@@ -109,7 +109,7 @@ def _is_masked(value: object) -> bool:
 
 @dataclass(frozen=True)
 class _Extra:
-    """One extra on its way to a setting."""
+    """One extra of one connection, to be read."""
 
     label: str
     field: ExtraField
@@ -117,7 +117,7 @@ class _Extra:
     value: object
 
     def refuse(self, expected: str, *, proposal: str = "") -> NoReturn:
-        """Say what was found, what was expected and how to mend it."""
+        """Raise an error that says what was found, what was expected and how to fix it."""
         found = f"of type {type(self.value).__name__}"
         if not self.field.secret:
             shown = repr(self.value)
@@ -128,7 +128,7 @@ class _Extra:
         )
 
     def text(self, expected: str) -> str:
-        """The value where it is text, without the space around it."""
+        """The value without blanks around it; an error where it is not text."""
         if not isinstance(self.value, str):
             self.refuse(expected)
         return self.value.strip()
@@ -164,7 +164,7 @@ def _read_integer(extra: _Extra) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         value = int(value)
     elif isinstance(value, float) and value.is_integer():
-        value = int(value)  # JSON knows one kind of number, and some writers add a .0
+        value = int(value)  # JSON has one kind of number, and some writers add a .0
     if isinstance(value, bool) or not isinstance(value, int) or not _within(extra.field, value):
         extra.refuse(expected)
     return value
@@ -175,7 +175,7 @@ def _read_seconds(extra: _Extra) -> float:
     value = extra.value
     if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
         value = float(value)
-    # Infinity and not-a-number, which Python's JSON reads, are within no bounds.
+    # Python's JSON reads Infinity and NaN; neither is within the limits.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _within(extra.field, value) or value == extra.field.minimum:
         extra.refuse(expected)
     return float(value)
@@ -209,7 +209,7 @@ def _read_verify(extra: _Extra) -> bool | str:
     text = extra.text(expected)
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
-    # requests would fail on it at the first request, with an exception of no kind that its callers expect. Here "no" and "0" end too.
+    # With a path that does not exist, requests would fail at the first request. Text such as "no" and "0" is refused here too.
     if "\0" in text or not Path(text).exists():
         extra.refuse(expected)
     return text
@@ -229,7 +229,7 @@ def _read_proxies(extra: _Extra) -> dict[str, str] | None:
 
 
 def nearest(word: str, words: tuple[str, ...] | list[str]) -> str:
-    """``did you mean ...?`` for the word that looks most like it, if one does."""
+    """``did you mean ...?`` with the word of ``words`` that is spelt most like ``word``; empty where none is."""
     by_folded = {known.casefold(): known for known in words}
     found = difflib.get_close_matches(word.casefold(), list(by_folded), n=1)
     return f"did you mean {by_folded[found[0]]!r}? " if found else ""

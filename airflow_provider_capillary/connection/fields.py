@@ -1,8 +1,8 @@
 """The fields of a ``capillary`` connection, defined once.
 
-The connection form of Airflow 3 and of Airflow 2 (:mod:`~airflow_provider_capillary.connection.form`) and the reading of a
-connection (:mod:`~airflow_provider_capillary.connection.settings`) all come from the tables below. Every ``airflow`` command imports
-this module by way of the provider info, so it imports nothing but the standard library's lightest.
+The forms of Airflow 2 and 3 (:mod:`~airflow_provider_capillary.connection.form`), the checks of extras
+(:mod:`~airflow_provider_capillary.connection.extras`) and their defaults all come from the tables below; a test compares the README's
+table with them. Every ``airflow`` command imports this module with the provider info, so it imports only light standard modules.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ PREFIX: Final = f"extra__{CONNECTION_TYPE}__"
 """What Airflow 2's form puts before the name of an extra."""
 
 DATE_FORMATS: Final = ("auto", "iso", "iso_z", "datetime", "date", "epoch_ms")
-"""The words that ``date_format`` knows; anything else has to be a strftime string."""
+"""The names that ``date_format`` takes; any other value has to be a strftime string."""
 
 LARGEST_INTEGER: Final = 2**31 - 1
-"""What a server holds in an int; a typing slip with more digits is caught here and not in someone's arithmetic."""
+"""The largest number that a server holds in an int; more digits are a typing error."""
 
 LONGEST_TIMEOUT: Final = 86_400.0
-"""A day, in seconds: far above any use, below what a socket refuses with an overflow."""
+"""A day, in seconds: above any use, and below the numbers at which a socket overflows."""
 
 
 class Kind(Enum):
-    """What values a field takes; :mod:`~airflow_provider_capillary.connection.settings` has one reader for each."""
+    """The kinds of values; :mod:`~airflow_provider_capillary.connection.extras` has one reader for each."""
 
     CHOICE = "choice"
     DATE_FORMAT = "date_format"
@@ -59,10 +59,11 @@ class ExtraField:
     """One extra of the connection.
 
     :param name: the key in the connection's ``extra``, and the name of the setting.
-    :param form_name: the key that the form saves it under, where that is another one. Airflow takes any name with one of some forty
-        words in it for a secret's, hides its value in the form, and masks it in every log: a value such as ``plain``, which is an
-        ordinary word, would vanish from each line that holds it. Both keys are read.
-    :param default: what a missing, ``None`` or empty value means.
+    :param form_name: the key under which the form saves the extra, where it is another one; both keys are read. Airflow takes a name
+        such as ``password_format`` or ``oauth_header`` for a secret's, because of the words in it. It then hides the value in the form and
+        masks it in every log, where an ordinary word such as ``plain`` would vanish from each line. So the form saves these two extras as
+        ``basic_format`` and ``oauth_http_header``.
+    :param default: the value where the extra is missing, ``None`` or empty.
     :param choices: the only values allowed.
     :param examples: values to propose where any text is allowed.
     :param minimum: the smallest value allowed; for seconds the value has to be above it.
@@ -84,12 +85,12 @@ class ExtraField:
 
     @property
     def key(self) -> str:
-        """The key that the form saves it under, and that errors propose."""
+        """The key under which the form saves the extra."""
         return self.form_name or self.name
 
     @property
     def default_text(self) -> str:
-        """The default as somebody would type it into the form; empty where there is none."""
+        """The default as text for the form; empty where there is none."""
         match self.default:
             case None:
                 return ""
@@ -102,14 +103,14 @@ class ExtraField:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key under which it is read: Airflow before 3 also saves, or tests, each as ``extra__capillary__...``."""
+        """Every key under which the extra is read. Airflow before 3 also saves, or tests, each as ``extra__capillary__...``."""
         own = (self.name, self.form_name) if self.form_name else (self.name,)
         return (*own, *(f"{PREFIX}{key}" for key in own))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StandardField:
-    """One of the fields that every Airflow connection has, and what it is for here; without a label it is hidden."""
+    """One of the fields that every Airflow connection has, with its label here; the form hides a field without a label."""
 
     name: str
     label: str | None = None
@@ -120,7 +121,7 @@ STANDARD_FIELDS: Final = (
     StandardField(name="host", label="Base URL", placeholder="https://eu.api.capillarytech.com"),
     StandardField(name="login", label="Till user name, or OAuth client key", placeholder="store.server"),
     StandardField(name="password", label="Password, or OAuth client secret", placeholder="the password's md5, unless its format is plain"),
-    # A base URL says both; they are read all the same where an environment variable or a URI sets them.
+    # The base URL says both. They are read all the same where an environment variable or a URI sets them.
     StandardField(name="schema"),
     StandardField(name="port"),
 )

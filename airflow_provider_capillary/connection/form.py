@@ -1,12 +1,12 @@
-"""The connection form, rendered twice from :mod:`~airflow_provider_capillary.connection.fields`.
+"""The connection form, made twice from :mod:`~airflow_provider_capillary.connection.fields`.
 
-No field comes filled in: a default is told in its description, and is what an empty field means. Airflow 3.2 and later would send
-``***`` in place of each value whose field it takes for a secret's, by a list of words to which every installation may add; saved as it
-came, the form would then hold ``***``. An empty field can't be masked.
+No field is filled in: an empty field means the default, which the description names. Airflow 3.2 and later send ``***`` in place of a value
+whose field they take for a secret's, by a list of words to which every installation may add. A filled field could so be saved as ``***``;
+an empty one can't.
 
-Airflow 3.2 and later build it from the provider info (3.3 from nothing else), Airflow 2.11 to 3.1 from two class methods of the
-hook. Airflow 3.0 and 3.1 call those with stand-ins for wtforms that know only string, integer, password and boolean fields with a
-label, validators, a description, a default and a widget, which is why nothing else is used here.
+Airflow 3.2 and later build the form from the provider info (3.3 from nothing else), Airflow 2.11 to 3.1 from two class methods of the
+hook. Airflow 3.0 and 3.1 call these methods with stand-ins for wtforms, which know only string, integer, password and boolean fields with
+a label, validators, a description, a default and a widget. So nothing else is used here.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def provider_ui_field_behaviour() -> dict[str, Any]:
 
 
 def ui_field_behaviour() -> dict[str, Any]:
-    """What the hook's ``get_ui_field_behaviour`` returns: hidden standard fields, labels and placeholders.
+    """Hidden standard fields, labels and placeholders, for the hook's ``get_ui_field_behaviour``.
 
-    Those of extras are for Airflow 2; later ones show none.
+    Only Airflow 2 shows the placeholders of extras.
     """
     defaults = {field.key: field.default_text for field in EXTRA_FIELDS if field.default_text}
     return {
@@ -43,9 +43,9 @@ def ui_field_behaviour() -> dict[str, Any]:
 
 
 def connection_form_widgets() -> dict[str, Any]:
-    """What the hook's ``get_connection_form_widgets`` returns: a wtforms field for each extra, by its name.
+    """A wtforms field for each extra by its key, for the hook's ``get_connection_form_widgets``.
 
-    Needs wtforms and Flask-AppBuilder, which Airflow 2 brings and Airflow 3.0 and 3.1 stand in for.
+    Needs wtforms and Flask-AppBuilder. Airflow 2 depends on them; Airflow 3.0 and 3.1 have stand-ins.
     """
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from wtforms import IntegerField, StringField
@@ -88,7 +88,7 @@ def _schema(field: ExtraField) -> dict[str, Any]:
     if field.examples:
         schema["examples"] = list(field.examples)
     if field.minimum is not None:
-        # What has to be above a bound gets it as an exclusive one.
+        # Seconds have to be above their minimum.
         schema["exclusiveMinimum" if field.kind is Kind.SECONDS else "minimum"] = field.minimum
     if field.maximum is not None:
         schema["maximum"] = field.maximum

@@ -1,7 +1,7 @@
-"""From a connection's id to the connection, or to the one reason why there is none.
+"""Finds a connection in Airflow by its id, or says why there is none.
 
-Airflow tries one secrets backend after another, and counts what one of them can't read as not there; the reason is in its log at DEBUG
-alone. Where an environment variable holds the connection, what is wrong with its text is found here. No error shows any of the text.
+Airflow tries one secrets backend after another, and treats a connection that a backend can't read as missing; only its log at the level
+DEBUG says why. Where an environment variable holds the connection, this module says what is wrong with the text. No error shows the text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["looked_up_settings"]
 
 _FIELDS: Final = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
-"""What a connection as JSON consists of."""
+"""The keys of a connection as JSON."""
 _ENCODED: Final = {"/": "%2F", "?": "%3F", "#": "%23"}
-"""What ends the part of a URI in which user name and password are."""
+"""The characters that end the part of a URI with user name and password."""
 _AS_JSON: Final = (
     'write it as JSON: {"conn_type": "capillary", "host": "https://...", "login": "...", "password": "...", "extra": {...}}, '
     "in double quotes and without a comma at the end"
@@ -31,11 +31,11 @@ _AS_JSON: Final = (
 
 
 def looked_up_settings(conn_id: str, get_connection: Callable[[str], Any], *, name_it: bool = True) -> Settings:
-    """Look a connection up and read it.
+    """Look up a connection and read it.
 
-    :param get_connection: Airflow's own.
+    :param get_connection: Airflow's own function.
     :param name_it: whether errors may name the id.
-    :raises ConnectionSettingsError: where it is not there, can't be read, or says what can't be meant.
+    :raises ConnectionSettingsError: the connection does not exist, can't be read, or has a missing or wrong field.
     """
     from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 
@@ -50,14 +50,14 @@ def looked_up_settings(conn_id: str, get_connection: Callable[[str], Any], *, na
             "backend holds it, Airflow's log at the level DEBUG says why it could not be read",
         ) from error
     except (AirflowException, ValueError, TypeError) as error:
-        # Of JSON or a URI that is none; such an exception holds the text, and so the password.
+        # The text is neither JSON nor a URI. The exception holds the text, and so the password.
         raise _unreadable(conn_id, label) or ConnectionSettingsError(
             f"{label} can't be read ({type(error).__name__})", hint="write it anew; as an environment variable, as JSON or as a URI"
         ) from None
     try:
         return Settings.from_connection(connection, label=label)
     except ConnectionSettingsError as error:
-        # Of a URI that is cut at the wrong place, Airflow reads the pieces.
+        # Airflow splits a URI with an unescaped character at the wrong place, and reads the pieces.
         raise _unreadable(conn_id, label) or error from None
 
 
@@ -66,7 +66,7 @@ def _variable(conn_id: str) -> str:
 
 
 def _unreadable(conn_id: str, label: str) -> ConnectionSettingsError | None:
-    """What is wrong with the text of the environment variable, where there is one and something is."""
+    """The error in the text of the environment variable; ``None`` where there is no variable or no error."""
     text = os.environ.get(_variable(conn_id), "").strip()
     if not text:
         return None
@@ -108,7 +108,7 @@ def _wrong_uri(text: str) -> tuple[str, str] | None:
     _, separator, rest = text.partition("://")
     if not separator:
         return "text that is neither JSON nor a URI", f"{_AS_JSON}; or as a URI that begins with capillary://"
-    # The host's own scheme may stand before the user name.
+    # The scheme of the host may stand before the user name.
     rest = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", rest)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]

@@ -1,8 +1,8 @@
-"""A ``capillary`` connection, read strictly.
+"""A ``capillary`` connection, checked and typed.
 
-Nothing is guessed and nothing is ignored: a field that is missing, an extra that nobody knows, a value that could be meant in two
-ways is a :class:`~airflow_provider_capillary.errors.ConnectionSettingsError` that names connection, field and hint. Connections
-that are set as URIs carry only strings, so ``"1000"`` is read as a number and ``"false"`` as a truth value.
+Nothing is guessed and nothing is ignored: a missing field, an unknown extra or an ambiguous value is a
+:class:`~airflow_provider_capillary.errors.ConnectionSettingsError` that names connection, field and hint. A connection that is set as a URI
+holds only strings, so ``"1000"`` is read as a number and ``"false"`` as a truth value.
 """
 
 from __future__ import annotations
@@ -28,24 +28,23 @@ class ConnectionLike(Protocol):
     password: Any
 
     @property
-    def extra_dejson(self) -> Any:  # noqa: ANN401  # an object is what it should be, anything is what it may be
+    def extra_dejson(self) -> Any:  # noqa: ANN401  # should be an object, may be anything
         """The extra, parsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that the connection says, checked and typed. Neither password nor proxies are in the ``repr``.
+    """All fields of a connection, checked and typed. The ``repr`` shows neither password nor proxies.
 
     :param base_url: scheme, host, port and path prefix, without a slash at the end, credentials, query or fragment.
     :param login: the till user name, or the OAuth client key.
-    :param password: the password's md5, the password itself (``password_format``), or the OAuth client secret.
+    :param password: what Basic sends or hashes (:mod:`~airflow_provider_capillary.connection.credential`), or the OAuth client secret.
     :param timezone: the zone in which the API reads dates without an offset: an IANA name or ``±HH:MM``.
     :param connect_timeout: seconds; more than zero, as is ``read_timeout``.
     :param verify: as in requests: whether to verify TLS, or the path of CA certificates.
     :param proxies: as in requests.
     """
 
-    conn_id: str
     base_url: str
     login: str
     password: str = field(repr=False)
@@ -72,13 +71,12 @@ class Settings:
     def from_connection(cls, conn: ConnectionLike, *, label: str | None = None) -> Self:
         """Read an Airflow connection.
 
-        :param label: what the connection is called in errors; left out, by its id.
-        :raises ConnectionSettingsError: for the first field or extra that is missing, unknown or wrong.
+        :param label: the name of the connection in errors; by default its id.
+        :raises ConnectionSettingsError: a field or an extra is missing, unknown or wrong; the first one is named.
         """
         from airflow_provider_capillary.connection.base_url import base_url
 
-        conn_id = str(conn.conn_id)
-        label = label or f"Connection {conn_id!r}"
+        label = label or f"Connection {str(conn.conn_id)!r}"
         _check_type(label, getattr(conn, "conn_type", None))
         extras = read_extras(label, conn)
         login = _required(label, "login", conn.login, "the till user name, or the OAuth client key")
@@ -89,7 +87,6 @@ class Settings:
         if extras["auth_type"] == "basic" and extras["password_format"] == "md5":  # noqa: S105  # the name of a form
             _check_md5(label, password)
         return cls(
-            conn_id=conn_id,
             base_url=base_url(label, host=conn.host, port=conn.port, schema=conn.schema),
             login=login,
             password=password,
@@ -98,7 +95,7 @@ class Settings:
 
 
 def _check_type(label: str, conn_type: object) -> None:
-    # A connection without a type, as an environment variable may hold one, is taken at its word.
+    # An environment variable may hold a connection without a type.
     if conn_type and conn_type != CONNECTION_TYPE:
         raise ConnectionSettingsError(
             f"{label} is of the type {str(conn_type)[:60]!r}, not {CONNECTION_TYPE!r}",
@@ -122,7 +119,7 @@ def _required(label: str, name: str, value: object, meaning: str) -> str:
 
 
 def is_torn(text: str) -> bool:
-    """Whether it holds half of a surrogate pair, as JSON may: no character, and nothing that can be sent."""
+    """Whether the text holds half of a surrogate pair, which JSON allows and no encoding can send."""
     return any("\ud800" <= char <= "\udfff" for char in text)
 
 

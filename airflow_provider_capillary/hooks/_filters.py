@@ -1,4 +1,4 @@
-"""What a reading has shown of the fields that records are filtered by, and what to say where nothing was kept."""
+"""Counts of the statuses and names that a reading found, and the warning where the filters kept no record."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NO_NAME = "(no eventName)"
 _MOST_COUNTED = 200
 _MOST_SHOWN = 10
 _LONGEST = 60
-"""Characters. Whatever a server writes into a field must not fill the log."""
+"""Characters. A long value from a server must not fill the log."""
 _ALIKE = 0.75
-"""How alike two names have to be, from 0 to 1, for one to be taken for a misspelling of the other."""
+"""How alike two names have to be, from 0 to 1, to count as a misspelling."""
 
 
 class Tally:
@@ -58,7 +58,7 @@ class Tally:
         return keeps
 
     def why_nothing_was_kept(self) -> str | None:
-        """One sentence for each filter, with what there was in its place; ``None`` where something was kept, or nothing was read."""
+        """One sentence for each filter, with the values that were found; ``None`` where a record was kept, or none was read."""
         if self.kept or not self.read:
             return None
         asked = []
@@ -73,7 +73,7 @@ class Tally:
 
 
 def name_is_unknown(event_name: str, newest: list[Record]) -> str | None:
-    """What to say where none of the API's newest records has this name; ``None`` where one has, or where there are none."""
+    """The warning where none of the API's newest records has this name; ``None`` where one has it, or where there are no records."""
     names: dict[str, int] = {}
     for record in newest:
         name = record.get("eventName")
@@ -87,7 +87,7 @@ def name_is_unknown(event_name: str, newest: list[Record]) -> str | None:
 
 
 def _closest(asked: Iterable[str], known: Collection[str]) -> str:
-    """`` (did you mean ...?)`` for those of the names that are not known and look like one that is; else nothing."""
+    """`` (did you mean ...?)`` for each unknown name that is spelt like a known one; else nothing."""
     folded = {name.casefold(): name for name in known}
     found: dict[str, None] = {}
     for name in [name for name in asked if name not in known][:_MOST_SHOWN]:

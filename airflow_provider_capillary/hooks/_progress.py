@@ -1,4 +1,4 @@
-"""What a reading tells the people who watch it: a line in the log every few seconds, and counters for Airflow's metrics."""
+"""Progress of a reading: a line in the log every few seconds, and counters for Airflow's metrics."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ EVERY = 10.0
 """Seconds between two lines."""
 
 ENOUGH = 0.02
-"""The part of an interval that has to be done before the rest is guessed at from it."""
+"""The part of an interval that has to be read before the log estimates the remaining time."""
 
 
 class Progress:
-    """Counts what one reading has brought, and says from time to time how far it is, when it will have ended and how long it has waited.
+    """Counts the records of one reading, and logs how far it is, when it will end and how long it has waited.
 
     :param log: a logger's ``info``.
-    :param stats: of the hook's exchange, which goes on from reading to reading; the difference is this reading's.
+    :param stats: of the hook's executor. They go on from reading to reading; the difference is this reading's.
     :param start: of the interval, epoch milliseconds.
     :param end: of the interval, exclusive.
     """
@@ -64,12 +64,12 @@ class Progress:
         self.say()
 
     def waits(self, seconds: float, reason: str) -> None:
-        """Say that and why there is a pause, where it is long enough to be noticed."""
+        """Log a pause and its reason, if it is long enough to be noticed."""
         if seconds >= EVERY:
             self._log("Waiting %.0f s: %s", seconds, reason)
 
     def say(self) -> None:
-        """Write a line, if the last one is a while ago."""
+        """Log a line, if the last one was :data:`EVERY` seconds ago."""
         now = time.monotonic()
         if now - self._said < EVERY:
             return
@@ -77,7 +77,7 @@ class Progress:
         self._log("%d event logs so far, %s", self.records, ", ".join(part for part in (*self._how_far(now), *self._cost()) if part))
 
     def say_last(self, kept: int) -> None:
-        """Write what all of it was.
+        """Log the totals.
 
         :param kept: how many of the records the filters kept.
         """
@@ -108,13 +108,13 @@ class Progress:
         return parts
 
     def _done(self) -> tuple[float | None, str]:
-        """The part of the interval that has been read, and in which direction it goes on, as far as the records show either."""
+        """The part of the interval that has been read, and the direction of the reading, as far as the records show them."""
         if self._span is None or self._first is None or self._end <= self._start:
             return None, ""
         (low, high), length = self._span, self._end - self._start
         backwards, forwards = low < self._first[0], high > self._first[1]
         if backwards and not forwards:
-            # What lies behind the first records is empty.
+            # Nothing lies after the first records.
             return (self._end - low) / length, f", read backwards to {format_timestamp(from_millis(low))}"
         if forwards and not backwards:
             return (high - self._start) / length, f", read up to {format_timestamp(from_millis(high))}"
@@ -130,6 +130,6 @@ class Progress:
 
 
 def _rounded(seconds: float) -> int:
-    """As exact as a guess is: whole seconds, ten of them from a minute on, minutes from ten on."""
+    """Rounded to the precision of an estimate: to 1 s, from a minute on to 10 s, from ten minutes on to a minute."""
     unit = 1 if seconds < 60 else 10 if seconds < 600 else 60  # noqa: PLR2004  # seconds, as said above
     return max(1, round(seconds / unit) * unit)

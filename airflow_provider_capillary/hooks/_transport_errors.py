@@ -1,6 +1,6 @@
-"""Why no whole answer came, in words of this package.
+"""Says why no whole answer came, and what to change.
 
-The texts of the exceptions are never shown: they may hold a proxy's password, a URL, or a part of the body.
+Texts of exceptions are never shown: they may hold a proxy's password, a URL, or a part of the body.
 """
 
 # ruff: noqa: TID253  # imported by functions only, never while a DAG file is parsed
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["transport_failure"]
 
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
-"""OpenSSL's words for a server that speaks something else."""
+"""OpenSSL's reasons where a server does not speak TLS."""
 _NOT_CERTIFICATES: Final = frozenset({"NO_CERTIFICATE_OR_CRL_FOUND", "NOT_ENOUGH_DATA", "BAD_BASE64_DECODE", "NO_START_LINE"})
-"""OpenSSL's words for a file of CA certificates that is none."""
+"""OpenSSL's reasons where a file does not hold CA certificates."""
 _WRONG_NAME: Final = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 
 def transport_failure(error: Exception, settings: Settings) -> TransportFailure:
-    """Say what ``error``, or the first cause behind it, means and how to mend it."""
+    """Say what ``error``, or the first cause behind it, means and how to fix it."""
     causes = list(_causes(error))
     return _proxy(causes, settings) or _tls(causes) or _address(causes) or _time(error, causes, settings) or _connection(error, causes)
 
@@ -72,7 +72,7 @@ def _proxy(causes: list[BaseException], settings: Settings) -> TransportFailure 
         return TransportFailure(
             what="a proxy address that is not one", hint=f"write it as http://proxy.example:3128 {_PROXIES}", passing=False
         )
-    # The one other thing for which requests has this exception is the scheme of the base URL, which is always http or https.
+    # requests raises this exception for an unknown scheme too, but the base URL's scheme is always http or https.
     if any(isinstance(cause, exceptions.InvalidSchema) for cause in causes) and find_spec("socks") is None:
         hint = "install PySocks (pip install requests[socks]) wherever tasks and triggers run, or use an HTTP proxy"
         return TransportFailure(what="a SOCKS proxy, for which the package PySocks is missing", hint=hint, passing=False)
@@ -94,7 +94,7 @@ def _no_way_through(causes: list[BaseException], settings: Settings) -> Transpor
 
 
 def _refused_tunnel(causes: list[BaseException]) -> int | None:
-    """The status with which a proxy has refused to CONNECT; ``http.client`` tells it in the text of an ``OSError`` and nowhere else."""
+    """The status with which a proxy refused to CONNECT; ``http.client`` gives it only in the text of an ``OSError``."""
     for cause in causes:
         if type(cause) is OSError and (found := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(cause))):
             return int(found[1])
@@ -127,7 +127,7 @@ def _address(causes: list[BaseException]) -> TransportFailure | None:
             what="an address that is not one", hint="check the connection's host, and the extra `proxies`", passing=False
         )
     if any(type(cause) is OSError and cause.errno is None for cause in causes):
-        # How requests says that a file of CA certificates is missing; every OSError of the network has a number.
+        # requests raises this where a file of CA certificates is missing; every OSError of the network has a number.
         return TransportFailure(
             what="CA certificates that are not there",
             hint="check the extra `verify`, and the environment's REQUESTS_CA_BUNDLE",
@@ -162,7 +162,7 @@ def _connection(error: Exception, causes: list[BaseException]) -> TransportFailu
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and everything behind it; urllib3 keeps the first cause in ``reason`` or in ``args``."""
+    """``error`` and every exception behind it; urllib3 keeps the first cause in ``reason`` or in ``args``."""
     todo: list[object] = [error]
     seen: set[int] = set()
     while todo:

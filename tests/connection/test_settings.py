@@ -38,7 +38,6 @@ class Conn:
 
 
 DEFAULTS = Settings(
-    conn_id="cap",
     base_url="https://eu.api.example.com",
     login="store.server",
     password=PASSWORD,

@@ -12,7 +12,7 @@ import pytest
 from readme.blocks import README, blocks, table
 
 import airflow_provider_capillary.errors
-from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
+from airflow_provider_capillary.connection.fields import DATE_FORMATS, EXTRA_FIELDS, Kind
 from airflow_provider_capillary.emulator import Emulator, ServerOptions, documented_records
 from airflow_provider_capillary.emulator.auth import Authenticator
 from airflow_provider_capillary.export.exporter import Receipt
@@ -92,6 +92,14 @@ def test_the_extras_of_the_connection_are_those_of_the_form():
         for name, value in zip(names(extra), default.replace("`", "").split(", "), strict=True)
     }
     assert told == {field.name: "none" if field.default is None else shown_extra(field.default) for field in EXTRA_FIELDS}
+
+
+def test_each_value_that_an_extra_takes_by_name_and_each_key_of_the_form_is_told():
+    told = {names(extra)[0]: set(names(meaning)) for extra, _, meaning in table("Connection", "extra")}
+    for field in EXTRA_FIELDS:
+        named = field.choices or (DATE_FORMATS if field.kind is Kind.DATE_FORMAT else ())
+        assert set(named) <= told.get(field.name, set()), field.name
+        assert not field.form_name or f"`{field.form_name}`" in README.read_text(), field.name
 
 
 def test_the_extras_to_install_are_those_of_the_package():

@@ -2,6 +2,7 @@
 
 .. code-block:: text
 
-    filters     which events match, and the few fields kept of each; never the body
-    poll_state  what the next poll has to know of those before it
+    filters      which events match, and the few fields kept of each; never the body
+    poll_state   what the next poll has to know of those before it
+    failed_poll  which failed poll is repeated at once
 """

@@ -28,7 +28,7 @@ __all__ = ["Sizer"]
 
 # These were found by trying: fewest requests over days of 700 to 20,000 records, uniform and by the hours of a day, in pages of 100 and
 # 1,000. Within a tenth of these values the cost hardly changes.
-CAUTION: Final = 1.0
+CAUTION: Final = 1.3
 """The target is this many standard deviations of the expected count below the capacity. More wastes room, less makes full answers."""
 LEAST_FILLED: Final = 0.5
 """The target is at least this share of the capacity: the standard deviations are most of a small one."""
@@ -36,7 +36,7 @@ NEXT_TO_NOTHING: Final = 0.6
 """Share of the target up to which an answer counts as next to nothing."""
 SURPRISE: Final = 2.5
 """Standard deviations from the expected count at which the density counts as changed."""
-MEMORY: Final = 0.5
+MEMORY: Final = 0.4
 """Weight of the earlier windows in the density, beside the last one."""
 TREND: Final = 0.7
 """A change of the density is expected to go on by this power of it ..."""

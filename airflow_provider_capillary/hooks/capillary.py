@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from requests import Session
 
     from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record, Response, TransportFailure
-    from airflow_provider_capillary.api.executor import RequestExecutor
+    from airflow_provider_capillary.api.executor import RequestExecutor, RequestStats
     from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.api.retries import RetryPlan
+    from airflow_provider_capillary.check.survey import Findings
     from airflow_provider_capillary.connection.settings import Settings
     from airflow_provider_capillary.hooks._progress import Progress
     from airflow_provider_capillary.hooks._session import ApiSession
@@ -160,6 +161,27 @@ class CapillaryHook(BaseHook):
         newest = max(record["startTime"] for record in records)
         age = max(0.0, time.time() - newest / 1000)
         return True, f"Connected. Saw {len(records)} event logs; the newest of them is {_in_words(age)} old."
+
+    def survey(self) -> tuple[Findings, RequestStats]:
+        """Find out what this API does that its documentation leaves open; what was found, and what it has cost.
+
+        :raises ConnectionSettingsError: where the connection is incomplete or wrong. Errors of the API stand in the findings.
+        """
+        from airflow_provider_capillary.api.retries import RetryPlan
+        from airflow_provider_capillary.check.survey import survey
+        from airflow_provider_capillary.reading.client import EventLogsClient
+
+        settings = self.settings
+        exchange = self._make_exchange(RetryPlan(attempts=3, total=60.0))
+        findings: list[Findings] = []
+
+        def run() -> Flow[None]:
+            client = EventLogsClient(exchange, limit=settings.page_size)
+            findings.append((yield from survey(client, date_format=settings.date_format, timezone=settings.timezone)))
+
+        for _ in self._drive(run()):
+            pass
+        return findings[0], exchange.stats
 
     def recalibrate(self) -> None:
         """With the next reading, find out anew how the API reads dates and how much it answers at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -56,7 +57,9 @@ def _check(options: argparse.Namespace) -> int:
     from airflow_provider_capillary.errors import ConfigurationError
 
     try:
-        report = _report_on(options.conn_id)
+        # On Airflow 2, log lines go to the standard output, which is to hold the report alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            report = _report_on(options.conn_id)
     except ConfigurationError as error:
         if options.json:
             print(json.dumps({"ok": False, "error": {"class": type(error).__name__, "text": str(error)}}, indent=2))

@@ -189,7 +189,15 @@ class CompletenessError(CapillaryError):
 
 
 class CalibrationError(CompletenessError):
-    """The API does not read dates as this client sends them, or ignores them."""
+    """The API does not read dates as this client sends them, or ignores them.
+
+    :param date_format: with ``timezone``, the setting that would fit, where the answers have shown one.
+    """
+
+    def __init__(self, problem: str, *, date_format: str | None = None, timezone: str | None = None, **fields: object) -> None:
+        super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
+        self.date_format = date_format
+        self.timezone = timezone
 
 
 class ContinuityError(CompletenessError):

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from requests import Session
 
     from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record, Response, TransportFailure
-    from airflow_provider_capillary.api.executor import RequestExecutor
+    from airflow_provider_capillary.api.executor import RequestExecutor, RequestStats
     from airflow_provider_capillary.api.retries import RetryPlan
     from airflow_provider_capillary.connection.settings import Settings
     from airflow_provider_capillary.hooks._progress import Progress
     from airflow_provider_capillary.hooks._session import ApiSession
     from airflow_provider_capillary.reading.reader import Reader
+    from airflow_provider_capillary.reading.survey import Findings
 
 __all__ = ["CapillaryHook"]
 
@@ -159,6 +160,21 @@ class CapillaryHook(BaseHook):
         newest = max(record["startTime"] for record in records)
         age = max(0.0, time.time() - newest / 1000)
         return True, f"Connected. Saw {len(records)} event logs; the newest of them is {_in_words(age)} old."
+
+    def survey(self) -> tuple[Findings, RequestStats]:
+        """Find out, in at most 20 requests, what this API does that its documentation leaves open.
+
+        :return: what was found out, and what the requests have cost. An error of the API ends the survey and is one of its findings.
+        :raises ConnectionSettingsError: the connection is incomplete or wrong.
+        """
+        from airflow_provider_capillary.api.retries import RetryPlan
+        from airflow_provider_capillary.reading.client import EventLogsClient
+        from airflow_provider_capillary.reading.survey import survey
+
+        settings = self.settings
+        executor = self._make_executor(RetryPlan(attempts=3, total=60.0))
+        client = EventLogsClient(executor, limit=settings.page_size)
+        return self._run(survey(client, date_format=settings.date_format, timezone=settings.timezone)), executor.stats
 
     def recalibrate(self) -> None:
         """Make the next reading find out again how the API reads dates and how many records it gives at once."""

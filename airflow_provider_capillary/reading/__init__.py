@@ -13,4 +13,5 @@
     sizing       which window to ask for next: a guess that proves nothing
     reach        the proof that the API does not cut long windows
     client       requests for windows of event logs, with a limit that the API accepts
+    survey       what else can be found out of an API, for the check of a connection
 """

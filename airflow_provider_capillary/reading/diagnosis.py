@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.effects import Flow, Record
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "wrong_zone"]
+__all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "offset_name", "wrong_zone"]
 
 REFUSED = "refused"
 NOTHING = "not answered with the record at that time"
@@ -43,7 +43,7 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
         if abs(offset) > WIDEST * GRID:
             # No zone has such an offset; something else looks like one.
             continue
-        name = _offset_name(offset)
+        name = offset_name(offset)
         shifted = DateFormat(dates.name, zone_of(name))
         if (yield from _is_read_in(client, shifted, [first, *known])):
             return CalibrationError(
@@ -51,6 +51,8 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
                 request=_asked(tried, known),
                 response=_answered(tried),
                 hint=f"set the extra `timezone` to `{name}`, or to the name of the zone if its clocks change with the season",
+                date_format=dates.name,
+                timezone=name,
             )
     return None
 
@@ -119,6 +121,7 @@ def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *
     return within * GRID
 
 
-def _offset_name(offset: int) -> str:
+def offset_name(offset: int) -> str:
+    """An offset from UTC, milliseconds, as the extra ``timezone`` takes it: ``+05:30``."""
     hours, minutes = divmod(abs(offset) // MINUTE, 60)
     return f"{'-' if offset < 0 else '+'}{hours:02}:{minutes:02}"

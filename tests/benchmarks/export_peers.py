@@ -1,7 +1,7 @@
 """Other tools that could read such an API, each in an environment of its own, for :mod:`export_cost`.
 
 Each reads by offset and limit, which the API of event logs hasn't: on the real one they would lose records without saying so. None sorts;
-dlt writes ``.jsonl.gz``, the other two print uncompressed JSON, here into a file. CPU is that of a run of all records less that of a run
+dlt writes ``.jsonl.gz``, the Singer tap prints uncompressed JSON, here into a file. CPU is that of a run of all records less that of a run
 of a tenth of them, for nine tenths; start-up is what is left of the shorter one.
 """
 
@@ -74,8 +74,8 @@ class Bench(Tap):
     def discover_streams(self):
         return [Logs(self)]
 import os
+sys.__stdout__ = os.fdopen(os.dup(1), "w")
 os.dup2(os.open(TARGET, os.O_CREAT | os.O_WRONLY), 1)
-sys.__stdout__ = os.fdopen(os.dup(2), "w")
 Bench(config={}).sync_all()
 """
 

@@ -213,7 +213,7 @@ def test_a_record_that_is_kept_keeps_its_text(tmp_path, ending):
     from airflow_provider_capillary.export.formats import read_lines, write_object
 
     target = tmp_path / f"x{ending}"
-    write_object([OWN_TEXT], target, ending=ending)
+    write_object([OWN_TEXT + b"\n"], target, ending=ending)
     export([{"id": "b", "startTime": START_MS}], str(target), on_vanished="keep")
     assert list(read_lines(target, ending=ending)) == [OWN_TEXT, b'{"id":"b","startTime":%d}' % START_MS]
 

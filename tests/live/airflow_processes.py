@@ -28,8 +28,8 @@ __all__ = ["AIRFLOW", "DEADLINE", "Airflow", "free_port"]
 
 T = TypeVar("T")
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
-DEADLINE = 120.0
-"""Seconds. Nothing that is waited for takes a quarter of it, unless the machine is busy with something else."""
+DEADLINE = float(os.environ.get("CAPILLARY_LIVE_DEADLINE", "120"))
+"""Seconds. Nothing that is waited for takes a quarter of it, unless the machine is busy with something else; then set a longer one."""
 
 _SETTINGS = {
     "CORE__LOAD_EXAMPLES": "False",

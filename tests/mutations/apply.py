@@ -101,10 +101,11 @@ def judged(outcome: Outcome) -> str:
     return outcome.first if outcome.is_caught else f"DID NOT RUN (pytest ended with {outcome.ended})"
 
 
-def whole_files(mutations: Sequence[Mutation]) -> tuple[str, ...]:
-    """The files and folders in which the tests of the mutations are, none of them inside of another."""
-    paths = {Path(each.caught_by[0].partition("::")[0]) for each in mutations}
-    return tuple(sorted(path.as_posix() for path in paths if not paths & set(path.parents)))
+def unbroken_tests(mutations: Sequence[Mutation]) -> tuple[str, ...]:
+    """All tests that the mutations name, each once; of a file of which ``-k`` chooses some, all."""
+    names = {each.caught_by[0] for each in mutations}
+    # A test whose file is there, too, would run twice.
+    return tuple(sorted(name for name in names if "::" not in name or name.partition("::")[0] not in names))
 
 
 def print_table(mutations: Sequence[Mutation], outcomes: Sequence[Outcome]) -> None:
@@ -125,7 +126,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [each for each in MUTATIONS if options.only.lower() in f"{each.file}: {each.breaks}".lower()]
     begun = time.monotonic()
-    whole = run(whole_files(chosen), jobs=options.jobs)
+    whole = run(unbroken_tests(chosen), jobs=options.jobs)
     print(f"not broken: {'passes' if whole.ended == PASSED else 'FAILS'} | {whole.seconds:.1f} s", flush=True)
     if whole.ended != PASSED:
         print(whole.printed)

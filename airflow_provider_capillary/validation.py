@@ -15,7 +15,7 @@ from typing import Final
 from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.timestamps import format_duration
 
-__all__ = ["check_choice", "check_conn_id", "duration_of", "is_known", "is_template", "is_unset", "name_of", "statuses_of", "text_of"]
+__all__ = ["check_choice", "duration_of", "is_known", "is_template", "is_unset", "statuses_of", "text_of"]
 
 _CHOICES: Final = {"on_empty": ("write", "skip", "fail"), "on_vanished": ("fail", "keep", "drop")}
 _STATUSES_HINT: Final = 'write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or in a template {{ ... | tojson }}; or leave it out for '
@@ -85,16 +85,6 @@ def text_of(name: str, value: object, *, required: bool = False) -> str | None:
         kind = "id of an Airflow connection" if name.endswith("conn_id") else "name"
         raise ConfigurationError(f"{name}={value!r} is empty", hint=f"write the {kind} in quotes, or leave {name} out for its default")
     return value
-
-
-def name_of(value: object) -> str | None:
-    """:func:`text_of` for ``event_name``."""
-    return text_of("event_name", value)
-
-
-def check_conn_id(name: str, value: object, *, optional: bool = False) -> None:
-    """:func:`text_of` for the id of a connection."""
-    text_of(name, value, required=not optional)
 
 
 def duration_of(

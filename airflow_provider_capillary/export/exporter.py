@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.filesystems import open_target
 from airflow_provider_capillary.export.formats import write_object
-from airflow_provider_capillary.export.manifest import iso, iso_of_millis, manifest_of, manifest_text, prepare_manifest
+from airflow_provider_capillary.export.manifest import manifest_of, manifest_text, prepare_manifest
 from airflow_provider_capillary.export.previous_export import PreviousExport
 from airflow_provider_capillary.export.spool import Spool
 from airflow_provider_capillary.export.target import sha256_of
 from airflow_provider_capillary.export.tempdir import local_disk_errors, open_tempdir
+from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     import logging
@@ -187,7 +188,7 @@ class Export:
         if spool.events == 0 and self._on_empty == "fail":
             raise CapillaryError(
                 "The interval holds no records, and on_empty='fail'",
-                request=f"[{iso(self._subject.start)}, {iso(self._subject.end)})",
+                request=f"[{format_timestamp(self._subject.start)}, {format_timestamp(self._subject.end)})",
                 hint="check event_name, statuses and the interval, or use on_empty='write' or 'skip' if an empty interval is fine",
             )
         ids_sha256 = spool.ids_sha256()
@@ -225,13 +226,13 @@ class Export:
         return Receipt(
             path=None,
             uri=None,
-            start=iso(self._subject.start),
-            end=iso(self._subject.end),
+            start=format_timestamp(self._subject.start, timespec="milliseconds"),
+            end=format_timestamp(self._subject.end, timespec="milliseconds"),
             events=spool.events,
             failures=spool.failures,
             statuses=dict(sorted(spool.statuses.items(), key=lambda item: (-item[1], item[0]))),
-            first_start_time=None if spool.first_start_time is None else iso_of_millis(spool.first_start_time),
-            last_start_time=None if spool.last_start_time is None else iso_of_millis(spool.last_start_time),
+            first_start_time=_stored(spool.first_start_time),
+            last_start_time=_stored(spool.last_start_time),
             bytes=None,
             sha256=None,
             events_read=events_read,
@@ -308,3 +309,7 @@ def _summary(receipt: Receipt, *, source: str) -> str:
     counts = f" ({', '.join(parts)}{late}{vanished})" if parts else ""
     interval = f"[{receipt['start']}, {receipt['end']})" + (f", {source}" if source else "")
     return f"Wrote {receipt['events']} event logs{counts}, {receipt['bytes']} bytes, for {interval}: {receipt['path']}"
+
+
+def _stored(timestamp: int | None) -> str | None:
+    return None if timestamp is None else format_timestamp(timestamp, timespec="milliseconds")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationError, PublishError
 from airflow_provider_capillary.export._private_interfaces import connection_id_of, has_filesystem
 from airflow_provider_capillary.export.destination import EXTRAS
 from airflow_provider_capillary.export.local_disk import LocalFile
 from airflow_provider_capillary.export.object_store import StoreObject
-from airflow_provider_capillary.export.store_errors import error_text, refusal
+from airflow_provider_capillary.export.store_errors import refusal
 
 if TYPE_CHECKING:
     import logging

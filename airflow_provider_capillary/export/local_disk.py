@@ -17,8 +17,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationError, PublishError
-from airflow_provider_capillary.export.store_errors import error_text
 from airflow_provider_capillary.export.target import ObjectInfo, Target
 
 if TYPE_CHECKING:

@@ -31,20 +31,20 @@ import json
 import os
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_provider_capillary import __version__
+from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationConflictError, DestinationError
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of
 from airflow_provider_capillary.export.json_lines import to_json
-from airflow_provider_capillary.export.store_errors import error_text
 from airflow_provider_capillary.export.target import sha256_of
-from airflow_provider_capillary.timestamps import from_millis, to_millis
+from airflow_provider_capillary.timestamps import format_timestamp, to_millis
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_provider_capillary.export.target import ObjectInfo, Target
     from airflow_provider_capillary.export.tempdir import TempDir
@@ -54,8 +54,6 @@ __all__ = [
     "Subject",
     "conflict_error",
     "find_manifests",
-    "iso",
-    "iso_of_millis",
     "manifest_of",
     "manifest_text",
     "prepare_manifest",
@@ -68,16 +66,6 @@ _LARGEST: Final = 1024 * 1024
 """Bytes. A manifest has some kilobytes; a larger file is not one."""
 _LONGEST_NAME: Final = 160
 """Bytes of the object's name in the manifest's. Most file systems allow 255 in all; the hash tells apart names that were cut."""
-
-
-def iso(moment: datetime) -> str:
-    """An aware datetime as receipt and manifest have it: ``2025-09-18T00:00:00.000Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def iso_of_millis(millis: int) -> str:
-    """Epoch milliseconds in the same form."""
-    return iso(from_millis(millis))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +87,8 @@ class Subject:
     def to_dict(self) -> dict[str, Any]:
         """The form in a manifest; equal for equal subjects."""
         return {
-            "start": iso(self.start),
-            "end": iso(self.end),
+            "start": format_timestamp(self.start, timespec="milliseconds"),
+            "end": format_timestamp(self.end, timespec="milliseconds"),
             "event_name": self.event_name,
             "statuses": None if self.statuses is None else sorted(set(self.statuses)),
             "redact": None,

@@ -14,11 +14,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from airflow_provider_capillary.api.backoff import Backoff
+from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationError, PublishError
 from airflow_provider_capillary.export import _private_interfaces as private
 from airflow_provider_capillary.export.store_errors import (
     bucket_missing,
-    error_text,
     is_conditional_write_unsupported,
     is_precondition_failed,
     refusal,
@@ -48,9 +49,10 @@ _HINT_FOR_SILENCE: Final = (
     "out whether the object was written"
 )
 
-_PAUSES = (1.0, 5.0)
-"""Seconds before each further try to put an object. The stores' clients already retry (s3fs five times, on top of botocore). These two
-tries are for what lasts longer, because the alternative is to read the whole interval again."""
+_TRIES = 3
+_BACKOFF = Backoff(first=2.0, longest=8.0)
+"""Before each further try to put an object. The stores' clients already retry (s3fs five times, on top of botocore). These tries are for
+what lasts longer, because the alternative is to read the whole interval again."""
 
 # s3fs reads parts of 50 MiB, ten at a time, and gcsfs chunks of 50 MiB; the smallest that S3 allows keep memory flat. A store takes at
 # most 10,000 parts, so an object beyond 44 GiB has larger ones.
@@ -176,7 +178,7 @@ class StoreObject(Target):
             self._abort_unfinished_uploads()
 
     def _put_with_retries(self, source: Path, options: dict[str, Any], *, create: Create) -> None:
-        pauses = iter(_PAUSES)
+        tries = 0
         while True:
             try:
                 self._put_once(source, options)
@@ -195,12 +197,13 @@ class StoreObject(Target):
                     raise FileExistsError(f"{self.uri} exists") from error
                 # Seconds later, a refusal is still a refusal and a missing bucket still missing.
                 lasting = isinstance(error, PermissionError | FileNotFoundError) and not upload_is_gone(error)
-                pause = None if lasting else next(pauses, None)
-                if pause is None:
+                tries += 1
+                if lasting or tries == _TRIES:
                     failure = PublishError(f"{self.uri} could not be written", response=error_text(error), hint=_HINT)
                     failure.retryable = not lasting  # another try of the task would read the whole interval for nothing
                     raise refusal(error, self.uri) or failure from error
-                self._log.warning("%s could not be written (%s); trying again in %g s", self.uri, error_text(error), pause)
+                pause = _BACKOFF.delay(tries)
+                self._log.warning("%s could not be written (%s); trying again in %.1f s", self.uri, error_text(error), pause)
                 time.sleep(pause)
             else:
                 return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError
 from airflow_provider_capillary.export._private_interfaces import with_path
 from airflow_provider_capillary.export.destination import masked
+from airflow_provider_capillary.validation import is_template
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -181,7 +182,7 @@ def _check_that_names_are_unique(directives: set[str], text: str) -> None:
 
 def _outside_jinja(text: str) -> list[str]:
     """The plain text of a template, piece by piece."""
-    if not any(opening in text for opening in ("{{", "{%", "{#")):
+    if not is_template(text):
         return [text]
     import jinja2
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
+from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_lines, read_pairs
-from airflow_provider_capillary.export.manifest import conflict_error, find_manifests, iso_of_millis, removal_hint
-from airflow_provider_capillary.export.store_errors import error_text
+from airflow_provider_capillary.export.manifest import conflict_error, find_manifests, removal_hint
 from airflow_provider_capillary.export.target import sha256_of
+from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     import logging
@@ -117,7 +118,7 @@ class PreviousExport:
                 first = start_time if first is None else first
                 last = start_time
             if first is not None and last is not None and not (self._subject.holds(first) and self._subject.holds(last)):
-                claims = {"start": iso_of_millis(first), "end": iso_of_millis(last)}
+                claims = {name: format_timestamp(each, timespec="milliseconds") for name, each in (("start", first), ("end", last))}
                 in_words = f"records of {claims['start']} to {claims['end']}"
                 raise conflict_error(self.target, self._manifest_place, self._subject, claims, in_words=in_words)
 

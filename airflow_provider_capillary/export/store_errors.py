@@ -6,9 +6,9 @@ store gave, wherever in the chain of causes it is, and by class name where the c
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, PublishError
 from airflow_provider_capillary.export._private_interfaces import error_codes
 
@@ -17,16 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bucket_missing",
-    "error_text",
     "is_conditional_write_unsupported",
     "is_precondition_failed",
     "refusal",
     "upload_is_gone",
     "was_answered",
 ]
-
-_CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+@|\?\S+")
-_LONGEST_TEXT: Final = 200
 
 # In small letters: some servers that speak S3 spell the codes differently.
 _NO_BUCKET: Final = frozenset({"nosuchbucket", "invalidbucketname", "containernotfound"})
@@ -53,13 +49,6 @@ _NO_KEY: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "Pr
 """Raised by the clients of S3 and Google before they send anything. By name, because importing the classes would import the clients."""
 
 _UNAUTHORIZED: Final = "401"
-
-
-def error_text(error: BaseException) -> str:
-    """The class of an error and the beginning of its text, without what a URL in it may hold (user, password, signature)."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = _CREDENTIALS_IN_URL.sub("", " ".join(text.split()))[:_LONGEST_TEXT]
-    return f"{type(error).__name__}, {text.rstrip('. ')}" if text else type(error).__name__
 
 
 def refusal(error: BaseException, uri: str) -> CapillaryError | None:

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_capillary.errors import ConfigurationError, IntervalError
-from airflow_provider_capillary.validation import check_conn_id, is_known, is_unset, name_of, statuses_of
+from airflow_provider_capillary.errors import IntervalError
+from airflow_provider_capillary.validation import check_choice, duration_of, is_known, is_unset, statuses_of, text_of
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.export.destination import Destination
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunArguments", "check_as_written", "check_rendered"]
 
-_ON_EMPTY: Final = ("write", "skip", "fail")
-_ON_VANISHED: Final = ("fail", "keep", "drop")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -47,17 +45,18 @@ def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> Non
     if is_known(operator.statuses):
         statuses_of(operator.statuses, without="all")
     if is_known(operator.event_name):
-        name_of(operator.event_name)
+        text_of("event_name", operator.event_name)
     for name in ("object_storage_conn_id", "capillary_conn_id"):
         if is_known(getattr(operator, name)):
-            check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
+            text_of(name, getattr(operator, name), required=name == "capillary_conn_id")
     # The rest is never templated.
     zone_named(operator.path_timezone)
-    _check_duration("lookback", operator.lookback, least=_MILLISECOND, optional=True)
-    _check_duration("partition_duration", operator.partition_duration, least=_MILLISECOND, optional=True)
-    _check_duration("settle", operator.settle, least=timedelta(), optional=False)
-    _check_choice("on_empty", operator.on_empty, _ON_EMPTY)
-    _check_choice("on_vanished", operator.on_vanished, _ON_VANISHED)
+    for name in ("lookback", "partition_duration"):
+        if getattr(operator, name) is not None:
+            duration_of(name, getattr(operator, name), least=_MILLISECOND, example="timedelta(days=1)", error=IntervalError)
+    duration_of("settle", operator.settle, error=IntervalError)
+    check_choice("on_empty", operator.on_empty)
+    check_choice("on_vanished", operator.on_vanished)
 
 
 def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval: Interval) -> RunArguments:
@@ -72,7 +71,7 @@ def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval
     from airflow_provider_capillary.export.placeholders import fill_placeholders
 
     for name in ("object_storage_conn_id", "capillary_conn_id"):
-        check_conn_id(name, getattr(operator, name), optional=name != "capillary_conn_id")
+        text_of(name, getattr(operator, name), required=name == "capillary_conn_id")
     # Filled in already where Airflow has rendered the task; a test may execute it without rendering.
     filled = fill_placeholders(operator.destination, interval, operator.path_timezone)
     destination = parse_destination(filled, operator.object_storage_conn_id)
@@ -80,7 +79,7 @@ def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval
     return RunArguments(
         interval=interval,
         destination=destination,
-        event_name=name_of(operator.event_name),
+        event_name=text_of("event_name", operator.event_name),
         statuses=statuses_of(operator.statuses, without="all"),
     )
 
@@ -111,22 +110,3 @@ def _check_interval(start: object, end: object) -> None:
     for name, value in (("start", start), ("end", end)):
         if is_known(value) and not is_unset(value):
             parse_timestamp(value, name)
-
-
-def _check_duration(name: str, value: object, *, least: timedelta, optional: bool) -> None:
-    if optional and value is None:
-        return
-    if not isinstance(value, timedelta):
-        raise IntervalError(
-            f"`{name}` is {value!r} (of type {type(value).__name__}), not a timedelta", hint=f"write {name}=timedelta(minutes=5)"
-        )
-    if value < least:
-        from airflow_provider_capillary.timestamps import format_duration
-
-        what = "negative" if value < timedelta() else "less than a millisecond"
-        raise IntervalError(f"`{name}` is {format_duration(value)}, {what}", hint=f"write {name}=timedelta(minutes=5)")
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigurationError(f"{name}={value!r} is not known", hint=f"use one of {', '.join(choices)}")

@@ -17,13 +17,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary._airflow import SharedStreamProducer
-from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.api.backoff import Backoff
+from airflow_provider_capillary.error_text import safe_error_text
 from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.polling.watermark import LOOKBACK, Watermark
 from airflow_provider_capillary.triggers._shared_poller import PollSchedule, subscribe
@@ -135,7 +135,7 @@ class AssetEventSource:
             await self._store.write(watermark)
         except Exception as error:  # noqa: BLE001  # whatever a state backend raises; another library wrote its text
             logger.warning(
-                "The watermark of connection %s could not be saved (%s); it will be saved later", self._conn_id, type(error).__name__
+                "The watermark of connection %s could not be saved (%s); it will be saved later", self._conn_id, safe_error_text(error)
             )
             self._saved_at = 0.0
         else:
@@ -152,10 +152,8 @@ class AssetEventSource:
                     while True:
                         watermark = await self._poll(subscriber, watermark)
                         self._pauses = 0
-            except CapillaryError as error:
-                await self._pause(str(error))
-            except Exception as error:  # noqa: BLE001  # a watcher that ends misses events; another library wrote the error's text
-                await self._pause(type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # a watcher that ends misses events
+                await self._pause(safe_error_text(error))
 
     async def _first_watermark(self) -> Watermark:
         watermark = await self._store.read()
@@ -187,8 +185,8 @@ class AssetEventSource:
         return PollState.begin(self._event_filter, watermark)
 
     async def _pause(self, reason: str) -> None:
-        pause = min(LONGEST_PAUSE, max(self._interval, FIRST_PAUSE) * 2.0 ** min(self._pauses, 10)) * random.uniform(0.8, 1.0)  # noqa: S311  # jitter
         self._pauses += 1
+        pause = Backoff(first=max(self._interval, FIRST_PAUSE), longest=LONGEST_PAUSE).delay(self._pauses)
         logger.error("Polling of connection %s is paused for %.0f s and will then resume. %s", self._conn_id, pause, reason)
         await asyncio.sleep(pause)
 

@@ -18,12 +18,12 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import random
 import time
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.api.date_formats import HOUR
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
@@ -248,7 +248,7 @@ class SharedPoller:
 
     def _postpone(self, error: CapillaryError) -> None:
         shortest = min((subscriber.schedule.interval for subscriber in self._waiting), default=LONGEST_PAUSE)
-        pause = min(max(shortest, LONGEST_PAUSE), shortest * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.0)  # noqa: S311  # jitter
+        pause = Backoff(first=shortest, longest=max(shortest, LONGEST_PAUSE)).delay(self._failures)
         pause = max(pause, error.retry_after or 0.0)
         due_at = asyncio.get_running_loop().time() + pause
         for subscriber in self._waiting:

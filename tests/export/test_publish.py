@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from export.support import ENDINGS, export, files_in, in_order, make_records, manifest_name, target_at, unpack
 
+from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export import exporter, object_store
 
@@ -20,7 +21,7 @@ SECRETS = ("testing-secret",)
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(object_store, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(object_store, "_BACKOFF", Backoff(first=0.0, longest=0.0))
 
 
 @pytest.fixture

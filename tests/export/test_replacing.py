@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from export.support import END, ENDINGS, START, START_MS, export, files_in, in_order, make_records, manifest_name, target_at, unpack
 
+from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
 from airflow_provider_capillary.export import object_store
 from airflow_provider_capillary.export.target import Target
@@ -21,7 +22,7 @@ OLD_MANIFEST = "_x.jsonl.manifest.json"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(object_store, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(object_store, "_BACKOFF", Backoff(first=0.0, longest=0.0))
 
 
 def contents(place):

@@ -20,6 +20,7 @@ import pytest
 from export.faulty_proxy import FaultyProxy, Rule
 from export.support import export, make_records, manifest_name
 
+from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.errors import PublishError
 from airflow_provider_capillary.export import object_store
 
@@ -92,7 +93,8 @@ def proxy(s3_server):
         connection["extra"]["endpoint_url"] = running.endpoint
         patch.setenv("AIRFLOW_CONN_CAPILLARY_TESTS_FAULTY", json.dumps(connection))
         patch.setattr(s3fs.S3FileSystem, "retries", 2)
-        patch.setattr(object_store, "_PAUSES", (0.0,))
+        patch.setattr(object_store, "_TRIES", 2)
+        patch.setattr(object_store, "_BACKOFF", Backoff(first=0.0, longest=0.0))
         patch.setattr(object_store, "_PART", PART)
         patch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", PART)
         yield running

@@ -38,7 +38,7 @@ REFUSED = [
     ({"settle": timedelta(seconds=-1)}, "`settle`", "negative"),
     ({"settle": 300}, "`settle` is 300", "timedelta"),
     ({"settle": None}, "`settle` is None", "timedelta"),
-    ({"lookback": timedelta()}, "`lookback`", "less than a millisecond"),
+    ({"lookback": timedelta()}, "`lookback`", "less than 0.001 seconds"),
     ({"lookback": "1d"}, "`lookback` is '1d'", "timedelta"),
     ({"lookback": 86400}, "`lookback` is 86400 (of type int)", "timedelta"),
     ({"partition_duration": timedelta(days=-1)}, "`partition_duration`", "negative"),
@@ -48,7 +48,7 @@ REFUSED = [
     ({"end": "2025-09-18T00:00:00Z"}, "`end` is given and `start` is not", "leave out both"),
     ({"start": "2025-09-18T00:00:00Z", "end": "2025-09-18T05:30:00+05:30"}, "the interval is empty", "later than"),
     ({"event_name": 3}, "event_name=3", "text"),
-    ({"capillary_conn_id": ""}, "capillary_conn_id=''", "connection"),
+    ({"capillary_conn_id": ""}, "capillary_conn_id=''", "Airflow connection"),
     ({"capillary_conn_id": None}, "capillary_conn_id=None", "text"),
     ({"object_storage_conn_id": 5}, "object_storage_conn_id=5", "text"),
 ]

@@ -174,6 +174,9 @@ class _Probe:
         inside = _inside(dates, unit, record["startTime"])
         # Most of what the filter dates later than startTime is found as well.
         later = unit if unit < MINUTE else MARGIN
+        if unit >= HOUR and dates.carries_zone:
+            # The API's unit may begin up to one unit before the date that is sent, and the window end there.
+            later += unit
         span = self.bounds.floor(record["startTime"]), self.bounds.ceil(record["startTime"] + 1 + later)
         self.low, self.high = inside or self.bounds.window(*span)
         self.room = min(self.high - record["startTime"], MARGIN)

@@ -15,16 +15,15 @@ from reading.worlds import LOST, NOT_WHOLE, Case, judge
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_world_is_read_whole_or_fails_and_says_why(family: str) -> None:
-    """Whole wherever its windows can be split, but for three in eighty at the most; nothing is ever lost.
+    """Whole wherever its windows can be split, but for two in eighty at the most; nothing is ever lost.
 
-    What is not read, and fails: lags of four or five minutes where records crowd, a few records that all lie at the beginning of a day,
-    and days of an unknown zone.
+    What is not read, and fails: a few records that all lie at the very beginning of a day, where the API leaves out ``from_date``.
     """
     said = {seed: complaint(draw(seed, family), faulty=has_faults(seed))[1] for seed in range(80)}
     wrong = {seed: what for seed, what in said.items() if what is not None}
     failed = {seed: what for seed, what in wrong.items() if what.startswith(NOT_WHOLE)}
     assert {seed: what for seed, what in wrong.items() if seed not in failed} == {}
-    assert len(failed) <= 3, failed
+    assert len(failed) <= 2, failed
 
 
 @pytest.mark.parametrize("number", range(len(kept_worlds())))

@@ -199,7 +199,7 @@ def test_statuses_may_be_json_text_in_both(api_of, tmp_path, written, kept, nati
     assert (receipt["events"] == 10) is (kept is None)
     watch = rendered(sensor, {"statuses": written}, native=native)
     watch.raise_template_errors()
-    assert watch._event_filter.statuses == (None if kept is None else frozenset(kept))
+    assert EventFilter.of(watch.statuses, watch.event_name).statuses == (None if kept is None else frozenset(kept))
 
 
 NO_STATUSES = [

@@ -8,6 +8,7 @@ import pytest
 from operators.support import ALL, export_task, fails, make_dag, names_in, run
 
 from airflow_provider_capillary.errors import ConfigurationError
+from airflow_provider_capillary.polling.filters import EventFilter
 
 PARAMS = {"nothing": None, "empty": "", "number": 123, "digits": "123", "word": "None", "list": ["NO_STATUS"], "name": "order", "d": "x"}
 

@@ -168,6 +168,7 @@ STRANGE_LISTS = {
     "nested": b'{"id":"a","startTime":1,"x":{"y":[1,{"z":null}]}}',
     "nested, with spaces": b'{"id": "a","startTime":1,"x":{"y":[1,{"z":null}]}}',
     "backslashes before quotes": rb'{"id": "a\\","startTime":1,"x\\\\":"\\\"\"","y\\\"":"\\"}',
+    "a key twice, hidden by two texts that end in a backslash": rb'{"id": "a\\","y":"b\\","startTime":1,"x":1,"x":1}',
     "integers of any size": b'{"id":"a","startTime":1,"x":%s,"y":-18446744073709551616,"z":18446744073709551615}' % (b"9" * 400),
     "more digits than Python converts": b'{"id":"a","startTime":1,"x":%s}' % (b"9" * 5_000),
     "floats of many digits": b'{"id":"a","startTime":1,"x":[0.12345678901234567890123,1e-400,2.2250738585072011e-308,9007199254740993.0]}',

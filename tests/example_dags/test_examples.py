@@ -193,7 +193,7 @@ def script(tmp_path):
     """A copy of the examples in a clone of nothing else, to be run as a script beside another Airflow's settings."""
     folder = tmp_path / "a clone" / "example_dags"
     folder.mkdir(parents=True)
-    for path in [*FILES, EXAMPLES / "_quickstart.py"]:
+    for path in [*FILES, EXAMPLES / "_quickstart.py", EXAMPLES / ".airflowignore"]:
         (folder / path.name).write_bytes(path.read_bytes())
     others = tmp_path / "others-airflow"
     environment = {
@@ -228,6 +228,7 @@ def test_the_quick_start_prints_path_counts_and_receipt_and_touches_no_other_air
     assert [entry.name for entry in (folder.parent / ".airflow").iterdir()] == ["exports"]
     assert not others.exists()
     assert "inputRequest" not in done.stdout + done.stderr
+    assert "GitWildMatch" not in done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("airflow_db")

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_capillary.api.executor import Credential
+from airflow_provider_capillary.connection.settings import MD5
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.connection.settings import Settings
 
-__all__ = ["MD5", "basic_header", "credential_of", "secrets_of"]
-
-MD5: Final = re.compile(r"[0-9A-Fa-f]{32}")
+__all__ = ["basic_header", "credential_of", "secrets_of"]
 
 
 def basic_header(settings: Settings) -> str:

@@ -9,15 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from airflow_provider_capillary.connection.fields import DATE_FORMATS, EXTRA_FIELDS, PREFIX, ExtraField, Kind
 from airflow_provider_capillary.errors import ConnectionSettingsError
 
-if TYPE_CHECKING:
-    from airflow_provider_capillary.connection.settings import ConnectionLike
-
-__all__ = ["MASKED", "nearest", "read_extras"]
+__all__ = ["MASKED", "ConnectionLike", "nearest", "read_extras"]
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +29,21 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PROXY_KEY: Final = re.compile(r"(https?|all)(://[^\s/]+)?|no_proxy")
 """The keys that requests looks up. A proxy under any other key would not be used, and nothing would say so."""
 _LONGEST_SHOWN: Final = 60
+
+
+class ConnectionLike(Protocol):
+    """The attributes that Airflow's connections have in common, from 2.11 on."""
+
+    conn_id: Any
+    host: Any
+    port: Any
+    schema: Any
+    login: Any
+    password: Any
+
+    @property
+    def extra_dejson(self) -> Any:  # noqa: ANN401  # should be an object, may be anything
+        """The extra, parsed."""
 
 
 def read_extras(label: str, conn: ConnectionLike) -> dict[str, Any]:

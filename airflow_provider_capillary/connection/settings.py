@@ -7,29 +7,19 @@ holds only strings, so ``"1000"`` is read as a number and ``"false"`` as a truth
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, Protocol, Self
+from typing import Final, Literal, NoReturn, Self
 
-from airflow_provider_capillary.connection.extras import MASKED, read_extras
+from airflow_provider_capillary.connection.extras import MASKED, ConnectionLike, read_extras
 from airflow_provider_capillary.connection.fields import CONNECTION_TYPE
 from airflow_provider_capillary.errors import ConnectionSettingsError
 
-__all__ = ["ConnectionLike", "Settings", "is_torn"]
+__all__ = ["MD5", "Settings", "is_torn"]
 
 
-class ConnectionLike(Protocol):
-    """The attributes that Airflow's connections have in common, from 2.11 on."""
-
-    conn_id: Any
-    host: Any
-    port: Any
-    schema: Any
-    login: Any
-    password: Any
-
-    @property
-    def extra_dejson(self) -> Any:  # noqa: ANN401  # should be an object, may be anything
-        """The extra, parsed."""
+MD5: Final = re.compile(r"[0-9A-Fa-f]{32}")
+"""What the password field holds with the format ``md5``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +114,6 @@ def is_torn(text: str) -> bool:
 
 
 def _check_md5(label: str, password: str) -> None:
-    from airflow_provider_capillary.connection.credential import MD5
-
     if password != password.strip() and MD5.fullmatch(password.strip()):
         raise ConnectionSettingsError(
             f"{label}: password is an md5 (32 hexadecimal digits) with a blank or a line break before or after it",

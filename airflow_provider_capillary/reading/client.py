@@ -41,8 +41,8 @@ class EventLogsClient:
     :ivar notice: called with the records of each answer, whatever it was asked for.
     """
 
-    def __init__(self, exchange: RequestExecutor, *, limit: int) -> None:
-        self.exchange = exchange
+    def __init__(self, executor: RequestExecutor, *, limit: int) -> None:
+        self.executor = executor
         self.limit = limit
         self.capacity = Capacity(limit)
         self.reach = Reach()
@@ -77,7 +77,7 @@ class EventLogsClient:
         params = {"from_date": dates.text(from_date), "to_date": dates.text(to_date), "limit": str(self.limit)}
         if event_name:
             params["event_name"] = event_name
-        answer = yield from self.exchange.logs(params)
+        answer = yield from self.executor.logs(params)
         self._note(params, answer)
         self.reach.show(from_date, to_date, [record["startTime"] for record in answer.records])
         return answer
@@ -119,7 +119,7 @@ class EventLogsClient:
         :raises ParametersRefusedError: the API accepts no limit any more.
         """
         try:
-            answer = yield from self.exchange.logs(self._longest | {"limit": str(self.limit)})
+            answer = yield from self.executor.logs(self._longest | {"limit": str(self.limit)})
         except ParametersRefusedError:
             # Perhaps it refuses the limit. This finds a smaller one.
             answer = yield from self.fetch_undated()
@@ -133,7 +133,7 @@ class EventLogsClient:
         self.notice(answer.records)
 
     def _fetch_undated(self, params: dict[str, str]) -> Flow[Page]:
-        answer = yield from self.exchange.logs(params)
+        answer = yield from self.executor.logs(params)
         if params:
             self._note(params, answer)
         self.undated = answer.records

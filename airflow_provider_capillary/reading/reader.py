@@ -73,10 +73,10 @@ class Reader:
     :ivar proof: what the last complete reading rests on: the spans, the greatest count taken for whole, the capacity that proves it.
     """
 
-    def __init__(self, exchange: RequestExecutor, *, date_format: str = "auto", timezone: str = "UTC", page_size: int = 1000) -> None:
+    def __init__(self, executor: RequestExecutor, *, date_format: str = "auto", timezone: str = "UTC", page_size: int = 1000) -> None:
         zone = zone_of(timezone)
         self._formats = [DateFormat(name, zone) for name in (AUTO if date_format == "auto" else (date_format,))]
-        self._client = EventLogsClient(exchange, limit=page_size)
+        self._client = EventLogsClient(executor, limit=page_size)
         self.bounds: Bounds | None = None
         self.proof: dict[str, int] | None = None
 

@@ -144,7 +144,7 @@ class _Survey:
 
     @property
     def _may_ask(self) -> bool:
-        return self._client.exchange.stats.requests < MOST_REQUESTS
+        return self._client.executor.stats.requests < MOST_REQUESTS
 
     def _notice(self, records: list[Record]) -> None:
         self._seen.update((record["id"], record) for record in records)
@@ -154,7 +154,7 @@ class _Survey:
         self._first = (yield from client.fetch_undated()).records
         if self._first and len(self._first) == client.limit < LARGE_LIMIT:
             try:
-                page = yield from client.exchange.logs({"limit": str(LARGE_LIMIT)})
+                page = yield from client.executor.logs({"limit": str(LARGE_LIMIT)})
             except ParametersRefusedError:
                 return
             self._notice(page.records)

@@ -51,11 +51,11 @@ class Client:
     concealed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.exchange = RequestExecutor(credential=self.credential, per_minute=self.per_minute, rng=Unhurried())
+        self.executor = RequestExecutor(credential=self.credential, per_minute=self.per_minute, rng=Unhurried())
 
     def ask(self, *outcomes: Response | TransportFailure) -> Any:
         """Request event logs; the last outcome is repeated."""
-        left, steps, outcome = list(outcomes), self.exchange.logs({"limit": "10"}), None
+        left, steps, outcome = list(outcomes), self.executor.logs({"limit": "10"}), None
         while True:
             try:
                 step = steps.send(outcome)
@@ -125,7 +125,7 @@ def test_a_failure_that_passes_costs_one_retry(name):
     client = Client()
     assert len(client.ask(FAILURES[name][0], LOGS)) == 1
     assert client.waits == [0.5]
-    assert client.exchange.stats.retries.total() == 1
+    assert client.executor.stats.retries.total() == 1
 
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -188,7 +188,7 @@ def test_no_minute_holds_more_requests_than_the_budget(per_minute):
     assert len(moments) == 8
     for first, later in zip(moments, moments[per_minute:], strict=False):
         assert later - first >= 60
-    assert client.exchange.stats.requests == 8
+    assert client.executor.stats.requests == 8
 
 
 def token(name: str, life: object = 3600) -> Response:

@@ -75,7 +75,7 @@ class Bounds:
         if self.whole_units:
             last = self.floor(high - 1)
             # Where clocks are set back, no date means the last unit alone; the next unit's date is sent instead.
-            is_next = high - last <= self.step + (HOUR if self.step >= HOUR else 0)
+            is_next = high - last <= self.step + (HOUR if self.step > HOUR else 0)
             return low, last if is_next else high
         if self.dates.carries_zone and self.step > HOUR:
             # The hour at which the API's days begin is unknown.

@@ -89,7 +89,7 @@ def _cuts_within(client: EventLogsClient, dates: DateFormat, unit: int, first: i
     def count(from_date: int, to_date: int) -> Flow[int | None]:
         """How many records the answer holds; ``None`` where they show another zone."""
         answer = yield from client.fetch_window(dates, from_date, to_date)
-        is_near = unit >= HOUR or all(from_date - MARGIN <= record["startTime"] <= to_date + unit for record in answer.records)
+        is_near = unit >= HOUR or all(from_date - MARGIN <= record["startTime"] <= to_date + MARGIN for record in answer.records)
         return len(answer) if is_near else None
 
     try:

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from export.support import ENDINGS, START_MS, export, in_order, lines_of, make_records, unpack
 
 from airflow_provider_capillary.api.effects import Response
@@ -15,6 +16,8 @@ from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export import parquet
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
+from airflow_provider_capillary.hooks.capillary import CapillaryHook
+from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
 GOOD_NAMES = {
     "s3://b/{{ ds }}.jsonl.gz": ".jsonl.gz",
@@ -55,10 +58,12 @@ def test_a_missing_package_names_its_extra(monkeypatch, tmp_path, ending, module
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DestinationError, match=rf"airflow-provider-capillary\[{extra}\]"):
         require_format(ending)
-    read = []
-    with pytest.raises(DestinationError):
-        export((read.append(1) for _ in range(1)), str(tmp_path / f"x{ending}"))
-    assert not read, "the API was asked although the object could never be written"
+    monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_args, **_options: pytest.fail("asked, though nothing could be written"))
+    task = CapillaryEventLogsToObjectStorageOperator(
+        task_id="export", destination=str(tmp_path / f"x{ending}"), start="2025-09-18T00:00:00Z", end="2025-09-19T00:00:00Z"
+    )
+    with pytest.raises((AirflowFailException, DestinationError), match=rf"airflow-provider-capillary\[{extra}\]"):
+        task.execute({})
 
 
 # One record of everything that JSON and a careless server can hold.

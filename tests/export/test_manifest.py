@@ -137,7 +137,7 @@ def test_skip_leaves_no_object_and_nothing_that_speaks_of_one(place, caplog, ear
 def test_fail_says_the_interval_and_leaves_everything(place):
     export(RECORDS, place.uri("x.jsonl"))
     before = {name: place.read(name) for name in place.names()}
-    with pytest.raises(CapillaryError, match=r"2025-09-18T00:00:00\.000Z"):
+    with pytest.raises(CapillaryError, match="2025-09-18T00:00:00Z"):
         export([], place.uri("x.jsonl"), on_empty="fail")
     assert {name: place.read(name) for name in place.names()} == before
 

@@ -62,6 +62,13 @@ def test_windows_of_neighbouring_spans_join_and_hold_all_between(case: tuple[Bou
         [TURNS[2] - HOUR, TURNS[2] + HOUR],
     )
 )
+@example(  # up to the end of half an hour that happens twice
+    (
+        Bounds(dates=DateFormat("iso", zone_of("Australia/Lord_Howe")), unit=HOUR),
+        Server(HOUR, "Australia/Lord_Howe", has_from=True, has_to=True, by_unit=True),
+        [1_743_861_600_000, 1_743_867_000_000],
+    )
+)
 def test_windows_of_whole_units_hold_their_spans_and_no_more(case: tuple[Bounds, Server, list[int]]) -> None:
     """Where the API gives the whole unit that begins at both dates: units with units, both ends included, in this unit."""
     bounds, server, points = case

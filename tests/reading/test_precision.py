@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bench.fake_api import FakeApi
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, SECOND, DateFormat
 from airflow_provider_capillary.api.executor import RequestExecutor
-from airflow_provider_capillary.emulator.fake_api import FakeApi
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import Bounds
 from airflow_provider_capillary.reading.client import EventLogsClient
@@ -56,7 +56,8 @@ COUNTS: list[tuple[str, list[int], int, bool]] = [
     ("as many in each part", [5, 5, 5], 0, False),
     ("as many as an answer holds, fewer in an eighth", [10, 10, 10, 7, 10], 0, True),
     ("from six minutes earlier: another zone", [5, 3, 5], -6 * MINUTE, False),
-    ("from a minute later: another zone", [5, 3, 5], 3 * MINUTE, False),
+    ("from six minutes later: another zone", [5, 3, 5], 7 * MINUTE, False),
+    ("dated three minutes too early by the filter", [5, 3, 5], 3 * MINUTE, True),
     ("written four minutes later", [5, 3, 5], -4 * MINUTE, True),
     ("windows that are refused", [], 0, False),
 ]

@@ -73,7 +73,6 @@ READ_IN_FULL: list[tuple[str, dict[str, Any]]] = [
     ("only the end of windows of more than five hours", {"limit_cap": 50, "max_span": 5 * 3_600, "over_span": "clamp_from"}),
     ("only the start of windows of more than five hours", {"limit_cap": 50, "max_span": 5 * 3_600, "over_span": "clamp_to"}),
     ("nothing for windows of more than five hours", {"limit_cap": 50, "max_span": 5 * 3_600, "over_span": "empty"}),
-    ("warnings beside the data", {"warnings": ("slow",)}),
     ("in a fixed order without time", {"order": "unsorted", "limit_cap": 40}),
     ("in a new order each time", {"order": "shuffled", "limit_cap": 40}),
     ("any of the matching records, sorted", {"cut": "sample", "limit_cap": 100}),

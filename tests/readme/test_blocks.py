@@ -35,6 +35,7 @@ SHOWN_BY = {
     ("Connection", "bash", 1): "test_the_connection_of_the_environment_is_read",
     ("Connection", "bash", 2): "test_the_connection_of_the_command_line_is_stored",
     ("Connection", "bash", 3): "test_a_connection_is_tried",
+    ("Connection", "bash", 4): "tests/check/test_command.py",
     ("The daily export", "python", 1): "test_the_daily_export_writes_its_day",
     ("Waiting for failures", "python", 1): "test_the_sensor_alerts",
     (

@@ -37,16 +37,6 @@ class Interval:
     end: datetime
     source: str
 
-    @property
-    def start_ms(self) -> int:
-        """``start`` in UTC epoch milliseconds."""
-        return to_millis(self.start)
-
-    @property
-    def end_ms(self) -> int:
-        """``end`` in UTC epoch milliseconds, exclusive."""
-        return to_millis(self.end)
-
     def __str__(self) -> str:
         return f"[{format_timestamp(self.start)}, {format_timestamp(self.end)}), {self.source}"
 

@@ -138,10 +138,9 @@ def test_pendulum_s_datetimes_across_a_change_of_clocks_are_exact():
         start=datetime(2025, 10, 25, 22, tzinfo=UTC), end=datetime(2025, 10, 26, 23, tzinfo=UTC), source="the run's data interval"
     )
     assert type(interval.start) is datetime
-    assert interval.end_ms - interval.start_ms == 25 * 3_600_000
+    assert interval.end - interval.start == timedelta(hours=25)
 
 
 def test_an_interval_tells_itself_to_the_log():
     interval = Interval(start=SEP_17, end=NOON + timedelta(milliseconds=1), source="start and end of the task")
     assert str(interval) == "[2025-09-17T00:00:00Z, 2025-09-18T12:00:00.001000Z), start and end of the task"
-    assert (interval.start_ms, interval.end_ms) == (1758067200000, 1758196800001)

@@ -57,11 +57,11 @@ def test_an_export_by_the_local_day_has_no_gap_and_a_path_for_each_day(row, chan
     paths = [fill_placeholders("/d/{interval_start:%Y-%m-%d}.jsonl", interval, zone) for interval in intervals]
     assert paths == [f"/d/{around(zone, day) + timedelta(days=number):%Y-%m-%d}.jsonl" for number in range(7)]
     for one, following in itertools.pairwise(intervals):
-        assert one.end_ms == following.start_ms
+        assert one.end == following.start
     for interval, path in zip(intervals, paths, strict=True):
         midnight = datetime.fromisoformat(path[3:13]).replace(tzinfo=ZoneInfo(zone))
         assert (interval.start, interval.end) == (midnight.astimezone(UTC), (midnight + DAY).astimezone(UTC))
-    hours = {(interval.end_ms - interval.start_ms) // 3_600_000 for interval in intervals}
+    hours = {(interval.end - interval.start) // timedelta(hours=1) for interval in intervals}
     assert hours == ({24} if zone == "UTC" else {24, 23 if change == 1 else 25})
 
 
@@ -86,7 +86,7 @@ def test_an_hourly_export_names_both_hours_of_the_night_when_clocks_go_back(zone
     day = next(row for row in CHANGES if row[0] == zone)[2]
     intervals = [resolved(*each) for each in runs(CronDataIntervalTimetable("0 * * * *", timezone=zone), around(zone, day, 1), 25)]
     for one, following in itertools.pairwise(intervals):
-        assert one.end_ms == following.start_ms
+        assert one.end == following.start
     named = {pattern: {fill_placeholders(f"/{{interval_start:{pattern}}}", each, zone) for each in intervals} for pattern in PATTERNS}
     assert [len(names) for names in named.values()] == [24, 25, 25]
 

@@ -101,7 +101,8 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
       then has that error at level ERROR.
 
     Set ``retries``: Airflow sometimes fails a deferred task because an event of its executor and one of its triggerer arrive in the wrong
-    order. Without a retry, only the next run reports what was found.
+    order. With a retry, the next try reports what was found. Without one, the next run does, unless Airflow failed the task in the moment
+    in which it saved its report: then no run does.
 
     :param statuses: the statuses to wait for: a list, or its JSON text, as ``{{ params.statuses | tojson }}`` gives it. ``NO_STATUS``
         stands for an event log without a status. ``None`` and ``""`` stand for every failure, which is every status but ``EVENT_SUCCESS``.

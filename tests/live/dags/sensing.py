@@ -30,8 +30,16 @@ def sensing(dag_id: str, schedule: str, **options: object) -> None:
         note(wait.output)
 
 
-# A run after the other: each reports what none before it has reported.
-sensing("sensor", "@continuous", statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], capillary_conn_id="capillary_shared")
+# A run after the other: each reports what none before it has reported. With retries, as its documentation asks for: Airflow fails a
+# deferred task now and then.
+sensing(
+    "sensor",
+    "@continuous",
+    statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"],
+    capillary_conn_id="capillary_shared",
+    retries=2,
+    retry_delay=timedelta(),
+)
 # What it waits for never happens.
 sensing("sensor_of_others", "@once", statuses=["INVALID_GROUP_IDENTIFIER_PASSED"], capillary_conn_id="capillary_shared")
 sensing("sensor_revoked", "@once", capillary_conn_id="capillary_sensor_revoked", retries=3, retry_delay=timedelta())

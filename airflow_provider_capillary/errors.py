@@ -209,13 +209,13 @@ class ContinuityError(CompletenessError):
 class TieError(CompletenessError):
     """More records have one timestamp, to the API's precision, than one answer holds.
 
-    :param instant: the timestamp, UTC epoch milliseconds.
+    :param timestamp: the timestamp, UTC epoch milliseconds.
     :param count: how many records with it were seen.
     """
 
-    def __init__(self, problem: str, *, instant: int | None = None, count: int | None = None, **fields: object) -> None:
+    def __init__(self, problem: str, *, timestamp: int | None = None, count: int | None = None, **fields: object) -> None:
         super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
-        self.instant = instant
+        self.timestamp = timestamp
         self.count = count
 
 

@@ -135,8 +135,8 @@ class CapillaryHook(BaseHook):
         # Taken once: an iterator would be empty the second time, and an export of nothing look like one without failures.
         wanted = statuses_of(list(statuses) if isinstance(statuses, Iterator) else statuses, without="all")
         event_name = text_of("event_name", event_name)
-        # No record lies outside of these bounds, and an instant beyond the years of the calendar could not be asked for.
-        low, high = (min(max(to_millis(instant), 0), LATEST) for instant in (first, last))
+        # No record lies outside of these bounds, and a timestamp beyond the years of the calendar could not be asked for.
+        low, high = (min(max(to_millis(timestamp), 0), LATEST) for timestamp in (first, last))
         return self._iter(low, high, event_name, None if wanted is None else frozenset(wanted))
 
     def test_connection(self) -> tuple[bool, str]:

@@ -24,12 +24,12 @@ LONGEST_LATENESS: Final = timedelta(days=1)
 class EventRef(NamedTuple):
     """The few fields kept of a record, none from its body.
 
-    ``instant`` is its ``startTime``, UTC epoch milliseconds. ``id_digest`` stands for the id in a watermark: 12 characters, however long
+    ``timestamp`` is its ``startTime``, UTC epoch milliseconds. ``id_digest`` stands for the id in a watermark: 12 characters, however long
     the id is.
     """
 
     id: str
-    instant: int
+    timestamp: int
     status: str
     event_name: str
     id_digest: str

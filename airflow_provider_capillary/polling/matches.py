@@ -54,9 +54,9 @@ class Matches:
         self.count += 1
         _count(self.statuses, event.status)
         _count(self.event_names, event.event_name)
-        self.first = event.instant if self.first is None else min(self.first, event.instant)
-        self.last = event.instant if self.last is None else max(self.last, event.instant)
-        self.newest.append((event.instant, _short(event.id)))
+        self.first = event.timestamp if self.first is None else min(self.first, event.timestamp)
+        self.last = event.timestamp if self.last is None else max(self.last, event.timestamp)
+        self.newest.append((event.timestamp, _short(event.id)))
         if len(self.newest) >= 2 * MOST_IDS:
             self.trim()
 
@@ -83,7 +83,7 @@ class Matches:
         """
         data = mapping(data)
         try:
-            newest = [(whole(instant), str(name)) for instant, name in data["newest"]]
+            newest = [(whole(timestamp), str(name)) for timestamp, name in data["newest"]]
         except (KeyError, TypeError, ValueError):
             raise unreadable() from None
         first, last = data.get("first"), data.get("last")

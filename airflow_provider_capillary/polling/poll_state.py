@@ -162,11 +162,11 @@ class Poll:
         self._newest = max(self._newest, newest)
         watermark = self._state.watermark
         for event in matching:
-            if event.instant < watermark.lookback_start or event.id_digest in watermark.reported or event.id_digest in self._new:
+            if event.timestamp < watermark.lookback_start or event.id_digest in watermark.reported or event.id_digest in self._new:
                 continue
             self._found.add(event)
-            if event.instant >= self._shortest:
-                self._new[event.id_digest] = event.instant
+            if event.timestamp >= self._shortest:
+                self._new[event.id_digest] = event.timestamp
         if len(self._new) > 2 * MOST_REMEMBERED:
             self._new, self._shortest = _newest_of(self._new)
 

@@ -99,11 +99,11 @@ def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *
     :param first: the record that the API gives first of all. Each request is for a long window that ends (or begins) near this record,
         closer each time. No cap can crowd the record out of the answer.
     """
-    instant: int = first["startTime"]
+    timestamp: int = first["startTime"]
 
     def finds(step: int) -> Flow[bool]:
-        bound = instant + step * GRID
-        low, high = (instant - 3 * DAY, bound + AMPLE) if newest_first else (bound - AMPLE, instant + 3 * DAY)
+        bound = timestamp + step * GRID
+        low, high = (timestamp - 3 * DAY, bound + AMPLE) if newest_first else (bound - AMPLE, timestamp + 3 * DAY)
         return (yield from _finds(client, dates, first, dates.floor(low), dates.ceil(high)))
 
     without, within = (-WIDEST, WIDEST) if newest_first else (WIDEST, -WIDEST)

@@ -300,7 +300,7 @@ class _Reading:
             return
         raise TieError(
             f"The API holds {len(records)} records or more within {high - low} ms, and gives no more than that at once",
-            instant=max(set(times), key=times.count),
+            timestamp=max(set(times), key=times.count),
             count=len(records),
             request=f"from_date={self.bounds.dates.text(low)} to_date={self.bounds.dates.text(high)}",
             hint="raise `page_size` if the API allows it, set `date_format` to one with finer dates, or read by `event_name`",

@@ -281,7 +281,7 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
             return state
         for record in self.hook.iter_event_logs(from_millis(start), from_millis(end), event_name=state.event_filter.event_name):
             event = EventRef.of(record)
-            poll.add(state.event_filter.select([event]), newest=event.instant)
+            poll.add(state.event_filter.select([event]), newest=event.timestamp)
         return poll.finish()
 
     def _report(self, context: Context, state: PollState) -> dict[str, Any]:

@@ -316,7 +316,7 @@ async def _poll_once(hook: CapillaryAsyncHook, states: list[PollState]) -> list[
 
 def _add_records(records: Iterable[Record], polls_by_filter: Mapping[EventFilter, list[Poll]]) -> None:
     events = [EventRef.of(record) for record in records]
-    newest = max((event.instant for event in events), default=0)
+    newest = max((event.timestamp for event in events), default=0)
     for event_filter, polls in polls_by_filter.items():
         matching = event_filter.select(events)
         for poll in polls:

@@ -40,7 +40,7 @@ MUTATIONS = (
     Mutation(
         breaks="the floor: what lies before is not new",
         file="polling/poll_state.py",
-        text="            if event.instant < watermark.lookback_start or event.id_digest in",
+        text="            if event.timestamp < watermark.lookback_start or event.id_digest in",
         becomes="            if event.id_digest in",
         caught_by=NEWS,
     ),

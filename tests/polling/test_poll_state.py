@@ -29,7 +29,7 @@ def poll(state, now, records):
     start, end = poll.window
     events = [EventRef.of(record) for record in records if start <= record["startTime"] < end]
     for part in (events[::2], events[1::2]):
-        poll.add(state.event_filter.select(part), newest=max((event.instant for event in part), default=0))
+        poll.add(state.event_filter.select(part), newest=max((event.timestamp for event in part), default=0))
     return poll.finish()
 
 
@@ -243,8 +243,8 @@ def test_a_note_of_the_first_version_goes_back_five_minutes():
 def test_a_record_that_is_read_twice_is_reported_once():
     poll = begun().poll(T0 + M)
     event = EventRef.of(failure("a", T0 + S))
-    poll.add([event], newest=event.instant)
-    poll.add([event], newest=event.instant)
+    poll.add([event], newest=event.timestamp)
+    poll.add([event], newest=event.timestamp)
     assert poll.finish().found.count == 1
 
 

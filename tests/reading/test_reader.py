@@ -140,7 +140,7 @@ def test_an_instant_with_more_records_than_an_answer_is_never_skipped(ties: int,
         assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), run.error
     else:
         assert isinstance(run.error, TieError)
-        assert run.error.instant == BASE + DAY // 2
+        assert run.error.timestamp == BASE + DAY // 2
         assert run.error.count == cap
 
 

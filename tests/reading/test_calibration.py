@@ -45,6 +45,18 @@ def outcome_of(steps: Any, world: FakeApi) -> Any:
         outcome = 0.0 if not hasattr(step, "request") else reply(*world.answer(dict(step.request.params)))
 
 
+def test_an_api_that_shows_no_record_is_asked_once_more() -> None:
+    """One empty answer may come from a server that has just restarted."""
+
+    class Restarted(FakeApi):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            return status, envelope | {"data": []} if self.request_count == 1 else envelope
+
+    bounds, _ = calibrated(Restarted(records(), date_format="iso"), ("iso",))
+    assert bounds is not None
+
+
 @pytest.mark.parametrize("unparsable", ["refuse", "ignore", "empty"])
 @pytest.mark.parametrize("reads", ["epoch_ms", "iso_z", "iso", "datetime", "date"])
 def test_auto_finds_the_format_in_a_few_requests(reads: str, unparsable: str) -> None:

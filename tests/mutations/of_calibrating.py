@@ -151,14 +151,14 @@ MUTATIONS = (
         file="reading/calibration.py",
         text="    for unit in (SECOND, MINUTE):\n",
         becomes="    for unit in (SECOND,):\n",
-        caught_by=CALIBRATION,
+        caught_by=READER,
     ),
     Mutation(
         breaks="a limit that is refused, or a cap that falls, while dates are found out",
         file="reading/calibration.py",
         text="        if client.limit < limit or len(now) < len(known):\n",
         becomes="        if False:\n",
-        caught_by=CALIBRATION,
+        caught_by=READER,
     ),
     Mutation(
         breaks="the zone that would fit is named",

@@ -12,12 +12,14 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
-__all__ = ["AUTO", "DAY", "FORMATS", "HOUR", "MINUTE", "PRECISIONS", "SECOND", "DateFormat", "zone_of"]
+__all__ = ["AUTO", "DAY", "FORMATS", "HOUR", "MINUTE", "PRECISIONS", "QUARTER", "SECOND", "DateFormat", "zone_of"]
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+QUARTER = 15 * MINUTE
+"""Every zone in use lies a multiple of this from UTC, so its hours and days begin at a multiple of this in UTC."""
 PRECISIONS = (1, SECOND, MINUTE, HOUR, DAY)
 """The precisions with which an API may read dates, in milliseconds, finest first."""
 
@@ -32,7 +34,6 @@ AUTO = ("epoch_ms", "iso", "iso_z", "datetime", "date")
 """The formats that ``auto`` tries: the finest first, then those that sibling endpoints are documented to read."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_QUARTER = 15 * MINUTE
 
 
 def zone_of(name: str) -> tzinfo:
@@ -97,14 +98,14 @@ class DateFormat:
         """
         whole = self._floor(timestamp, max(unit, self.resolution))
         while self._is_ambiguous(whole):
-            whole = self._floor(self._floor(whole, _QUARTER) - 1, max(unit, self.resolution))
+            whole = self._floor(self._floor(whole, QUARTER) - 1, max(unit, self.resolution))
         return whole
 
     def ceil(self, timestamp: int, unit: int = 0) -> int:
         """The earliest timestamp at or after this one that is whole in ``unit`` and unambiguous."""
         whole = self._ceil(timestamp, max(unit, self.resolution))
         while self._is_ambiguous(whole):
-            whole = self._ceil(self._floor(whole, _QUARTER) + _QUARTER, max(unit, self.resolution))
+            whole = self._ceil(self._floor(whole, QUARTER) + QUARTER, max(unit, self.resolution))
         return whole
 
     def _local(self, timestamp: int) -> datetime:

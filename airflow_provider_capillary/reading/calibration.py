@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, SECOND
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, QUARTER, SECOND
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
-from airflow_provider_capillary.reading.precision import QUARTER, cell_length
+from airflow_provider_capillary.reading.precision import cell_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, QUARTER, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
 
 if TYPE_CHECKING:
@@ -13,15 +13,13 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.effects import Flow, Record
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "offset_name", "wrong_zone"]
+__all__ = ["NOTHING", "OTHERS", "REFUSED", "explain", "finds_record", "offset_name", "wrong_zone"]
 
 REFUSED = "refused"
 NOTHING = "not answered with the record at that time"
 OTHERS = "answered with records of other times, so not read as meant, or ignored"
 
-GRID = 15 * MINUTE
-"""Every zone in use lies a multiple of this from UTC."""
-WIDEST = 15 * HOUR // GRID
+WIDEST = 15 * HOUR // QUARTER
 AMPLE = 2 * MINUTE
 """A record that is found within this of its time shows the zone, even where bounds are exclusive and dates are read to the minute."""
 
@@ -40,7 +38,7 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
         if not offset:
             continue
         offset += dates.offset(first["startTime"])
-        if abs(offset) > WIDEST * GRID:
+        if abs(offset) > WIDEST * QUARTER:
             # No zone has such an offset; something else looks like one.
             continue
         name = offset_name(offset)
@@ -63,7 +61,7 @@ def _is_read_in(client: EventLogsClient, dates: DateFormat, records: list[Record
         for record in records:
             low, high = dates.floor(record["startTime"] - length), dates.ceil(record["startTime"] + length)
             if dates.floor(low, HOUR) == dates.floor(high, HOUR):
-                if (yield from _finds(client, dates, record, low, high)):
+                if (yield from finds_record(client, dates, record, low, high)):
                     return True
                 break
     return False
@@ -88,7 +86,8 @@ def _answered(tried: Mapping[DateFormat, str]) -> str:
     return "; ".join(f"{dates.name}: {said}" for dates, said in tried.items())
 
 
-def _finds(client: EventLogsClient, dates: DateFormat, record: Record, low: int, high: int) -> Flow[bool]:
+def finds_record(client: EventLogsClient, dates: DateFormat, record: Record, low: int, high: int) -> Flow[bool]:
+    """Whether a window is answered with this record, among others or alone."""
     answer = yield from client.fetch_window(dates, low, high)
     return any(each["id"] == record["id"] for each in answer.records)
 
@@ -102,9 +101,9 @@ def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *
     timestamp: int = first["startTime"]
 
     def finds(step: int) -> Flow[bool]:
-        bound = timestamp + step * GRID
+        bound = timestamp + step * QUARTER
         low, high = (timestamp - 3 * DAY, bound + AMPLE) if newest_first else (bound - AMPLE, timestamp + 3 * DAY)
-        return (yield from _finds(client, dates, first, dates.floor(low), dates.ceil(high)))
+        return (yield from finds_record(client, dates, first, dates.floor(low), dates.ceil(high)))
 
     without, within = (-WIDEST, WIDEST) if newest_first else (WIDEST, -WIDEST)
     try:
@@ -118,7 +117,7 @@ def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *
                 without = middle
     except ParametersRefusedError:
         return 0
-    return within * GRID
+    return within * QUARTER
 
 
 def offset_name(offset: int) -> str:

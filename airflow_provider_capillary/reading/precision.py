@@ -7,9 +7,9 @@ than a part of it rules out that unit and all coarser ones, whichever time of a 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, SECOND
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, QUARTER, SECOND
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.bounds import Bounds
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["QUARTER", "calibrate_closely", "cell_length"]
-
-QUARTER: Final = 15 * MINUTE
-"""Hours and days of every zone begin at a multiple of this in UTC."""
+__all__ = ["calibrate_closely", "cell_length"]
 
 
 def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: int, times: list[int]) -> Flow[Bounds | None]:

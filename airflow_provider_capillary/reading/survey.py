@@ -10,12 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
+from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, QUARTER, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.api.effects import Send
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
 from airflow_provider_capillary.reading.calibration import calibrate
-from airflow_provider_capillary.reading.diagnosis import offset_name
+from airflow_provider_capillary.reading.diagnosis import finds_record, offset_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,12 +30,9 @@ LARGE_LIMIT: Final = 10_000
 """Records; where the API gives all that a ``limit`` asks for, this many are asked for once."""
 
 FURTHER: Final = 30 * DAY
-
 """Milliseconds before the oldest known record: where an API with more records than it gave at once has others."""
 AROUND: Final = 15 * MINUTE
 """Milliseconds; a window reaches so far before and after a record to show whether a format is read, and in which zone."""
-QUARTER: Final = 15 * MINUTE
-"""Every zone in use lies a multiple of this from UTC."""
 LARGEST_SHIFT: Final = 26 * HOUR
 
 READ: Final = "read"
@@ -146,6 +143,10 @@ class _Survey:
     def _may_ask(self) -> bool:
         return self._client.executor.stats.requests < MOST_REQUESTS
 
+    @property
+    def _is_oldest_first(self) -> bool:
+        return bool(self._first) and self._first[0]["startTime"] < self._first[-1]["startTime"]
+
     def _notice(self, records: list[Record]) -> None:
         self._seen.update((record["id"], record) for record in records)
 
@@ -231,37 +232,35 @@ class _Survey:
     def _look_further(self, bounds: Bounds) -> Flow[None]:
         """Ask for what lies beyond the first answer: where there is something, the first answer was cut."""
         times = [record["startTime"] for record in self._first]
-        beyond = (max(times) + MARGIN, max(times) + FURTHER) if times[0] < times[-1] else (min(times) - FURTHER, min(times) - MARGIN)
+        beyond = (max(times) + MARGIN, max(times) + FURTHER) if self._is_oldest_first else (min(times) - FURTHER, min(times) - MARGIN)
         if self._may_ask and len(self._first) < self._client.limit:
             yield from self._client.fetch_window(bounds.dates, bounds.floor(beyond[0]), bounds.ceil(beyond[1]))
 
     def _compare_times(self, bounds: Bounds) -> Flow[None]:
         """Ask for a window that holds a record's ``startTime`` and surely not the end of its processing, then the other way round."""
-        for record in sorted(self._first, key=_took, reverse=True)[:1]:
-            start, written = record["startTime"], record["startTime"] + _took(record)
-            around_start, around_end = _narrowest(bounds, start), _narrowest(bounds, written)
-            if _cell(bounds, around_start[1]) >= _cell(bounds, written) or _cell(bounds, around_end[0]) <= _cell(bounds, start):
+        record = max(self._first, key=_took)
+        start, written = record["startTime"], record["startTime"] + _took(record)
+        around_start, around_end = _narrowest(bounds, start), _narrowest(bounds, written)
+        if _cell(bounds, around_start[1]) >= _cell(bounds, written) or _cell(bounds, around_end[0]) <= _cell(bounds, start):
+            return
+        for window, meaning in ((around_start, START_TIME), (around_end, WRITE_TIME)):
+            if self._may_ask and (yield from finds_record(self._client, bounds.dates, record, *window)):
+                self.findings.filter_by = meaning
                 return
-            for window, meaning in ((around_start, START_TIME), (around_end, WRITE_TIME)):
-                if self._may_ask and (yield from self._finds(bounds, record, window)):
-                    self.findings.filter_by = meaning
-                    return
 
     def _try_bounds(self, bounds: Bounds) -> Flow[None]:
         """Ask for windows that begin and end exactly at a record, where one bears a time that dates of any precision can say."""
-        step = max(bounds.step, SECOND)
-        exact = next((record for record in self._first if bounds.dates.floor(record["startTime"], step) == record["startTime"]), None)
+        dates, step = bounds.dates, max(bounds.step, SECOND)
+        exact = next((record for record in self._first if dates.floor(record["startTime"], step) == record["startTime"]), None)
         if exact is None or self.findings.filter_by != START_TIME:
             return
         time = exact["startTime"]
         if self._may_ask:
-            self.findings.from_inclusive = yield from self._finds(bounds, exact, (time, bounds.dates.ceil(time + 2 * step, step)))
+            after = dates.ceil(time + 2 * step, step)
+            self.findings.from_inclusive = yield from finds_record(self._client, dates, exact, time, after)
         if self._may_ask:
-            self.findings.to_inclusive = yield from self._finds(bounds, exact, (bounds.dates.floor(time - 2 * step, step), time))
-
-    def _finds(self, bounds: Bounds, record: Record, window: tuple[int, int]) -> Flow[bool]:
-        answer = yield from self._client.fetch_window(bounds.dates, *window)
-        return any(each["id"] == record["id"] for each in answer.records)
+            before = dates.floor(time - 2 * step, step)
+            self.findings.to_inclusive = yield from finds_record(self._client, dates, exact, before, time)
 
     def _conclude(self) -> None:
         findings, client = self.findings, self._client
@@ -272,8 +271,7 @@ class _Survey:
         newest = max((record["startTime"] for record in self._first), default=0)
         left_out = [record["startTime"] for ident, record in self._seen.items() if ident not in shown]
         # What is newer than the newest may have been written since, unless the oldest come first.
-        is_oldest_first = bool(self._first) and self._first[0]["startTime"] < self._first[-1]["startTime"]
-        findings.is_cut = len(self._first) >= findings.limit or any(is_oldest_first or time < newest - MARGIN for time in left_out)
+        findings.is_cut = len(self._first) >= findings.limit or any(self._is_oldest_first or time < newest - MARGIN for time in left_out)
         findings.newest = max((record["startTime"] for record in self._seen.values()), default=None)
         findings.order = _order_of(self._first)
         if findings.bounds is not None:

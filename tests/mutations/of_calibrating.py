@@ -163,7 +163,7 @@ MUTATIONS = (
     Mutation(
         breaks="the zone that would fit is named",
         file="reading/diagnosis.py",
-        text="    return within * GRID\n",
+        text="    return within * QUARTER\n",
         becomes="    return 0\n",
         caught_by=CALIBRATION,
     ),

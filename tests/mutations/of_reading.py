@@ -24,13 +24,6 @@ MUTATIONS = (
         caught_by=LEDGER,
     ),
     Mutation(
-        breaks="a short answer is whole: a full one proves nothing",
-        file="reading/reader.py",
-        text="        return capacity.is_short(len(records))\n",
-        becomes="        return True\n",
-        caught_by=(*READER, "-k", "never_skipped"),
-    ),
-    Mutation(
         breaks="a short answer is whole: nothing more is asked about a full one",
         file="reading/reader.py",
         text="        if not capacity.is_short(len(records)) or not (yield",

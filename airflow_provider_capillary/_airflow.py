@@ -103,7 +103,7 @@ def stores_of_watched_assets(stores: Any, asset_name: str | None) -> Sequence[An
     return [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()] or [stores]
 
 
-async def read_asset_state(store: Any, key: str) -> object:  # noqa: ANN401
+async def read_asset_state(store: Any, key: str) -> object:  # noqa: ANN401  # an object of Airflow's own
     """One value of an asset's store, read on an event loop: by ``aget`` since 3.3.2. In 3.3.0 and 3.3.1, by ``get`` in a thread."""
     if hasattr(store, "aget"):
         return await store.aget(key)
@@ -112,7 +112,7 @@ async def read_asset_state(store: Any, key: str) -> object:  # noqa: ANN401
     return await sync_to_async(store.get)(key)
 
 
-async def write_asset_state(store: Any, key: str, value: str) -> None:  # noqa: ANN401
+async def write_asset_state(store: Any, key: str, value: str) -> None:  # noqa: ANN401  # an object of Airflow's own
     """Write one value of an asset's store on an event loop: by ``aset`` since 3.3.2. In 3.3.0 and 3.3.1, by ``set`` in a thread."""
     if hasattr(store, "aset"):
         await store.aset(key, value)
@@ -133,7 +133,7 @@ def latest_xcom(ti: Any, key: str) -> object:  # noqa: ANN401  # the task instan
     return ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True, map_indexes=-1 if map_index is None else map_index)
 
 
-def first_try_number(ti: Any, retries: int) -> int:  # noqa: ANN401
+def first_try_number(ti: Any, retries: int) -> int:  # noqa: ANN401  # an object of Airflow's own
     """The number of the first try, counted from when the task was last cleared: in every version.
 
     Airflow does not say it. It raises ``max_tries`` by the task's retries when a task is cleared, and goes on counting ``try_number``.

@@ -82,7 +82,7 @@ def _extras_of(label: str, conn: ConnectionLike) -> Mapping[str, Any]:
 def _parse_json(text: str) -> object | None:
     """The parsed text, or ``None``. The parser's exception goes no further: it holds the text, which may hold a secret."""
     try:
-        return json.loads(text)  # type: ignore[no-any-return]
+        return json.loads(text)  # type: ignore[no-any-return]  # of a type that is known at run time only
     except ValueError:
         return None
 

@@ -11,7 +11,7 @@ from airflow_provider_capillary.emulator.dates import DATE_FORMATS, zone_of
 __all__ = ["ServerOptions", "option", "wrong_option"]
 
 
-def option(default: Any, text: str, *, choices: tuple[str, ...] = (), kind: type | None = None, many: bool = False) -> Any:  # noqa: ANN401
+def option(default: Any, text: str, *, choices: tuple[str, ...] = (), kind: type | None = None, many: bool = False) -> Any:  # noqa: ANN401  # the default of a dataclass field
     """Describe one option once, for the check of its value and for the command line."""
     return field(default=default, metadata={"help": text, "choices": choices, "kind": kind or str, "many": many})
 

@@ -123,7 +123,7 @@ class Service:
             self._requests.append(received)
         return response
 
-    def _answer(self, known: bool, path: str, params: Mapping[str, str], header: Callable[[str], str | None], body: bytes) -> FakeResponse:  # noqa: FBT001
+    def _answer(self, known: bool, path: str, params: Mapping[str, str], header: Callable[[str], str | None], body: bytes) -> FakeResponse:  # noqa: FBT001  # as the caller has it
         if not known:
             return refusal(404, "Incorrect resource")
         if path == TOKEN_PATH:

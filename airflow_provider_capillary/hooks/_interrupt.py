@@ -92,7 +92,7 @@ class InterruptibleAdapter(HTTPAdapter):
         if not hasattr(pool.ConnectionCls, "connection_handle"):
             # The class of a SOCKS proxy is not that of an HTTP proxy, so each pool's own is extended.
             pool.ConnectionCls = _followed(pool.ConnectionCls, self._connection_handle)
-        return pool  # type: ignore[no-any-return]
+        return pool  # type: ignore[no-any-return]  # of a type that is known at run time only
 
 
 def _followed(connection_class: Any, handle: ConnectionHandle) -> Any:  # noqa: ANN401  # a class that is made here

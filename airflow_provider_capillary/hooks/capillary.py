@@ -300,7 +300,7 @@ class CapillaryHook(BaseHook):
             try:
                 next(driving)
             except StopIteration as ended:
-                return ended.value  # type: ignore[no-any-return]
+                return ended.value  # type: ignore[no-any-return]  # of a type that is known at run time only
 
     def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[list[Record], None, T]:
         """Carry out the effects of a flow, with ``requests`` and ``time.sleep``; yield its records and return its result."""
@@ -310,7 +310,7 @@ class CapillaryHook(BaseHook):
             try:
                 effect: Effect = steps.send(outcome)
             except StopIteration as ended:
-                return ended.value  # type: ignore[no-any-return]
+                return ended.value  # type: ignore[no-any-return]  # of a type that is known at run time only
             outcome = None
             match effect:
                 case Records():

@@ -40,8 +40,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import export_peers  # noqa: E402  # found by the line above
-import export_plot  # noqa: E402
-import export_subjects  # noqa: E402
+import export_plot  # noqa: E402  # found by the path that is set above
+import export_subjects  # noqa: E402  # found by the path that is set above
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 GUARD = {"ours plain": ("bare json", 0.35), "ours fast": ("bare json", 0.5)}

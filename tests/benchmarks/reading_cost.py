@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
-from bench.fake_api import FakeApi  # noqa: E402
+from bench.fake_api import FakeApi  # noqa: E402  # found by the path that is set above
 from bench.options import TIMES  # noqa: E402  # found by the line above
-from reading.drawing import BY_HOUR  # noqa: E402
-from reading.driving import drive, make_reader  # noqa: E402
+from reading.drawing import BY_HOUR  # noqa: E402  # found by the path that is set above
+from reading.driving import drive, make_reader  # noqa: E402  # found by the path that is set above
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -67,7 +67,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("fault", ["http_401", "http_498"])
 @pytest.mark.parametrize(("password", "extras", "problem", "hint"), REFUSED)
-def test_a_401_says_which_form_was_sent_and_what_to_change(monkeypatch, clock, fault, password, extras, problem, hint):  # noqa: PLR0917
+def test_a_401_says_which_form_was_sent_and_what_to_change(monkeypatch, clock, fault, password, extras, problem, hint):  # noqa: PLR0917  # the columns of the table
     with Emulator(**SMALL, password="another", faults=[fault]) as api:
         made = json.loads(api.connection_json(**extras)) | {"password": password}
         end = read(hook_of(monkeypatch, json.dumps(made)))

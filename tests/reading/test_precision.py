@@ -66,7 +66,7 @@ COUNTS: list[tuple[str, list[int], int, bool]] = [
 @pytest.mark.parametrize(("what", "counts", "away", "is_shown"), COUNTS, ids=[row[0] for row in COUNTS])
 def test_a_part_with_fewer_records_shows_finer_dates(what: str, counts: list[int], away: int, is_shown: bool) -> None:
     """The window is answered with more before the part and after it."""
-    flow = _cuts_within(Scripted(counts, away), DateFormat("iso", UTC), SECOND, MIDNIGHT, MIDNIGHT + MINUTE)  # type: ignore[arg-type]
+    flow = _cuts_within(Scripted(counts, away), DateFormat("iso", UTC), SECOND, MIDNIGHT, MIDNIGHT + MINUTE)  # type: ignore[arg-type]  # scripted in place of a client
     with pytest.raises(StopIteration) as stop:
         next(flow)
     assert stop.value.value is is_shown, what

@@ -25,8 +25,8 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 from reading.drawing import FAMILIES, draw, has_faults  # noqa: E402  # found by the line above
-from reading.shrinking import KEPT, complaint, shrink  # noqa: E402
-from reading.splitting import why_not  # noqa: E402
+from reading.shrinking import KEPT, complaint, shrink  # noqa: E402  # found by the path that is set above
+from reading.splitting import why_not  # noqa: E402  # found by the path that is set above
 
 BATCH = 90
 SEEDS_SHOWN = 8

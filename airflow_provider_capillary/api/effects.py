@@ -5,10 +5,17 @@ effect               outcome
 ===================  =====================================================================
 :class:`ReadClock`   seconds of a monotonic clock, a ``float``
 :class:`Sleep`       ``None``, after that many seconds
+:class:`TakeTurn`    0.0 where a request may be sent now and is counted; else the seconds to wait
+:class:`HoldTurns`   ``None``, after the budget was told
 :class:`Send`        a :class:`Response`, or a :class:`TransportFailure`
 :class:`MaskSecret`  ``None``, after the value was registered for masking in logs
 :class:`Records`     ``None``, after the records were delivered
+:class:`Start`       the started flow, an object that only the driver can read
+:class:`Join`        what the started flow returned, or the exception that it raised
 ===================  =====================================================================
+
+Started flows run side by side. A driver runs only one of them at a time between two effects, so a flow need not expect that another one
+changes anything while it decides.
 """
 
 from __future__ import annotations
@@ -20,6 +27,8 @@ from typing import Any, TypeAlias, TypeVar
 __all__ = [
     "Effect",
     "Flow",
+    "HoldTurns",
+    "Join",
     "MaskSecret",
     "Outcome",
     "ReadClock",
@@ -29,7 +38,10 @@ __all__ = [
     "Response",
     "Send",
     "Sleep",
+    "Start",
+    "TakeTurn",
     "TransportFailure",
+    "join",
 ]
 
 Record: TypeAlias = dict[str, Any]
@@ -66,6 +78,18 @@ class Sleep:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Take one request from the budget of requests a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTurns:
+    """Let no request be sent for so many seconds: the API has asked for a pause, or fails."""
+
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Send a request, with ``token`` in the OAuth header where the connection uses OAuth."""
@@ -86,6 +110,20 @@ class Records:
     """New records of the interval. They count only once the whole reading has ended."""
 
     records: list[Record] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a flow beside this one. The flow yields no records and starts none itself."""
+
+    flow: Flow[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Wait until a started flow has ended."""
+
+    started: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +150,17 @@ class TransportFailure:
     passing: bool = True
 
 
-Effect: TypeAlias = ReadClock | Sleep | Send | MaskSecret | Records
-Outcome: TypeAlias = float | Response | TransportFailure | None
+Effect: TypeAlias = ReadClock | Sleep | TakeTurn | HoldTurns | Send | MaskSecret | Records | Start | Join
+Outcome: TypeAlias = object
+"""See the table above."""
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]
 """A generator that yields effects, is sent their outcomes, and returns a ``T``."""
+
+
+def join(started: object) -> Flow[Any]:
+    """The result of a started flow, once it has ended; raises what the flow raised."""
+    outcome = yield Join(started)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_capillary.api.budget import Budget
-from airflow_provider_capillary.api.effects import MaskSecret, ReadClock, Request, Response, Send, Sleep
+from airflow_provider_capillary.api.budget import lanes_for
+from airflow_provider_capillary.api.effects import HoldTurns, MaskSecret, ReadClock, Request, Response, Send, Sleep, TakeTurn
 from airflow_provider_capillary.api.responses import Page, codes_of, errors_in, read_json, read_page
 from airflow_provider_capillary.api.retries import RetryPlan, failure_of, request_id
-from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError
+from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError, ServerError, ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +33,10 @@ KEY_REFUSALS = frozenset({400, 401, 403, 422, 498})
 """Statuses of a token request that mean a wrong key or secret. The documentation does not say which one the API sends."""
 LEAST_WAIT = 0.001
 """Seconds; long enough to move any clock."""
+TOKEN_POLL = 0.05
+"""Seconds between two looks at whether another flow has fetched the token."""
+LATEST_WEIGHT = 0.2
+"""Weight of the last answer in the latency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,10 @@ class Credential:
 
 @dataclass(slots=True)
 class RequestStats:
-    """The cost of the requests so far: ``waited`` in seconds, ``retries`` by the name of the error."""
+    """The cost of the requests so far: ``waited`` in seconds, ``retries`` by the name of the error.
+
+    Seconds in which several requests waited at once count once.
+    """
 
     requests: int = 0
     waited: float = 0.0
@@ -62,20 +69,38 @@ class RequestStats:
     warnings: int = 0
 
 
-class RequestExecutor:
-    """Sends requests to one API, one at a time, with one budget and one token.
+@dataclass(slots=True)
+class _TokenRequest:
+    """A request for a token that is under way. Others wait for it: one token serves all of them, and a refused key is sent once."""
 
-    :param per_minute: requests per minute at most, retries and token requests included.
+    is_over: bool = False
+    error: RequestError | None = None
+
+
+class RequestExecutor:
+    """Sends requests to one API with one token, also for several flows at once.
+
+    The budget of requests is the driver's: retries and token requests take turns from it as well.
+
+    :param per_minute: the driver's budget.
     """
 
     def __init__(self, *, credential: Credential, per_minute: int, plan: RetryPlan | None = None, rng: random.Random | None = None) -> None:
         self._credential = credential
-        self._budget = Budget(per_minute)
+        self._per_minute = per_minute
+        self._latency: float | None = None
+        self._waited_until = 0.0
         self._plan = plan or RetryPlan()
         self._rng = rng or random.Random()  # noqa: S311  # jitter
         self._token: str | None = None
         self._renew_at = 0.0
+        self._token_request = _TokenRequest(is_over=True)
         self.stats = RequestStats()
+
+    @property
+    def lanes(self) -> int:
+        """How many requests it pays to have under way at once."""
+        return lanes_for(self._per_minute, self._latency or 0.0)
 
     def logs(self, params: Mapping[str, str]) -> Flow[Page]:
         """Request event logs, with retries.
@@ -111,8 +136,9 @@ class RequestExecutor:
                 except RequestError as unreadable:
                     error = unreadable
             if isinstance(error, AuthenticationError) and needs_token and not is_new and attempt < self._plan.attempts:
-                # A token can end early (498, or 401 once it is revoked). A new token that is refused stays refused.
-                self._token, is_new = None, True
+                # A token can end early (498, or 401 once it is revoked). A new token that is refused stays refused. Another flow may
+                # have fetched a new one meanwhile.
+                self._token, is_new = None if self._token == token else self._token, True
                 self.stats.retries[type(error).__name__] += 1
                 continue
             is_new = False
@@ -126,6 +152,9 @@ class RequestExecutor:
                 raise error
             patience -= delay
             self.stats.retries[type(error).__name__] += 1
+            if isinstance(error, ThrottledError | ServerError):
+                # It would fail the other requests as well.
+                yield HoldTurns(delay)
             yield from self._wait(delay, f"{type(error).__name__} at try {attempt} of {self._plan.attempts}: {error.response}")
 
     def _explain(self, error: AuthenticationError, *, is_key: bool) -> None:
@@ -136,29 +165,48 @@ class RequestExecutor:
             error.problem, error.hint = f"{error.problem}, {self._credential.described}", self._credential.hint
 
     def _send(self, send: Send) -> Flow[Response | TransportFailure]:
-        now = yield ReadClock()
-        while delay := self._budget.delay(now):
+        while delay := (yield TakeTurn()):
             # By the clock, because a pause may take longer than asked for, and the budget counts from its end.
             yield from self._wait(max(delay, LEAST_WAIT), "the budget of requests a minute is spent")
-            now = yield ReadClock()
-        self._budget.spend(now)
         self.stats.requests += 1
+        sent = yield ReadClock()
         outcome: Response | TransportFailure = yield send
+        took = (yield ReadClock()) - sent
+        if isinstance(outcome, Response):
+            self._latency = took if self._latency is None else self._latency + LATEST_WEIGHT * (took - self._latency)
         return outcome
 
     def _wait(self, seconds: float, reason: str) -> Flow[None]:
-        self.stats.waited += seconds
+        now = yield ReadClock()
+        self.stats.waited += max(0.0, now + seconds - max(now, self._waited_until))
+        self._waited_until = max(self._waited_until, now + seconds)
         yield Sleep(seconds, reason)
 
     def _valid_token(self) -> Flow[str]:
-        now = yield ReadClock()
-        if self._token is not None and now < self._renew_at:
-            return self._token
+        while True:
+            now = yield ReadClock()
+            if self._token is not None and now < self._renew_at:
+                return self._token
+            if (others := self._token_request).is_over:
+                return (yield from self._fetch_token(now))
+            while not others.is_over:
+                yield Sleep(TOKEN_POLL, "another request fetches the token")
+            if others.error is not None:
+                raise others.error
+
+    def _fetch_token(self, now: float) -> Flow[str]:
+        self._token_request = mine = _TokenRequest()
         body = {"key": self._credential.key, "secret": self._credential.secret}
         request = Request(method="POST", path=TOKEN_PATH, body=body)
-        token, life = yield from self._with_retries(request, lambda response: _read_token(response, str(request)), needs_token=False)
-        yield MaskSecret(token)
-        self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
+        try:
+            token, life = yield from self._with_retries(request, lambda response: _read_token(response, str(request)), needs_token=False)
+            yield MaskSecret(token)
+            self._token, self._renew_at = token, now + max(life - TOKEN_MARGIN, life / 2)
+        except RequestError as error:
+            mine.error = error
+            raise
+        finally:
+            mine.is_over = True
         return token
 
 

@@ -4,6 +4,9 @@
 
     capillary          CapillaryHook: for tasks; everything else here serves it
     capillary_async    CapillaryAsyncHook: the same reading on an event loop, for triggers
+    _driver            carrying out what a reading asks for, in a task
+    _lanes             threads for requests side by side
+    _turns             the budget of requests a minute
     _session           one HTTP session with the API: credential, timeouts, caps on size and time
     _interrupt         ending a request that is under way
     _transport_errors  why no whole answer came, and what to change

@@ -99,12 +99,13 @@ class _Session(requests.Session):
 class ApiSession:
     """Sends one request after the other. Not for two threads at once.
 
-    :param is_stopped: whether the hook was stopped; asked whenever a connection opens.
+    :param is_stopped: whether the reading was stopped; asked whenever a connection opens.
     """
 
     def __init__(self, settings: Settings, *, is_stopped: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
         self._is_late = False
+        self.is_stopped = is_stopped
         self._connection = ConnectionHandle(lambda: self._is_late or is_stopped())
         self._time_limit = TimeLimit(self._be_late, shortest=settings.read_timeout)
         self.credential = _Credential(settings)

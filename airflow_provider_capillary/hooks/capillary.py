@@ -1,8 +1,8 @@
 """The hook: reads the event logs of an interval over an Airflow connection.
 
 The way of a parameter to the API: :meth:`CapillaryHook.iter_event_logs` checks it, ``_iter`` gives it to the
-:class:`~airflow_provider_capillary.reading.reader.Reader`, whose effects ``_drive`` carries out; each request goes through ``_send`` to the
-:class:`~airflow_provider_capillary.hooks._session.ApiSession`.
+:class:`~airflow_provider_capillary.reading.reader.Reader`, whose effects ``_drive`` carries out; each request goes through
+``_perform`` to the :class:`~airflow_provider_capillary.hooks._session.ApiSession`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_capillary.api.effects import MaskSecret, ReadClock, Records, Send, Sleep
 from airflow_provider_capillary.api.responses import LATEST
 from airflow_provider_capillary.connection.form import connection_form_widgets, ui_field_behaviour
 from airflow_provider_capillary.errors import (
@@ -23,20 +22,19 @@ from airflow_provider_capillary.errors import (
     IntervalError,
     ReadingStoppedError,
 )
+from airflow_provider_capillary.hooks._driver import FlowDriver, conceal
 from airflow_provider_capillary.timestamps import format_timestamp, parse_timestamp, to_millis
 from airflow_provider_capillary.validation import statuses_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator
+    from collections.abc import Collection
 
     from requests import Session
 
-    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record, Response, TransportFailure
+    from airflow_provider_capillary.api.effects import Record
     from airflow_provider_capillary.api.executor import RequestExecutor, RequestStats
     from airflow_provider_capillary.api.retries import RetryPlan
     from airflow_provider_capillary.connection.settings import Settings
-    from airflow_provider_capillary.hooks._progress import Progress
-    from airflow_provider_capillary.hooks._session import ApiSession
     from airflow_provider_capillary.reading.reader import Reader
     from airflow_provider_capillary.reading.survey import Findings
 
@@ -44,12 +42,12 @@ __all__ = ["CapillaryHook"]
 
 T = TypeVar("T")
 
-SLICE = 0.5
-"""Seconds. A pause is slept in parts of this length, so that a killed task does not sleep on."""
 
+class CapillaryHook(FlowDriver, BaseHook):
+    """Reads event logs from one Capillary API, with one budget of requests and one calibration.
 
-class CapillaryHook(BaseHook):
-    """Reads event logs from one Capillary API, with one session, one budget of requests and one calibration.
+    Where answers take so long that requests one after the other would not use up the budget, a long reading asks for several windows at
+    once, each over a connection of its own.
 
     :param capillary_conn_id: the Airflow connection. The hook looks it up when it first needs it.
     """
@@ -63,13 +61,12 @@ class CapillaryHook(BaseHook):
         super().__init__(**kwargs)
         self.capillary_conn_id = capillary_conn_id
         self._names_connection = True
-        self._stopped = False
         self._events_read = 0
         self._proof: dict[str, int | str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what the hook has made from the connection: a copy looks the connection up again, and no credential is pickled."""
-        made = {"settings", "_session", "_executor", "_reader", "_log"}
+        made = {"settings", "_session", "_executor", "_reader", "_turns", "_deciding", "_pools", "_log"}
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @classmethod
@@ -180,17 +177,6 @@ class CapillaryHook(BaseHook):
         """Make the next reading find out again how the API reads dates and how many records it gives at once."""
         self.__dict__.pop("_reader", None)
 
-    def stop(self) -> None:
-        """End a reading that is under way, which then raises ``ReadingStoppedError``; from a signal handler or another thread."""
-        self._stopped = True
-        if "_session" in self.__dict__:
-            self._session.interrupt()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether :meth:`stop` was called."""
-        return self._stopped
-
     @property
     def requests_made(self) -> int:
         """Requests sent so far, those of calibration, retries and tokens included."""
@@ -227,14 +213,8 @@ class CapillaryHook(BaseHook):
 
         settings = looked_up_settings(self.capillary_conn_id, self.get_connection, name_it=self._names_connection)
         for secret in secrets_of(settings):
-            _conceal(secret)
+            conceal(secret)
         return settings
-
-    @cached_property
-    def _session(self) -> ApiSession:
-        from airflow_provider_capillary.hooks._session import ApiSession
-
-        return ApiSession(self.settings, is_stopped=lambda: self._stopped)
 
     @cached_property
     def _executor(self) -> RequestExecutor:
@@ -292,64 +272,6 @@ class CapillaryHook(BaseHook):
             return  # the reading is complete; only a hint is lost
         if why := name_is_unknown(event_name, newest):
             self.log.warning("%s", why)
-
-    def _run(self, steps: Flow[T]) -> T:
-        """Carry out the effects of a flow that yields no records; return its result."""
-        driving = self._drive(steps)
-        while True:
-            try:
-                next(driving)
-            except StopIteration as ended:
-                return ended.value  # type: ignore[no-any-return]  # of a type that is known at run time only
-
-    def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[list[Record], None, T]:
-        """Carry out the effects of a flow, with ``requests`` and ``time.sleep``; yield its records and return its result."""
-        outcome: Outcome = None
-        while True:
-            self._check_stopped()
-            try:
-                effect: Effect = steps.send(outcome)
-            except StopIteration as ended:
-                return ended.value  # type: ignore[no-any-return]  # of a type that is known at run time only
-            outcome = None
-            match effect:
-                case Records():
-                    if progress is not None:
-                        progress.found(effect.records)
-                    yield effect.records
-                case Send():
-                    outcome = self._send(effect)
-                case Sleep():
-                    self._wait(effect, progress)
-                case ReadClock():
-                    outcome = time.monotonic()
-                case MaskSecret():
-                    _conceal(effect.value)
-                case _:
-                    assert_never(effect)
-
-    def _check_stopped(self) -> None:
-        if self._stopped:
-            raise ReadingStoppedError("The task was stopped while it read event logs", hint="run it again; nothing was published")
-
-    def _send(self, effect: Send) -> Response | TransportFailure:
-        outcome = self._session.send(effect)
-        self._check_stopped()
-        return outcome
-
-    def _wait(self, pause: Sleep, progress: Progress | None) -> None:
-        if progress is not None:
-            progress.waits(pause.seconds, pause.reason)
-        seconds = pause.seconds
-        while seconds > 0 and not self._stopped:
-            time.sleep(min(seconds, SLICE))
-            seconds -= SLICE
-
-
-def _conceal(secret: str) -> None:
-    from airflow.providers.common.compat.sdk import mask_secret
-
-    mask_secret(secret)
 
 
 def _in_words(seconds: float) -> str:

@@ -7,16 +7,15 @@ serve a thousand triggers). Pauses are ``asyncio.sleep``. HTTP and decisions are
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from airflow_provider_capillary.api.effects import MaskSecret, ReadClock, Records, Send, Sleep
+from airflow_provider_capillary.api.effects import HoldTurns, Join, MaskSecret, ReadClock, Records, Send, Sleep, Start, TakeTurn
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record
+    from airflow_provider_capillary.api.effects import Flow, Outcome, Record
 
 __all__ = ["CapillaryAsyncHook"]
 
@@ -89,29 +88,43 @@ class CapillaryAsyncHook(CapillaryHook):
 
     async def _records(self, steps: Flow[Any]) -> AsyncIterator[list[Record]]:
         """Carry out the effects of a flow; yield its records."""
-        while (effect := await self._in_thread(self._advance, steps)) is not None:
-            match effect:
-                case Sleep():
-                    await _sleep(effect.seconds)
-                case MaskSecret():
-                    await _conceal(effect.value)
-                case Records():
-                    yield effect.records
+        from airflow_provider_capillary.hooks._lanes import outcome_of
 
-    def _advance(self, steps: Flow[Any]) -> Records | Sleep | MaskSecret | None:
-        """In a thread: send requests and decide, up to the next effect that belongs to the loop; ``None`` at the end."""
+        loop = asyncio.get_running_loop()
+
+        def conceal(value: str) -> None:
+            asyncio.run_coroutine_threadsafe(_conceal(value), loop).result(GRACE)
+
+        lanes = self._make_lanes(conceal)
         outcome: Outcome = None
+        try:
+            while (effect := await self._in_thread(self._advance, steps, outcome)) is not None:
+                outcome = None
+                match effect:
+                    case Sleep():
+                        await _sleep(effect.seconds)
+                    case MaskSecret():
+                        await _conceal(effect.value)
+                    case Records():
+                        yield effect.records
+                    case Start():
+                        outcome = lanes.start(effect.flow)
+                    case Join():
+                        outcome = await self._in_thread(outcome_of, effect.started)
+        finally:
+            # In a thread: the lanes' last words, such as a value to mask, may need the loop.
+            await self._in_thread(self._close_lanes, lanes)
+
+    def _advance(self, steps: Flow[Any], outcome: Outcome) -> Records | Sleep | MaskSecret | Start | Join | None:
+        """In a thread: send requests and decide, up to the next effect that belongs to the loop; ``None`` at the end."""
         while True:
-            self._check_stopped()
             try:
-                effect: Effect = steps.send(outcome)
+                effect = self._next_effect(steps, outcome, self._session)
             except StopIteration:
                 return None
             match effect:
-                case Send():
-                    outcome = self._send(effect)
-                case ReadClock():
-                    outcome = time.monotonic()
+                case Send() | ReadClock() | TakeTurn() | HoldTurns():
+                    outcome = self._perform(effect, self._session)
                 case _:
                     return effect
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.effects import Start, join
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.capacity import Capacity, Reach
 
@@ -69,20 +70,27 @@ class EventLogsClient:
                 refusal = error
         raise refusal
 
-    def fetch_window(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[Page]:
+    def start_window(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[object]:
+        """Ask for a window beside others; :meth:`fetch_window` with the same arguments and the ``started`` returned here has the answer."""
+        return (yield Start(self.executor.logs(self._params(dates, from_date, to_date, event_name))))
+
+    def fetch_window(
+        self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None, started: object = None
+    ) -> Flow[Page]:
         """Ask for a window, both dates as :meth:`DateFormat.floor` or :meth:`DateFormat.ceil` return them.
 
+        :param started: what :meth:`start_window` returned, where it has asked already.
         :raises ParametersRefusedError: where the API refuses the window or the limit.
         """
-        params = {"from_date": dates.text(from_date), "to_date": dates.text(to_date), "limit": str(self.limit)}
-        if event_name:
-            params["event_name"] = event_name
-        answer = yield from self.executor.logs(params)
+        params = self._params(dates, from_date, to_date, event_name)
+        answer: Page = yield from self.executor.logs(params) if started is None else join(started)
         self._note(params, answer)
         self.reach.show(from_date, to_date, [record["startTime"] for record in answer.records])
         return answer
 
-    def fetch_window_steadily(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[Page]:
+    def fetch_window_steadily(
+        self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None, started: object = None
+    ) -> Flow[Page]:
         """:meth:`fetch_window`, for an API that may come to refuse the limit at any request.
 
         :raises WindowRefusedError: the API refuses the window, not the limit.
@@ -90,9 +98,9 @@ class EventLogsClient:
         """
         while True:
             try:
-                return (yield from self.fetch_window(dates, from_date, to_date, event_name=event_name))
+                return (yield from self.fetch_window(dates, from_date, to_date, event_name=event_name, started=started))
             except ParametersRefusedError as refusal:
-                limit = self.limit
+                limit, started = self.limit, None
                 yield from self.fetch_undated()
                 if self.limit == limit:
                     raise WindowRefusedError(refusal) from refusal
@@ -125,6 +133,10 @@ class EventLogsClient:
             answer = yield from self.fetch_undated()
         self.notice(answer.records)
         return len(answer)
+
+    def _params(self, dates: DateFormat, from_date: int, to_date: int, event_name: str | None) -> dict[str, str]:
+        params = {"from_date": dates.text(from_date), "to_date": dates.text(to_date), "limit": str(self.limit)}
+        return params | {"event_name": event_name} if event_name else params
 
     def _note(self, params: dict[str, str], answer: Page) -> None:
         if len(answer) >= self.capacity.records:

@@ -21,14 +21,14 @@ class Span:
 class Ledger:
     """Adjacent spans with a whole answer each, from the end of ``[low, high)`` backwards.
 
-    A span is proved once a *later* answer held more records than the span's own: the API could still give more, so it had not cut the
-    span's answer. Until then the span is unconfirmed and can be dropped.
+    A span is proved once an answer to a *later* request held more records than the span's own: the API could still give more, so it had not
+    cut the span's answer. Until then the span is unconfirmed and can be dropped.
 
     >>> ledger = Ledger(0, 100)
     >>> ledger.add(60, count=9, capacity=10)
     >>> ledger.gap, ledger.frontier
     ((0, 60), 100)
-    >>> ledger.confirm(10)
+    >>> ledger.confirm(10, asked_after=ledger.added)
     >>> ledger.frontier
     60
     """
@@ -42,7 +42,10 @@ class Ledger:
         """How many spans are proved."""
         self.longest: Span | None = None
         """The proved span with the most records."""
+        self.added = 0
+        """How many spans were added. A request that is sent now is later than all of them."""
         self._unconfirmed: deque[Span] = deque()
+        """The last spans that were added."""
 
     @property
     def edge(self) -> int:
@@ -78,10 +81,15 @@ class Ledger:
             msg = f"{count} records of {capacity} do not prove [{low}, {self.edge})"
             raise ValueError(msg)
         self._unconfirmed.append(Span(low=low, high=self.edge, count=count, capacity=capacity))
+        self.added += 1
 
-    def confirm(self, count: int) -> None:
-        """An answer of ``count`` records arrived: spans with fewer are proved, from the end backwards up to the first with as many."""
-        while self._unconfirmed and self._unconfirmed[0].count < count:
+    def confirm(self, count: int, *, asked_after: int) -> None:
+        """An answer of ``count`` records arrived: spans with fewer are proved, from the end backwards up to the first with as many.
+
+        :param asked_after: :attr:`added` when the answer's request was sent. Spans that were added later are not proved: their answers
+            may have been given after this one.
+        """
+        while self._unconfirmed and self._unconfirmed[0].count < count and self.added - len(self._unconfirmed) < asked_after:
             span = self._unconfirmed.popleft()
             self.frontier = span.low
             self.spans += 1

@@ -44,6 +44,7 @@ from airflow_provider_capillary.api.effects import Records
 from airflow_provider_capillary.errors import CalibrationError, TieError
 from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
+from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
 from airflow_provider_capillary.reading.pending import PendingRecords
 from airflow_provider_capillary.reading.precision import calibrate_closely
@@ -137,6 +138,7 @@ class _Reading:
         self.bounds = bounds
         self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
         self._sizer = Sizer(client.capacity)
+        self._lanes = Lanes(client)
         self._pending = PendingRecords(start, end)
         self._unread_before = self._ledger.high
         self._too_wide = (0, 0)
@@ -163,8 +165,16 @@ class _Reading:
             if gap is None or self._ledger.unconfirmed_records > MOST_UNCONFIRMED:
                 yield from self._recheck_capacity()
             else:
+                yield from self._ask_ahead(*gap)
                 yield from self._read_span(*self._next_span(*gap))
             yield from self._yield_proved_records()
+
+    def _ask_ahead(self, low: int, high: int) -> Flow[None]:
+        """Ask for windows of the gap side by side, as far as the density of the records foretells them."""
+        windows = self._sizer.windows_in(self._ledger.high - self._ledger.low)
+        while self._lanes.has_room_for(windows) and (part := self._lanes.free_part(low, high)):
+            span = self._next_span(low, high) if part[1] == high else self._cut(self._sizer.start_ahead_of(*part), *part)
+            yield from self._lanes.start(*span, self.bounds, event_name=self._event_name, asked_after=self._ledger.added)
 
     def _read_span(self, low: int, high: int) -> Flow[None]:
         """Ask for a span at the gap's end, and extend the ledger where the answer is whole."""
@@ -175,10 +185,12 @@ class _Reading:
         if (yield from self._is_whole(low, high, records)):
             self._pending.add_proved(records, span_start=low)
             self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
-            self._ledger.confirm(self._client.capacity.least)
-            self._sizer.learn_short(low, high, [record["startTime"] for record in records])
+            self._ledger.confirm(self._client.capacity.least, asked_after=self._ledger.added)
+            times = [record["startTime"] for record in records]
+            self._sizer.learn_short(low, high, times, is_rest=self._lanes.is_rest(low))
             return
         self._pending.add(records)
+        self._lanes.wait()
         if not self._client.capacity.is_short(len(records)):
             yield from self._narrow(low, high, records)
 
@@ -197,9 +209,10 @@ class _Reading:
     def _recheck_capacity(self) -> Flow[None]:
         """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
         count = yield from self._client.fetch_longest()
-        self._ledger.confirm(count)
+        self._ledger.confirm(count, asked_after=self._ledger.added)
         if self._ledger.longest_unconfirmed:
             self._client.capacity.fall(count)
+            self._lanes.abandon()
             self._ledger.drop_unconfirmed()
             self._pending.distrust_spans_before(self._ledger.frontier)
 
@@ -224,28 +237,37 @@ class _Reading:
 
         Records nearer to the interval's end are left out: they may have become visible only now.
         """
-        before = self._unread_before - self.bounds.margin
+        before = self._lanes.earliest(self._unread_before) - self.bounds.margin
         named = (record for record in records if self._event_name in (None, record.get("eventName")))
         self._pending.add(record for record in named if record["startTime"] < before)
 
     def _next_span(self, low: int, high: int) -> tuple[int, int]:
-        """The end of the gap ``[low, high)``, shorter than a span that was too wide."""
-        start = self.bounds.ceil(self._sizer.start_of(low, high))
+        """The end of the gap ``[low, high)``: the span that was asked for ahead, or one that is shorter than a span that was too wide."""
+        if (asked := self._lanes.span_at(high)) is not None:
+            return asked
+        low, high = self._lanes.free_part(low, high) or (low, high)
+        start = self._sizer.start_of(low, high)
         too_wide_from, too_wide_to = self._too_wide
-        if too_wide_to == high:
-            start = max(start, self.bounds.ceil(too_wide_from + 1))
-        return max(low, min(start, self.bounds.floor(high - 1))), high
+        return self._cut(max(start, too_wide_from + 1) if too_wide_to == high else start, low, high)
+
+    def _cut(self, start: int, low: int, high: int) -> tuple[int, int]:
+        """The end of ``[low, high)`` from about ``start`` on, as the dates can be written."""
+        return max(low, min(self.bounds.ceil(start), self.bounds.floor(high - 1))), high
 
     def _fetch(self, low: int, high: int) -> Flow[list[Record] | None]:
         """The records of a window that holds the span; ``None`` where the API refuses so long a window."""
-        from_date, to_date = self.bounds.window(low, high)
+        asked = self._lanes.take(low, high)
+        from_date, to_date = (asked.from_date, asked.to_date) if asked else self.bounds.window(low, high)
+        asked_after, started = (asked.asked_after, asked.started) if asked else (self._ledger.added, None)
         try:
-            answer = yield from self._client.fetch_window_steadily(self.bounds.dates, from_date, to_date, event_name=self._event_name)
+            answer = yield from self._client.fetch_window_steadily(
+                self.bounds.dates, from_date, to_date, event_name=self._event_name, started=started
+            )
         except WindowRefusedError as error:
             if not (yield from self._shorten(low, high)):
                 raise error.refusal from error
             return None
-        self._ledger.confirm(len(answer))
+        self._ledger.confirm(len(answer), asked_after=asked_after)
         self._require_nearby(answer.records, from_date, to_date)
         self.bounds = self.bounds.saw(from_date, [record["startTime"] for record in answer.records])
         return answer.records

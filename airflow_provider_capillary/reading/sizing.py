@@ -48,6 +48,10 @@ GROWTH: Final = 4.0
 """Factor by which a window grows after next to nothing, where the order of the answers can't guide it."""
 NEARER: Final = 16
 """Fraction of the distance that is left between the next window and a time with more records than an answer holds."""
+CAUTION_AHEAD: Final = 1.8
+"""As :data:`CAUTION`, for windows that are asked for ahead: a full answer costs two more requests there, not one."""
+MEMORY_AHEAD: Final = 0.8
+"""As :data:`MEMORY`, for windows that are asked for ahead: they can't follow each change, so they had better follow no chance."""
 MOST_GUESSES: Final = 3
 """After this many full answers in a row, windows are halved whatever the answers look like."""
 MOST_WRONG: Final = 3
@@ -69,6 +73,17 @@ class Sizer:
         self._gives_newest = True
         self._wrong_guesses = 0
         self._count, self._over = 0.0, 0.0  # of the last windows: records, milliseconds
+        self._length_ahead: float | None = None
+        self._count_ahead, self._over_ahead = 0.0, 0.0
+
+    def windows_in(self, length: int) -> float:
+        """About how many windows so many milliseconds take, at the density of the last ones; 0.0 where the density is not known."""
+        return length / self._length_ahead if self._length_ahead else 0.0
+
+    def start_ahead_of(self, low: int, high: int) -> int:
+        """Where a window begins that is asked for ahead, within the part ``[low, high)`` of the gap and up to the part's end."""
+        length = min(self._length_ahead or high - low, self._longest or high - low)
+        return max(low, min(int(high - length), high - 1))
 
     def start_of(self, low: int, high: int) -> int:
         """Where the next window begins, within the gap ``[low, high)`` and up to its end."""
@@ -83,28 +98,36 @@ class Sizer:
         """The API does not answer windows of this length, milliseconds. The next ones are at most half as long."""
         self._longest = length // 2
 
-    def learn_short(self, low: int, high: int, times: list[int]) -> None:
-        """A whole answer to ``[low, high)`` held records of these times."""
+    def learn_short(self, low: int, high: int, times: list[int], *, is_rest: bool = False) -> None:
+        """A whole answer to ``[low, high)`` held records of these times.
+
+        :param is_rest: whether the window is so short only because another one was asked for before it.
+        """
         self._fulls, self._start = 0, None
         count = len(times)
-        if count <= max(1.0, NEXT_TO_NOTHING * self._target):
-            self._length = None if self._gives_newest else GROWTH * (high - low)
-            self._count = self._over = 0.0
+        if count <= max(1.0, NEXT_TO_NOTHING * self._target(CAUTION, self._count)):
+            if not is_rest:
+                self._length = None if self._gives_newest else GROWTH * (high - low)
+                self._count = self._over = 0.0
+                self._forget_ahead()
             return
         # Without an empty stretch at its end, but with the records before the span that an API of coarse dates adds.
         length = max(1, max(times) - min(low, *times))
-        expected = self._count / self._over * length if self._over else count
         change = 1.0
-        if self._over and abs(count - expected) > SURPRISE * sqrt(expected + expected**2 / self._count):
+        if _has_changed(count, self._count, self._over, length):
+            expected = self._count / self._over * length
             change = min(STEEPEST, max(1 / STEEPEST, (count / expected) ** TREND))
             self._count = self._over = 0.0
         self._count, self._over = self._count * MEMORY + count, self._over * MEMORY + length
-        self._length = self._target * self._over / self._count / change
+        self._length = self._target(CAUTION, self._count) * self._over / self._count / change
+        self._learn_ahead(count, length)
 
     def learn_full(self, low: int, high: int, times: list[int]) -> None:
         """A full answer to ``[low, high)`` held records of these times, in this order."""
         self._count = self._over = 0.0
         self._fulls += 1
+        if self._fulls > 1:
+            self._forget_ahead()
         # An API may sort any of the matching records, newest first. The window that this suggests then comes out full again and again.
         self._wrong_guesses += self._gives_newest and self._fulls == MOST_GUESSES
         self._gives_newest = self._wrong_guesses < MOST_WRONG and _is_descending(times)
@@ -119,13 +142,30 @@ class Sizer:
             after = inside[-1] + 1 + (high - inside[-1]) // NEARER
             self._start = next((time for time in kept if time > inside[0]), after)
         elif _is_descending(times[::-1]):
-            self._length = min(0.95 * (high - low), self._target / len(times) * max(1, inside[-1] - inside[0]))
+            self._length = min(0.95 * (high - low), self._target(CAUTION, self._count) / len(times) * max(1, inside[-1] - inside[0]))
 
-    @property
-    def _target(self) -> float:
+    def _learn_ahead(self, count: int, length: int) -> None:
+        if _has_changed(count, self._count_ahead, self._over_ahead, length):
+            self._forget_ahead()
+        self._count_ahead = self._count_ahead * MEMORY_AHEAD + count
+        self._over_ahead = self._over_ahead * MEMORY_AHEAD + length
+        self._length_ahead = self._target(CAUTION_AHEAD, self._count_ahead) * self._over_ahead / self._count_ahead
+
+    def _forget_ahead(self) -> None:
+        self._length_ahead = None
+        self._count_ahead = self._over_ahead = 0.0
+
+    def _target(self, caution: float, known: float) -> float:
+        """How many records the next window is to hold, where the density is that of ``known`` records."""
         records = self._capacity.records
-        windows = max(0.3, self._count / records)
-        return max(LEAST_FILLED * records, records - CAUTION * sqrt(records * (1 + 1 / windows)))
+        windows = max(0.3, known / records)
+        return max(LEAST_FILLED * records, records - caution * sqrt(records * (1 + 1 / windows)))
+
+
+def _has_changed(count: int, known: float, over: float, length: int) -> bool:
+    """Whether ``count`` records in ``length`` show another density than ``known`` records in ``over``, beyond chance."""
+    expected = known / over * length if over else count
+    return bool(over) and abs(count - expected) > SURPRISE * sqrt(expected + expected**2 / known)
 
 
 def _is_descending(times: list[int]) -> bool:

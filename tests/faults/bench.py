@@ -19,6 +19,7 @@ from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.export.destination import parse_destination
 from airflow_provider_capillary.export.exporter import open_export
 from airflow_provider_capillary.export.manifest import Subject
+from airflow_provider_capillary.hooks import _driver as flow_driver
 from airflow_provider_capillary.hooks import capillary as task_driver
 from airflow_provider_capillary.hooks import capillary_async as loop_driver
 from airflow_provider_capillary.hooks._session import ApiSession
@@ -150,7 +151,7 @@ class Bench:
         with self._api, self._patch.context() as patch, tempfile.TemporaryDirectory() as scratch:
             self._url = self._api.url
             patch.setattr(ApiSession, "send", observed)
-            for driver in (task_driver, loop_driver, sensors, _shared_poller):
+            for driver in (flow_driver, task_driver, sensors, _shared_poller):
                 patch.setattr(driver, "time", self._clock)
             patch.setattr(loop_driver, "_sleep", sleep)
             patch.setattr(sensors, "datetime", Today)

@@ -13,7 +13,8 @@ from hooks.support import Clock
 def clock(monkeypatch):
     """The driver's clock, moved by waiting alone."""
     made = Clock()
-    monkeypatch.setattr("airflow_provider_capillary.hooks.capillary.time", made)
+    for module in ("_driver", "capillary"):
+        monkeypatch.setattr(f"airflow_provider_capillary.hooks.{module}.time", made)
     return made
 
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 from bench import Emulator
-from hooks.support import SECRETS, Clock, RawServer, connection
+from hooks.support import SECRETS, UNPACED, Clock, RawServer, connection
 
 from airflow_provider_capillary.errors import CapillaryError, ConnectionSettingsError
-from airflow_provider_capillary.hooks import capillary as sync_driver
+from airflow_provider_capillary.hooks import _driver as driver
 from airflow_provider_capillary.hooks import capillary_async as async_driver
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
 from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
@@ -83,7 +83,7 @@ def options_of(world, fault, authenticator):
 
 def by_task(monkeypatch, options):
     clock = Clock()
-    monkeypatch.setattr(sync_driver, "time", clock)
+    monkeypatch.setattr(driver, "time", clock)
     with Emulator(**options, clock=lambda: clock.now) as api:
         monkeypatch.setenv(CONN, api.connection_json(requests_per_minute=30))
         trace, hook = Trace(api, clock), CapillaryHook()
@@ -98,7 +98,7 @@ def by_task(monkeypatch, options):
 
 def by_loop(monkeypatch, options):
     clock = Clock()
-    monkeypatch.setattr(async_driver, "time", clock)
+    monkeypatch.setattr(driver, "time", clock)
 
     async def sleep(seconds):
         clock.sleep(seconds)
@@ -182,7 +182,7 @@ def test_a_cancelled_reading_ends_at_once_and_leaves_nothing_running(monkeypatch
     faults = ("hang@2",) if when == "in an answer" else ("throttled_absurd@2..",)
     others = set(threading.enumerate())  # those of servers and loops that this process ran before
     with Emulator(faults=faults, hang_seconds=60) as api:
-        monkeypatch.setenv(CONN, api.connection_json())
+        monkeypatch.setenv(CONN, api.connection_json(**UNPACED))
 
         async def cancel_it():
             hook = CapillaryAsyncHook()
@@ -216,7 +216,7 @@ def test_secrets_are_masked_and_in_no_repr(monkeypatch):
     masked = []
     monkeypatch.setattr("airflow.providers.common.compat.sdk.mask_secret", masked.append, raising=False)
     with Emulator(auth_type="oauth") as api:
-        monkeypatch.setenv(CONN, api.connection_json())
+        monkeypatch.setenv(CONN, api.connection_json(**UNPACED))
 
         async def read():
             async with CapillaryAsyncHook() as hook:

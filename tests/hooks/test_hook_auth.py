@@ -252,7 +252,8 @@ def test_any_life_of_a_token_is_bearable(monkeypatch, clock, life):
 @pytest.mark.parametrize("faults", [[], ["http_500@2", "html_200@3", "reset_in_body@4", "http_403@6.."], ["errors_beside_data@2.."]])
 def test_no_log_shows_a_secret_or_a_record(monkeypatch, clock, caplog, capfd, auth_type, faults):  # noqa: PLR0917  # fixtures
     concealed = []
-    monkeypatch.setattr("airflow_provider_capillary.hooks.capillary._conceal", concealed.append)
+    for module in ("capillary", "_driver"):
+        monkeypatch.setattr(f"airflow_provider_capillary.hooks.{module}.conceal", concealed.append)
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "requests"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -276,7 +277,8 @@ def test_no_log_shows_a_secret_or_a_record(monkeypatch, clock, caplog, capfd, au
 
 def test_passwords_of_proxies_are_concealed(monkeypatch, clock):
     concealed = []
-    monkeypatch.setattr("airflow_provider_capillary.hooks.capillary._conceal", concealed.append)
+    for module in ("capillary", "_driver"):
+        monkeypatch.setattr(f"airflow_provider_capillary.hooks.{module}.conceal", concealed.append)
     hook = hook_of(monkeypatch, connection("https://x.example", proxies={"https": "http://u:p%40ss-word@127.0.0.1:1", "no_proxy": "a,b"}))
     assert hook.settings.proxies
     assert {"p%40ss-word", "p@ss-word"} <= set(concealed)

@@ -61,15 +61,15 @@ MUTATIONS = (
     Mutation(
         breaks="the capacity still holds: an answer as long as a span confirms nothing",
         file="reading/ledger.py",
-        text="        while self._unconfirmed and self._unconfirmed[0].count < count:\n",
-        becomes="        while self._unconfirmed and self._unconfirmed[0].count <= count:\n",
+        text="        while self._unconfirmed and self._unconfirmed[0].count < count and",
+        becomes="        while self._unconfirmed and self._unconfirmed[0].count <= count and",
         caught_by=LEDGER,
     ),
     Mutation(
         breaks="the capacity still holds: it is shown after the last span",
         file="reading/reader.py",
-        text="            self._ledger.confirm(self._client.capacity.least)\n",
-        becomes="            self._ledger.confirm(self._client.capacity.records)\n",
+        text="            self._ledger.confirm(self._client.capacity.least, asked_after=self._ledger.added)\n",
+        becomes="            self._ledger.confirm(self._client.capacity.records, asked_after=self._ledger.added)\n",
         caught_by=TAMPERED,
     ),
     Mutation(
@@ -271,8 +271,8 @@ MUTATIONS = (
     Mutation(
         breaks="progress: a span that was too wide is not asked for again",
         file="reading/reader.py",
-        text="            start = max(start, self.bounds.ceil(too_wide_from + 1))\n",
-        becomes="            pass\n",
+        text="self._cut(max(start, too_wide_from + 1) if too_wide_to == high else start, low, high)\n",
+        becomes="self._cut(start, low, high)\n",
         caught_by=(*READER, "-k", "bad_guess"),
     ),
     Mutation(

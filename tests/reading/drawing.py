@@ -90,7 +90,8 @@ def draw_once(rng: random.Random, seed: int, family: str) -> Case:
         settings["timezone"] = options["timezone"] = rng.choice(ZONES)
     skips = family == "hostile" and make_hostile(rng, options, settings)
     name = "e" if rng.random() < 0.15 else None
-    return Case(seed, options, records, start, end, settings=settings, event_name=name, skips=skips, family=family)
+    lanes = rng.choice((1, 2, 3, 5, 16))
+    return Case(seed, options, records, start, end, settings=settings, event_name=name, skips=skips, family=family, lanes=lanes)
 
 
 def draw_times(rng: random.Random, base: int, span: int) -> list[int]:

@@ -17,7 +17,7 @@ from airflow_provider_capillary.reading.calibration import _Probes, calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.precision import calibrate_closely
 from reading.dating import NAMES, Server
-from reading.driving import BASIC, drive, make_reader, reply
+from reading.driving import BASIC, Loop, drive, make_reader, reply
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.bounds import Bounds
@@ -36,13 +36,7 @@ def calibrated(world: FakeApi, formats: tuple[str, ...] = AUTO, zone: str = "UTC
 
 
 def outcome_of(steps: Any, world: FakeApi) -> Any:
-    outcome: Any = None
-    while True:
-        try:
-            step = steps.send(outcome)
-        except StopIteration as stop:
-            return stop.value
-        outcome = 0.0 if not hasattr(step, "request") else reply(*world.answer(dict(step.request.params)))
+    return Loop(lambda params: reply(*world.answer(params))).run(steps)
 
 
 def test_an_api_that_shows_no_record_is_asked_once_more() -> None:

@@ -37,7 +37,7 @@ def test_spans_are_proved_from_the_end_by_later_and_longer_answers_alone(deeds: 
             ledger.add(low, count=count, capacity=13)
             pending.append((low, count))
         elif deed == "confirm":
-            ledger.confirm(number)
+            ledger.confirm(number, asked_after=ledger.added)
             while pending and pending[0][1] < number:
                 frontier, fewer = pending.pop(0)
                 proved.append(fewer)
@@ -68,9 +68,9 @@ def test_an_answer_as_long_as_a_span_confirms_nothing() -> None:
     """It may itself have been cut to as many."""
     ledger = Ledger(0, 100)
     ledger.add(0, count=7, capacity=10)
-    ledger.confirm(7)
+    ledger.confirm(7, asked_after=1)
     assert not ledger.covers_interval
-    ledger.confirm(8)
+    ledger.confirm(8, asked_after=1)
     assert ledger.covers_interval
     assert ledger.longest is not None
     assert (ledger.longest.count, ledger.longest.capacity) == (7, 10)

@@ -15,7 +15,7 @@ from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import Bounds
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.precision import _cuts_within, calibrate_closely
-from reading.driving import BASIC, reply
+from reading.driving import BASIC, Loop, reply
 
 MIDNIGHT = 1_758_067_200_000
 """2025-09-17T00:00:00Z."""
@@ -75,13 +75,8 @@ def test_a_part_with_fewer_records_shows_finer_dates(what: str, counts: list[int
 def closer(world: FakeApi, bounds: Bounds, times: list[int]) -> Bounds | None:
     low = bounds.floor(times[len(times) // 2])
     client = EventLogsClient(RequestExecutor(credential=BASIC, per_minute=10**9), limit=1000)
-    steps, outcome = calibrate_closely(client, bounds, low, bounds.ceil(low + 1), times), None
-    while True:
-        try:
-            step = steps.send(outcome)
-        except StopIteration as stop:
-            return stop.value
-        outcome = 0.0 if not hasattr(step, "request") else reply(*world.answer(dict(step.request.params)))
+    flow = calibrate_closely(client, bounds, low, bounds.ceil(low + 1), times)
+    return Loop(lambda params: reply(*world.answer(params))).run(flow)
 
 
 def every(step: int, *, over: int = DAY, at: int = MIDNIGHT) -> list[int]:

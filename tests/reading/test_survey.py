@@ -7,11 +7,10 @@ import random
 import pytest
 from bench.fake_api import FakeApi
 
-from airflow_provider_capillary.api.effects import ReadClock, Send, Sleep
 from airflow_provider_capillary.api.executor import RequestExecutor
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.survey import IGNORED, MOST_REQUESTS, READ, REFUSED, START_TIME, WRITE_TIME, survey
-from reading.driving import BASIC, drive, make_reader, reply, truth
+from reading.driving import BASIC, Loop, drive, make_reader, reply, truth
 
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
 T0 = 1_758_153_600_000  # 2025-09-18T00:00:00Z
@@ -21,20 +20,7 @@ def surveyed(world, **settings):
     """The findings, and how many requests they took."""
     executor = RequestExecutor(credential=BASIC, per_minute=10**9, rng=random.Random(0))
     flow = survey(EventLogsClient(executor, limit=settings.pop("page_size", 1000)), **settings)
-    outcome, clock = None, 1000.0
-    try:
-        while True:
-            effect = flow.send(outcome)
-            outcome = None
-            match effect:
-                case ReadClock():
-                    outcome = clock
-                case Sleep():
-                    clock += effect.seconds
-                case Send():
-                    outcome = reply(*world.answer(dict(effect.request.params)))
-    except StopIteration as ended:
-        return ended.value, world.request_count
+    return Loop(lambda params: reply(*world.answer(params))).run(flow), world.request_count
 
 
 def records(count=1500, *, days=3, took=400, whole=0.02, seed=1):

@@ -10,11 +10,13 @@ import random
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from bench.dates import PRECISIONS
 from bench.fake_api import FakeApi
 
 from airflow_provider_capillary import errors
+from airflow_provider_capillary.reading.lanes import Lanes
 from reading.driving import Response, Run, TransportFailure, drive, make_reader
 from reading.splitting import capacity, crowd, format_sent, unit_of, why_not
 
@@ -47,6 +49,7 @@ class Case:
 
     :param family: which kind of world it was drawn as; empty where it was not drawn.
     :param skips: whether its pages have holes.
+    :param lanes: how many windows are asked for side by side; the server decides on their answers in any order.
     """
 
     seed: int
@@ -58,6 +61,7 @@ class Case:
     event_name: str | None = None
     skips: bool = False
     family: str = ""
+    lanes: int = 1
 
     def make_world(self) -> FakeApi:
         return (Skipping if self.skips else FakeApi)(self.records, seed=self.seed, **self.options)
@@ -66,8 +70,11 @@ class Case:
         """Read it once."""
         world = self.make_world()
         fault = passing_faults(self.seed) if faulty else (lambda _number: None)
-        reader = make_reader(seed=self.seed, **self.settings)
-        return drive(reader, world, self.start, self.end, event_name=self.event_name, fault=fault), world
+        reader = make_reader(seed=self.seed, lanes=self.lanes, **self.settings)
+        rng = random.Random(self.seed)
+        # However short the interval is.
+        with patch.object(Lanes, "worth_it", 0):
+            return drive(reader, world, self.start, self.end, event_name=self.event_name, fault=fault, latency=0.3, rng=rng), world
 
     def to_data(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -12,9 +12,9 @@ at once: the connection's ``page_size``, or less. With 50,000 records a day and 
 the default budget of 60 a minute, a little under eight hours. Where most of a day's records lie within a few minutes, it is up to
 ``2.2 * ceil(N / p) + 8``.
 
-**The rate limit.** The budget, the connection's ``requests_per_minute``, applies to each running task, and Capillary counts all tasks
-together. While the backfill runs, put every task that reads through the same connection into one pool: ``pool="capillary"`` on each
-task, after ``airflow pools set capillary 1 "one reader at a time"``.
+**The rate limit.** The tasks of one user on one machine share the budget, the connection's ``requests_per_minute``; Capillary counts the
+tasks of all machines together. With several workers, put every task that reads through the same connection into one pool while the backfill
+runs: ``pool="capillary"`` on each task, after ``airflow pools set capillary 1 "one reader at a time"``.
 
 **Watch it.** The grid, or ``airflow dags list-runs capillary_backfill_year --state failed`` (on Airflow 2 with ``-d`` before the name).
 The log of a task says every ten seconds how many requests and records there were, how far the reading has come, and how long it waited.

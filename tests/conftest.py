@@ -63,6 +63,8 @@ def _isolate_environment() -> None:
     owner = os.getpid()  # a forked task runs the same exit handlers; only the process that made the folder removes it
     atexit.register(lambda: shutil.rmtree(home, ignore_errors=True) if os.getpid() == owner else None)
     os.environ["AIRFLOW_HOME"] = home
+    # Processes of one machine share a budget of requests through the temporary folder; those of another session are not to.
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=home)
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(TESTS / "dags")
     # Servers of the tests listen on loopback; a proxy of the user's would answer in their place.

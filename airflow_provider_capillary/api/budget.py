@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
-__all__ = ["Budget", "lanes_for"]
+__all__ = ["MINUTE", "Budget", "lanes_for"]
 
 MINUTE: Final = 60.0
 BURST: Final = 5

@@ -64,7 +64,7 @@ class FlowDriver:
     def _turns(self) -> Turns:
         from airflow_provider_capillary.hooks._turns import Turns
 
-        return Turns(self.settings.requests_per_minute)
+        return Turns(self.settings)
 
     @cached_property
     def _pools(self) -> list[LanePool]:

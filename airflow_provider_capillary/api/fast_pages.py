@@ -48,11 +48,18 @@ def decode_records(body: bytes, latest: int) -> tuple[list[dict[str, Any]], list
     try:
         records: list[dict[str, Any]] = json.decode(listed, type=list[dict[str, Any]])
         texts = list(map(bytes, json.decode(listed, type=_list_of_raw())))
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+    except (_errors_of_msgspec(), ValueError, RecursionError):
         return None
     if records and not (_have_identity(records, latest) and _have_each_key_once(records, listed, json)):
         return None
     return records, texts
+
+
+def _errors_of_msgspec() -> type[Exception]:
+    """They are ``ValueError`` in the newest versions only."""
+    from msgspec import MsgspecError
+
+    return MsgspecError
 
 
 def _list_of_raw() -> Any:  # noqa: ANN401  # a type of an optional package

@@ -140,6 +140,8 @@ class _Reading:
         self._pending = PendingRecords(start, end)
         self._unread_before = self._ledger.high
         self._too_wide = (0, 0)
+        self._shown_since = 0
+        """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
         client.notice = self._note_seen
 
@@ -165,17 +167,18 @@ class _Reading:
             else:
                 yield from self._read_span(*self._next_span(*gap))
             yield from self._yield_proved_records()
+        yield from self._prove_reach_of_interval()
 
     def _read_span(self, low: int, high: int) -> Flow[None]:
         """Ask for a span at the gap's end, and extend the ledger where the answer is whole."""
         records = yield from self._fetch(low, high)
         if records is None:
             return
-        self._unread_before = low
+        self._unread_before, self._shown_since = low, 0
         if (yield from self._is_whole(low, high, records)):
             self._pending.add_proved(records, span_start=low)
             self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
-            self._ledger.confirm(self._client.capacity.least)
+            self._ledger.confirm(max(self._client.capacity.least, self._shown_since))
             self._sizer.learn_short(low, high, [record["startTime"] for record in records])
             return
         self._pending.add(records)
@@ -196,12 +199,21 @@ class _Reading:
 
     def _recheck_capacity(self) -> Flow[None]:
         """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
+        # The next intervals are as long as this one: what shows that windows may be, too, is often as long an answer.
+        yield from self._prove_reach_of_interval()
+        if not self._ledger.longest_unconfirmed:
+            return
         count = yield from self._client.fetch_longest()
         self._ledger.confirm(count)
         if self._ledger.longest_unconfirmed:
             self._client.capacity.fall(count)
             self._ledger.drop_unconfirmed()
             self._pending.distrust_spans_before(self._ledger.frontier)
+
+    def _prove_reach_of_interval(self) -> Flow[None]:
+        length = self._ledger.high - self._ledger.low
+        if self._client.reach.length < length:
+            self._ledger.confirm((yield from prove_reach(self._client, self.bounds, length)))
 
     def _yield_proved_records(self) -> Flow[None]:
         """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin."""
@@ -269,10 +281,10 @@ class _Reading:
         """
         from_date, to_date = self.bounds.window(low, high)
         length, reach = to_date - from_date, self._client.reach
-        # All of the interval at once, where that is possible: the windows grow, and the next intervals are as long.
+        # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
-            if length > reach.length or reach.not_shown is None:
-                yield from prove_reach(self._client, self.bounds, wanted)
+            if length > reach.length:
+                self._shown_since = yield from prove_reach(self._client, self.bounds, wanted)
         if length <= reach.length:
             return True
         if not (yield from self._shorten(low, high)):

@@ -241,4 +241,4 @@ def test_the_usual_page_is_read_by_the_fast_packages(monkeypatch):
     monkeypatch.setattr(responses, "decode_records", lambda *arguments: taken.append(decode_records(*arguments)) or taken[-1])
     spaced = json.dumps({"data": [{"id": "a", "startTime": 1, "x": 'say "\\"'}], "warnings": [], "errors": []}).encode()
     for body in (ENVELOPES["as documented"] % RECORD, ENVELOPES["with spaces"] % RECORD, spaced):
-        assert len(read(body)) == len(taken[-1][0]) == 1
+        assert len(read(body)) == len(taken[-1]) == 1

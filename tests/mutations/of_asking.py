@@ -120,8 +120,8 @@ MUTATIONS = (
     Mutation(
         breaks="a record's own text",
         file="api/responses.py",
-        text="                add(_event_log(decoded, text[begin:at].encode()))\n",
-        becomes="                add(_event_log(decoded, json.dumps(decoded).encode()))\n",
+        text="                add(event_log(decoded, text[begin:at].encode()))\n",
+        becomes="                add(event_log(decoded, json.dumps(decoded).encode()))\n",
         caught_by=ANSWERS,
     ),
     Mutation(
@@ -260,8 +260,8 @@ MUTATIONS = (
     Mutation(
         breaks="records of another event name, from an API that ignores it",
         file="hooks/_filters.py",
-        text="        keeps = self._event_name in (None, name) and (",
-        becomes="        keeps = (",
+        text="        return self._event_name in (None, name) and (",
+        becomes="        return (",
         caught_by=("tests/hooks/test_filters.py",),
     ),
     Mutation(

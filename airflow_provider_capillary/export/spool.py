@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import eq
+from operator import eq, lt
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary.api.event_logs import EventLog
@@ -146,20 +146,22 @@ class Spool:
         if not records.is_text:
             self.add_all(records)
             return
-        ordered = records.ordered()
-        text = ordered.lines()
-        if not are_lines(text, len(ordered)):
-            self.add_all(ordered)
+        keys = records.pairs()
+        if not all(map(lt, keys, islice(keys, 1, None))):
+            records = records.ordered()
+            keys = records.pairs()
+        text = records.lines()
+        if not are_lines(text, len(keys)):
+            self.add_all(records)
             return
         if self._keys:
             self._sort()
-        if not ordered:
+        if not keys:
             return
         try:
-            statuses = array("H", map(self._status_numbers.__getitem__, ordered.column("status")))
+            statuses = array("H", map(self._status_numbers.__getitem__, records.column("status")))
         except (KeyError, TypeError):  # a new status; one that is a list
-            statuses = array("H", map(self._number_of, ordered.column("status")))
-        keys = ordered.pairs()
+            statuses = array("H", map(self._number_of, records.column("status")))
         self._totals = None
         self._blocks.append(Block.of(keys, pair_lines(keys), statuses, text))
         self._grow(len(text) + len(keys) * _OVERHEAD)

@@ -103,9 +103,9 @@ class PendingRecords:
         for low, records in spans:
             place = bisect_left(records.times, since)
             if place < len(records):
-                released.append(records[place:])
+                released.append(records[place:] if place else records)
             if place:
-                self._proved.append((low, records[:place]))
+                self._proved.append((low, records[:place] if place < len(records) else records))
         for records in released:
             deque(map(self._times.pop, records.ids), maxlen=0)
             if self._proved_again:

@@ -29,7 +29,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[No
     reach = client.reach
     if not client.undated or (reach.not_shown is not None and length >= reach.not_shown):
         return
-    known, far = client.undated[0]["startTime"], length + length // 4
+    known, far = client.undated.times[0], length + length // 4
     for low, high in ((known - far, known + 1 + far), (known - length, known + 1), (known, known + 1 + length)):
         if reach.length >= length:
             return

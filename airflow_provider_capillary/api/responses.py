@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_capillary.api.event_logs import EventLogs, event_log
-from airflow_provider_capillary.api.fast_pages import decode_records
 from airflow_provider_capillary.api.retries import printable, request_id
+from airflow_provider_capillary.api.usual_pages import decode_records
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
 from airflow_provider_capillary.timestamps import format_timestamp
 
@@ -134,8 +134,8 @@ def read_page(response: Response, request: str) -> Page:
         complete response is named by its place and its time, and requested only twice.
     :raises AuthenticationError: ``errors`` says that the token has ended.
     """
-    if (records_by_msgspec := decode_records(response.body, LATEST)) is not None:
-        return Page(records_by_msgspec)
+    if (records_at_once := decode_records(response.body, LATEST)) is not None:
+        return Page(records_at_once)
     try:
         text, is_utf8 = _text_of(response)
         records = _Records(is_utf8=is_utf8)

@@ -105,16 +105,16 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="an object with the same key twice, where a fast decoder takes it",
-        file="api/fast_pages.py",
+        file="api/usual_pages.py",
         text="    return text.count(b'\"') - ",
         becomes="    return True or text.count(b'\"') - ",
         caught_by=ANSWERS,
     ),
     Mutation(
         breaks="what a backslash before a quote means, where strings are counted",
-        file="api/fast_pages.py",
-        text='    text = listed.replace(rb"\\\\", b"")\n',
-        becomes="    text = listed\n",
+        file="api/usual_pages.py",
+        text='.replace(rb"\\\\", b"")\n',
+        becomes="\n",
         caught_by=ANSWERS,
     ),
     Mutation(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.export.destination import Destination
     from airflow_provider_capillary.export.manifest import Subject
     from airflow_provider_capillary.export.previous_export import Comparison, OnVanished
@@ -158,6 +159,11 @@ class Export:
         # Every record passes here between the API and the disk; a change to records belongs here.
         self._spool.add_all(records)
 
+    def add_pages(self, pages: Iterable[EventLogs]) -> None:
+        """:meth:`add_all`, many records at a time."""
+        for records in pages:
+            self._spool.add_page(records)
+
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""
         self._stopped = True
@@ -246,7 +252,7 @@ class Export:
     def _build(self, receipt: Receipt) -> Path:
         built = self._tempdir.file()
         with local_disk_errors(self._tempdir):
-            write_object(self._spool.blocks(), built, ending=self._ending)
+            write_object(self._spool.drain(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)
         return built

@@ -32,7 +32,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
     longest = 0
     if not client.undated or (reach.not_shown is not None and length >= reach.not_shown):
         return longest
-    known, far = client.undated[0]["startTime"], length + length // 4
+    known, far = client.undated.times[0], length + length // 4
     for low, high in ((known - far, known + 1 + far), (known - length, known + 1), (known, known + 1 + length)):
         if reach.length >= length:
             return longest

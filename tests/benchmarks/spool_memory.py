@@ -27,7 +27,7 @@ def event_logs(count: int):
     """So many, newest first, of about 460 bytes; all but time and id are those of some thousand records."""
     import export_server
 
-    from airflow_provider_capillary.api.responses import EventLog
+    from airflow_provider_capillary.api.event_logs import EventLog
 
     rng = random.Random(1)
     patterns = []

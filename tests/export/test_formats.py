@@ -58,7 +58,7 @@ def test_a_missing_package_names_its_extra(monkeypatch, tmp_path, ending, module
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DestinationError, match=rf"airflow-provider-capillary\[{extra}\]"):
         require_format(ending)
-    monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_args, **_options: pytest.fail("asked, though nothing could be written"))
+    monkeypatch.setattr(CapillaryHook, "iter_pages", lambda *_args, **_options: pytest.fail("asked, though nothing could be written"))
     task = CapillaryEventLogsToObjectStorageOperator(
         task_id="export", destination=str(tmp_path / f"x{ending}"), start="2025-09-18T00:00:00Z", end="2025-09-19T00:00:00Z"
     )

@@ -15,7 +15,7 @@ import textwrap
 import pytest
 from export.support import START_MS, export, in_order, make_records
 
-from airflow_provider_capillary.api.responses import EventLog
+from airflow_provider_capillary.api.event_logs import EventLog, EventLogs
 from airflow_provider_capillary.errors import MalformedAnswerError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export import spool as spool_module
 from airflow_provider_capillary.export import tempdir as tempdir_module
@@ -48,6 +48,7 @@ def runs(request, monkeypatch):
     """The spool as it is for few records, and with the sizes of millions of them."""
     for name, value in RUNS[request.param].items():
         monkeypatch.setattr(spool_module, name, value)
+    return RUNS[request.param]
 
 
 def test_records_come_back_sorted_and_once(tempdir, runs):
@@ -105,13 +106,42 @@ PECULIAR = {
 def test_many_records_at_once_become_what_they_become_one_by_one(tempdir, runs, name):
     logs = [event_log(json.dumps(record).encode()) for record in make_records(300, seed=3)]
     windows = [*logs[200:], *PECULIAR[name], *logs[100:220], *logs[:110]]
-    one, all_at_once = Spool(tempdir, stop=never), Spool(tempdir, stop=never)
+    one, all_at_once, by_page = (Spool(tempdir, stop=never) for _ in range(3))
     for record in windows:
         one.add(record)
     all_at_once.add_all(iter(windows))
-    assert lines_of(all_at_once) == lines_of(one) == [line_of(record) for record in in_order([*logs, *PECULIAR[name]])]
-    assert all_at_once._counted() == one._counted()
+    for begin in range(0, len(windows), 30):
+        by_page.add_page(EventLogs.of(windows[begin : begin + 30]))
+    expected = [line_of(record) for record in in_order([*logs, *PECULIAR[name]])]
+    assert lines_of(by_page) == lines_of(all_at_once) == lines_of(one) == expected
+    assert by_page._counted() == all_at_once._counted() == one._counted()
     assert one.events == 300 + len(PECULIAR[name])
+
+
+def test_the_first_of_two_is_kept_however_they_come(tempdir, runs):
+    logs = [event_log(b'{"id":"a","startTime":%d,"x":%d}' % (number % 50, number)) for number in range(400)]
+    spool = Spool(tempdir, stop=never)
+    for begin in range(0, 400, 20):
+        records = logs[begin : begin + 20]
+        (spool.add_page(EventLogs.of(records[::-1])), spool.add_all(records), spool.add(records[0]))
+    assert lines_of(spool) == [log.raw for log in logs[:50]]
+
+
+def test_what_is_drained_takes_no_more_room(tempdir, runs):
+    """Newest first, as the reader reads: what is given first was written last."""
+    spool = Spool(tempdir, stop=never)
+    for number in reversed(range(50)):
+        spool.add_page(EventLogs.of([event_log(b'{"id":"%d","startTime":%d}' % (each, number)) for each in range(100)]))
+    expected, digest = b"".join(spool.blocks()), spool.ids_sha256()
+    sizes, drained = [], []
+    for block in spool.drain():
+        sizes.append(os.fstat(spool._file._file).st_size)
+        drained.append(block)
+    assert b"".join(drained) == expected
+    assert sizes == sorted(sizes, reverse=True)
+    if runs:
+        assert sizes[0] > len(expected) > 5 * sizes[-1] > 0
+    assert (spool.events, spool.ids_sha256()) == (5_000, digest)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +162,7 @@ def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(tem
     assert (spool.events, spool.failures) == (1_000, 1_000)
 
 
-@pytest.mark.parametrize("step", ["adding", "adding many", "digesting", "writing", "comparing"])
+@pytest.mark.parametrize("step", ["adding", "adding many", "adding a page", "digesting", "writing", "comparing"])
 def test_every_step_stops_when_asked(tempdir, runs, step):
     asked = []
     spool = Spool(tempdir, stop=lambda: bool(asked))
@@ -143,6 +173,7 @@ def test_every_step_stops_when_asked(tempdir, runs, step):
     steps = {
         "adding": lambda: spool.add({"id": "a", "startTime": 1}),
         "adding many": lambda: spool.add_all([{"id": "a", "startTime": 1}]),
+        "adding a page": lambda: spool.add_page(EventLogs.of([])),
         "digesting": spool.ids_sha256,
         "writing": lambda: next(spool.blocks()),
         "comparing": lambda: spool.count_of([(1, "a")]),

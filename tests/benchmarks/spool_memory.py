@@ -1,7 +1,7 @@
 """Peak memory and disk of the spool and its writer, for few records and for many: ``python tests/benchmarks/spool_memory.py [ENDING ...]``.
 
-Event logs come newest first, a thousand at a time, as the reader gives them; no API is read and no Airflow imported. Each size is a process of its own. Ends
-with 1 where ten times the event logs take more than a tenth more memory.
+Event logs come newest first, a thousand at a time, as the reader gives them; no API is read and no Airflow imported. Each size is a
+process of its own. Ends with 1 where ten times the event logs take more than a tenth more memory.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
@@ -161,8 +162,9 @@ class Export:
 
     def add_pages(self, pages: Iterable[EventLogs]) -> None:
         """:meth:`add_all`, many records at a time."""
-        for records in pages:
-            self._spool.add_page(records)
+        with _without_full_collections():
+            for records in pages:
+                self._spool.add_page(records)
 
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""
@@ -302,6 +304,22 @@ class Export:
                 place.remove()
             except PublishError as error:
                 self._log.warning("%s describes an object that does not exist any more, and could not be removed: %s", place.uri, error)
+
+
+@contextlib.contextmanager
+def _without_full_collections() -> Iterator[None]:
+    """Keep the garbage collector from looking through all of Airflow's objects again and again, because so many new ones come and go.
+
+    Objects that are there already are not collected meanwhile. New ones are.
+    """
+    if gc.get_freeze_count():  # as Airflow does before it starts tasks
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _summary(receipt: Receipt, *, source: str) -> str:

@@ -36,11 +36,11 @@ OTHER_STATUSES = "OTHER_STATUSES"
 # The list of statuses is open. Six are documented; a server that writes data into the field must not fill memory and XCom.
 _MOST_STATUSES = 200
 
-_RUN_BYTES = 16 * 1024 * 1024
+_RUN_BYTES = 8 * 1024 * 1024
 _OVERHEAD = 250
 """About the bytes that Python needs beside those of a record's text: its key, and the headers of both."""
 _BLOCK_BYTES = 64 * 1024
-"""Of text. The merge reads one block of each run at a time; ten million records are some 300 runs."""
+"""Of text. The merge reads one block of each run at a time; ten million records are some 900 runs."""
 _BATCH = 500
 """Records that are checked together; between two batches the spool looks whether the task is being stopped."""
 

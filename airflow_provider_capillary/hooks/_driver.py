@@ -13,7 +13,8 @@ from airflow_provider_capillary.errors import ReadingStoppedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record
+    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.connection.settings import Settings
     from airflow_provider_capillary.hooks._lanes import LanePool
     from airflow_provider_capillary.hooks._progress import Progress
@@ -84,7 +85,7 @@ class FlowDriver:
             except StopIteration as ended:
                 return ended.value  # type: ignore[no-any-return]  # of a type that is known at run time only
 
-    def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[list[Record], None, T]:
+    def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[EventLogs, None, T]:
         """Carry out the effects of a flow, with ``requests`` and ``time.sleep``; yield its records and return its result."""
         from airflow_provider_capillary.hooks._lanes import outcome_of
 

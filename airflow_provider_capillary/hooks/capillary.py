@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,15 +28,17 @@ from airflow_provider_capillary.timestamps import format_timestamp, parse_timest
 from airflow_provider_capillary.validation import statuses_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from requests import Session
 
     from airflow_provider_capillary.api.effects import Record
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestExecutor, RequestStats
     from airflow_provider_capillary.api.retries import RetryPlan
     from airflow_provider_capillary.connection.settings import Settings
     from airflow_provider_capillary.reading.reader import Reader
+    from airflow_provider_capillary.reading.sampling import Samples
     from airflow_provider_capillary.reading.survey import Findings
 
 __all__ = ["CapillaryHook"]
@@ -109,7 +112,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         most five minutes of waiting.
 
         A record is a dict as ``json`` parses it: a number with more digits than a float holds is rounded, and a number beyond any float
-        is infinite. The dict is an :class:`~airflow_provider_capillary.api.responses.EventLog`, whose ``text`` is what the API sent,
+        is infinite. The dict is an :class:`~airflow_provider_capillary.api.event_logs.EventLog`, whose ``text`` is what the API sent,
         number for number; exports write this text.
 
         Where the filters keep no record, a warning lists the statuses and names of the records that were read, and the one that is
@@ -126,6 +129,17 @@ class CapillaryHook(FlowDriver, BaseHook):
         :raises RequestError: the API does not answer; the class says why.
         :raises CompletenessError: the API answers, and it can't be proved that nothing is missing.
         """
+        return _each(self.iter_pages(start, end, event_name=event_name, statuses=statuses))
+
+    def iter_pages(
+        self,
+        start: datetime | str,
+        end: datetime | str,
+        *,
+        event_name: str | None = None,
+        statuses: Collection[str] | None = None,
+    ) -> Generator[EventLogs]:
+        """:meth:`iter_event_logs`, many records at a time, as they came in one answer. Fields are decoded where they are asked for."""
         first, last = parse_timestamp(start, "start"), parse_timestamp(end, "end")
         if first > last:
             raise IntervalError(f"start={start!s} lies after end={end!s}", hint="exchange them")
@@ -172,6 +186,30 @@ class CapillaryHook(FlowDriver, BaseHook):
         executor = self._make_executor(RetryPlan(attempts=3, total=60.0))
         client = EventLogsClient(executor, limit=settings.page_size)
         return self._run(survey(client, date_format=settings.date_format, timezone=settings.timezone)), executor.stats
+
+    def sample(self, start: datetime | str, end: datetime | str, *, event_name: str | None = None) -> Samples:
+        """Find out, in at most 20 requests, how many records an interval has, about, and how large they are.
+
+        :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
+        :param end: the same; not included.
+        :param event_name: only records with exactly this ``eventName``.
+        :return: counts, sizes and times; no record.
+        :raises IntervalError: the interval is not one, or empty.
+        :raises CapillaryError: the API does not answer, or how it reads dates is not found out. Later errors are in the result.
+        """
+        from airflow_provider_capillary.api.date_formats import AUTO, DateFormat, zone_of
+        from airflow_provider_capillary.api.retries import RetryPlan
+        from airflow_provider_capillary.reading.client import EventLogsClient
+        from airflow_provider_capillary.reading.sampling import sample
+
+        low, high = to_millis(parse_timestamp(start, "start")), to_millis(parse_timestamp(end, "end"))
+        if low >= high:
+            raise IntervalError(f"start={start!s} does not lie before end={end!s}", hint="write an end that lies after the start")
+        settings = self.settings
+        client = EventLogsClient(self._make_executor(RetryPlan(attempts=3, total=60.0)), limit=settings.page_size)
+        names = AUTO if settings.date_format == "auto" else (settings.date_format,)
+        formats = [DateFormat(name, zone_of(settings.timezone)) for name in names]
+        return self._run(sample(client, formats, low, high, event_name=text_of("event_name", event_name)))
 
     def recalibrate(self) -> None:
         """Make the next reading find out again how the API reads dates and how many records it gives at once."""
@@ -236,7 +274,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         settings = self.settings
         return Reader(executor, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
 
-    def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
+    def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Generator[EventLogs]:
         from airflow_provider_capillary.hooks._filters import Tally
         from airflow_provider_capillary.hooks._progress import Progress
 
@@ -245,7 +283,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         self._events_read = 0
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
-                yield from tally.kept_of(records)
+                yield tally.kept_of(records)
         finally:
             progress.count()
         self._events_read = tally.read
@@ -272,6 +310,12 @@ class CapillaryHook(FlowDriver, BaseHook):
             return  # the reading is complete; only a hint is lost
         if why := name_is_unknown(event_name, newest):
             self.log.warning("%s", why)
+
+
+def _each(pages: Generator[EventLogs]) -> Generator[Record]:
+    with closing(pages):
+        for records in pages:
+            yield from records
 
 
 def _in_words(seconds: float) -> str:

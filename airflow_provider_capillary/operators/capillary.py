@@ -18,14 +18,13 @@ from airflow_provider_capillary.rendering import TemplatedArguments
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from typing import Literal
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_capillary.api.effects import Record
     from airflow_provider_capillary.export.exporter import Export, Receipt
     from airflow_provider_capillary.export.interval import Interval
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
@@ -122,6 +121,27 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     )
     ui_color = "#e4f1e1"
 
+    destination: ObjectStoragePath | str
+    path_timezone: str
+    start: datetime | str | None
+    end: datetime | str | None
+    lookback: timedelta | None
+    partition_duration: timedelta | None
+    event_name: str | None
+    statuses: Collection[str] | str | None
+    on_empty: Literal["write", "skip", "fail"]
+    on_vanished: Literal["fail", "keep", "drop"]
+    settle: timedelta
+    manifest: bool
+    object_storage_conn_id: str | None
+    capillary_conn_id: str
+    deferrable: bool
+
+    _killed = False
+    _interval: Interval | None = None
+    _running: Export | None = None
+    _receipt: Receipt | None = None
+
     def __init__(
         self,
         *,
@@ -143,25 +163,24 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.destination = destination
-        self.path_timezone = path_timezone
-        self.start = start
-        self.end = end
-        self.lookback = lookback
-        self.partition_duration = partition_duration
-        self.event_name = event_name
-        self.statuses = statuses
-        self.on_empty = on_empty
-        self.on_vanished = on_vanished
-        self.settle = settle
-        self.manifest = manifest
-        self.object_storage_conn_id = object_storage_conn_id
-        self.capillary_conn_id = capillary_conn_id
-        self.deferrable = deferrable
-        self._killed = False
-        self._interval: Interval | None = None
-        self._running: Export | None = None
-        self._receipt: Receipt | None = None
+        # In one step: at each single assignment, Airflow looks for a converter and for upstream tasks, which takes longer than the checks.
+        vars(self).update(
+            destination=destination,
+            path_timezone=path_timezone,
+            start=start,
+            end=end,
+            lookback=lookback,
+            partition_duration=partition_duration,
+            event_name=event_name,
+            statuses=statuses,
+            on_empty=on_empty,
+            on_vanished=on_vanished,
+            settle=settle,
+            manifest=manifest,
+            object_storage_conn_id=object_storage_conn_id,
+            capillary_conn_id=capillary_conn_id,
+            deferrable=deferrable,
+        )
         check_as_written(self)
         set_retry_policy(self)
 
@@ -274,10 +293,10 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             self._running = export
             if self._killed:
                 raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
-            reading = hook.iter_event_logs(interval.start, interval.end, event_name=event_name, statuses=statuses)
+            reading = hook.iter_pages(interval.start, interval.end, event_name=event_name, statuses=statuses)
             # Closed on every way out: a reading that is left half way holds a connection to the API.
-            with closing(cast("Generator[Record]", reading)) as records:
-                export.add_all(records)
+            with closing(reading) as pages:
+                export.add_pages(pages)
             receipt = export.publish(
                 events_read=hook.events_read,
                 requests=hook.requests_made,

@@ -8,8 +8,9 @@ from bench.fake_api import FakeApi
 from reading.drawing import BY_HOUR
 from reading.driving import BASIC, reply
 
+from airflow_provider_capillary.api.budget import Budget
 from airflow_provider_capillary.api.date_formats import AUTO, DateFormat, zone_of
-from airflow_provider_capillary.api.effects import ReadClock, Send, Sleep
+from airflow_provider_capillary.api.effects import HoldTurns, ReadClock, Send, Sleep, TakeTurn
 from airflow_provider_capillary.api.executor import RequestExecutor
 from airflow_provider_capillary.reading.client import EventLogsClient
 from airflow_provider_capillary.reading.sampling import sample
@@ -27,6 +28,7 @@ def run_sampling(world, start, end, *, limit=1000, event_name=None, per_minute=1
     formats = [DateFormat(name, zone_of("UTC")) for name in AUTO]
     steps, outcome, clock = sample(client, formats, start, end, event_name=event_name), None, 0.0
     sent = [] if sent is None else sent
+    budget = Budget(per_minute)
     try:
         while True:
             step = steps.send(outcome)
@@ -34,6 +36,10 @@ def run_sampling(world, start, end, *, limit=1000, event_name=None, per_minute=1
             match step:
                 case ReadClock():
                     outcome = clock
+                case TakeTurn():
+                    outcome = budget.take(clock)
+                case HoldTurns():
+                    budget.hold(clock, step.seconds)
                 case Sleep():
                     clock += step.seconds
                 case Send():

@@ -15,7 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.api.event_logs import EventLogs
 
 __all__ = [
     "Effect",
@@ -85,7 +88,7 @@ class MaskSecret:
 class Records:
     """New records of the interval. They count only once the whole reading has ended."""
 
-    records: list[Record] = field(repr=False)
+    records: EventLogs = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,17 +14,19 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_capillary.api.fast_pages import decode_records
+from airflow_provider_capillary.api.event_logs import EventLogs, event_log
 from airflow_provider_capillary.api.retries import printable, request_id
+from airflow_provider_capillary.api.usual_pages import decode_records
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
 from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_capillary.api.effects import Record, Response
+    from airflow_provider_capillary.api.effects import Response
+    from airflow_provider_capillary.api.event_logs import EventLog
 
-__all__ = ["LATEST", "EventLog", "Page", "codes_of", "errors_in", "read_json", "read_page"]
+__all__ = ["LATEST", "Page", "codes_of", "errors_in", "read_json", "read_page"]
 
 LATEST = 6 * 10**13
 """Epoch milliseconds in the year 3871. A later ``startTime`` is not a time; as long before 1970, the calendar still has years."""
@@ -41,35 +43,11 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 _NOT_UTF8 = "a body that is not UTF-8"
 
 
-class EventLog(dict[str, Any]):
-    """A record: its fields as ``json`` decodes them, and :attr:`text`, the JSON from which they were decoded.
-
-    A Python float holds about 16 digits and ends at 1.8e308; the text holds every digit that the API sent. The text does not follow
-    changes of the fields.
-    """
-
-    __slots__ = ("raw",)
-
-    raw: bytes
-    """:attr:`text` in UTF-8."""
-
-    @property
-    def text(self) -> str:
-        """The JSON of the record as it stood in the answer."""
-        return self.raw.decode()
-
-
-def _event_log(fields: dict[str, Any], raw: bytes) -> EventLog:
-    record = EventLog(fields)
-    record.raw = raw
-    return record
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """The records of one response, in its order, and the number of warnings beside them."""
 
-    records: list[Record] = field(repr=False)
+    records: EventLogs = field(repr=False)
     warnings: int = 0
 
     def __len__(self) -> int:
@@ -149,15 +127,15 @@ def _strictly(response: Response) -> Iterator[None]:
 
 
 def read_page(response: Response, request: str) -> Page:
-    """Check a 200 and return its records, each an :class:`EventLog`.
+    """Check a 200 and return its records.
 
     :param request: the request in words, for errors.
     :raises MalformedAnswerError: the body is not the documented envelope with valid records; another try may help. An invalid record in a
         complete response is named by its place and its time, and requested only twice.
     :raises AuthenticationError: ``errors`` says that the token has ended.
     """
-    if (decoded := decode_records(response.body, LATEST)) is not None:
-        return Page(list(map(_event_log, *decoded)))
+    if (records_at_once := decode_records(response.body, LATEST)) is not None:
+        return Page(records_at_once)
     try:
         text, is_utf8 = _text_of(response)
         records = _Records(is_utf8=is_utf8)
@@ -184,7 +162,7 @@ def read_page(response: Response, request: str) -> Page:
     if records.bad:
         raise records.error(request, response)
     warnings = envelope.get("warnings")
-    return Page(records.good, sum(map(bool, warnings if isinstance(warnings, list) else [warnings])))
+    return Page(EventLogs.of(records.good), sum(map(bool, warnings if isinstance(warnings, list) else [warnings])))
 
 
 def _decode_envelope(text: str, records: _Records) -> Any:  # noqa: ANN401  # any JSON; where it is an object, a dict
@@ -226,7 +204,7 @@ class _Records:
     """
 
     def __init__(self, *, is_utf8: bool) -> None:
-        self.good: list[Record] = []
+        self.good: list[EventLog] = []
         self.bad = 0
         self._is_utf8 = is_utf8
         self._first = ""
@@ -248,7 +226,7 @@ class _Records:
                 _check_record(decoded)
                 if not is_utf8:
                     _check_utf8(text[begin:at])
-                add(_event_log(decoded, text[begin:at].encode()))
+                add(event_log(decoded, text[begin:at].encode()))
             except (ValueError, RecursionError, StopIteration, _NotJsonError, _BadRecordError):
                 at = self._take_slowly(text, begin)
             if text.startswith(",{", at):  # nearly always
@@ -271,7 +249,7 @@ class _Records:
             if self.bad == 1:
                 self._first = f"record {len(self.good) + 1}{_time_of(loose)}: {error}"
             return at
-        self.good.append(_event_log(decoded, text[begin:at].encode()))
+        self.good.append(event_log(decoded, text[begin:at].encode()))
         return at
 
     def error(self, request: str, response: Response) -> MalformedAnswerError:

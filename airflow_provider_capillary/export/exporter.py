@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.export.destination import Destination
     from airflow_provider_capillary.export.manifest import Subject
     from airflow_provider_capillary.export.previous_export import Comparison, OnVanished
@@ -158,6 +160,12 @@ class Export:
         # Every record passes here between the API and the disk; a change to records belongs here.
         self._spool.add_all(records)
 
+    def add_pages(self, pages: Iterable[EventLogs]) -> None:
+        """:meth:`add_all`, many records at a time."""
+        with _without_full_collections():
+            for records in pages:
+                self._spool.add_page(records)
+
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""
         self._stopped = True
@@ -246,7 +254,7 @@ class Export:
     def _build(self, receipt: Receipt) -> Path:
         built = self._tempdir.file()
         with local_disk_errors(self._tempdir):
-            write_object(self._spool.blocks(), built, ending=self._ending)
+            write_object(self._spool.drain(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)
         return built
@@ -296,6 +304,22 @@ class Export:
                 place.remove()
             except PublishError as error:
                 self._log.warning("%s describes an object that does not exist any more, and could not be removed: %s", place.uri, error)
+
+
+@contextlib.contextmanager
+def _without_full_collections() -> Iterator[None]:
+    """Keep the garbage collector from looking through all of Airflow's objects again and again, because so many new ones come and go.
+
+    Objects that are there already are not collected meanwhile. New ones are.
+    """
+    if gc.get_freeze_count():  # as Airflow does before it starts tasks
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _summary(receipt: Receipt, *, source: str) -> str:

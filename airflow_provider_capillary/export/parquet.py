@@ -43,6 +43,8 @@ _COLUMNS = (
     "parentOrgId",
     "message",
 )
+# Columns whose values come again and again: a dictionary of the values saves room.
+_REPEATED = ("responseTime", "orgId", "status", "eventName", "webhookId", "parentOrgId", "message")
 _EXTRA = "_extra"
 
 # A row group is closed by whichever comes first. Both count the records themselves, so that equal records give equal row groups, and
@@ -69,31 +71,32 @@ def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
 
     schema = _schema()
     # Snappy, format 2.6 and no schema of Arrow's own beside parquet's: what every query engine reads alike.
-    with pq.ParquetWriter(raw, schema, compression="snappy", version="2.6", store_schema=False) as writer:
-        for rows in _groups(blocks):
+    options = {"compression": "snappy", "version": "2.6", "store_schema": False, "use_dictionary": list(_REPEATED)}
+    with pq.ParquetWriter(raw, schema, **options) as writer:
+        for text in _groups(blocks):
             # One chunk, however it came to be: where pages of a column end depends on that.
-            table = (_fast_table(rows, schema) or _table(rows, schema)).combine_chunks()
+            table = (_fast_table(text, schema) or _table(text, schema)).combine_chunks()
             writer.write_table(table, row_group_size=_ROWS_IN_GROUP)
 
 
-def _table(rows: list[bytes], schema: Schema) -> Table:
-    """The rows as columns; any record."""
+def _table(text: bytes, schema: Schema) -> Table:
+    """The lines as columns; any record."""
     import pyarrow as pa
 
+    rows = text[:-1].split(b"\n")
     return pa.Table.from_batches([_batch(rows[at : at + _ROWS_AT_ONCE], schema) for at in range(0, len(rows), _ROWS_AT_ONCE)], schema)
 
 
-def _fast_table(rows: list[bytes], schema: Schema) -> Table | None:
-    """:func:`_table` by Arrow's own reader of JSON, for rows of which it surely says the same; ``None`` where a row needs ``_extra``.
+def _fast_table(text: bytes, schema: Schema) -> Table | None:
+    """:func:`_table` by Arrow's own reader of JSON, for lines of which it surely says the same; ``None`` where a record needs ``_extra``.
 
     Arrow refuses what is in no column and what doesn't fit its column. What it takes in silence is a ``null``.
     """
     import pyarrow as pa
     from pyarrow import json
 
-    text = b"\n".join([*rows, b""])
     # A null inside of a text follows an escaped quote. A field's name that ends in a backslash looks so too, and is none of the columns'.
-    if text.count(b"null") != text.count(rb"\":null") + text.count(rb"\": null"):
+    if b"null" in text and text.count(b"null") != text.count(rb"\":null") + text.count(rb"\": null"):
         return None
     columns = pa.schema([pa.field(name, pa.int64() if name in _INTEGERS else pa.string()) for name in _COLUMNS])
     try:
@@ -104,10 +107,10 @@ def _fast_table(rows: list[bytes], schema: Schema) -> Table | None:
         )
     except pa.ArrowException:
         return None
-    if table.num_rows != len(rows):
+    if table.num_rows != text.count(b"\n"):
         return None
     table = table.set_column(0, schema.field("startTime"), table.column("startTime").cast(pa.timestamp("ms", tz="UTC")))
-    return table.append_column(schema.field(_EXTRA), pa.nulls(len(rows), pa.string())).cast(schema)
+    return table.append_column(schema.field(_EXTRA), pa.nulls(table.num_rows, pa.string())).cast(schema)
 
 
 def _batch(rows: list[bytes], schema: Schema) -> RecordBatch:
@@ -119,18 +122,24 @@ def _batch(rows: list[bytes], schema: Schema) -> RecordBatch:
     return pa.record_batch([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
 
 
-def _groups(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    rows: list[bytes] = []
-    size = 0
+def _groups(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of each row group."""
+    pending: list[bytes] = []
+    size = rows = 0
     for block in blocks:
-        for line in block[:-1].split(b"\n"):
-            rows.append(line)
-            size += len(line)
-            if len(rows) >= _ROWS_IN_GROUP or size >= _BYTES_IN_GROUP:
-                yield rows
-                rows, size = [], 0
+        pending.append(block)
+        size, rows = size + len(block), rows + block.count(b"\n")
+        if size > _BYTES_IN_GROUP or rows >= _ROWS_IN_GROUP:
+            rest = b"".join(pending)
+            while (end := rest.find(b"\n", _BYTES_IN_GROUP) + 1) or rest.count(b"\n") >= _ROWS_IN_GROUP:
+                group = rest[:end] if end else rest
+                if group.count(b"\n") > _ROWS_IN_GROUP:
+                    group = b"\n".join([*group.split(b"\n", _ROWS_IN_GROUP)[:-1], b""])
+                yield group
+                rest = rest[len(group) :]
+            pending, size, rows = [rest], len(rest), rest.count(b"\n")
     if rows:
-        yield rows
+        yield b"".join(pending)
 
 
 def _split(line: bytes, columns: dict[str, list[Any]]) -> None:

@@ -1,7 +1,8 @@
 """Sorted runs of records in one file without a name, and their merge by blocks.
 
-A block holds some hundred records: an index (time and id, status) and the lines themselves. The index is read apart from the lines, so
-that counting costs a tenth of reading.
+A block holds some hundred records: an index (time and id, status) and the lines themselves. The least and the greatest key of a block are
+read apart from the index, and the index apart from the lines. So a block that overlaps with no other is neither decoded nor split, and
+counting costs a tenth of reading.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from heapq import heapify, heappop, heapreplace
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
+from airflow_provider_capillary.export.json_lines import pair_line
 from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
@@ -28,62 +30,60 @@ __all__ = ["Block", "Key", "RunFile", "merge"]
 Key: TypeAlias = tuple[int, str]
 """``(startTime, id)``; text compares by code point."""
 
-# Records, bytes of the pairs, bytes of the lines.
-_HEAD = struct.Struct("=IQQ")
-_WRITE_BYTES = 1024 * 1024
+# Records, bytes of the first pair, of the last pair, of all pairs, of the lines.
+_HEAD = struct.Struct("=IQQQQ")
 
 
 class Block:
     """Neighbouring records of a run, in order, each key once.
 
-    :param pairs: :func:`.json_lines.pair_line` of each.
-    :param statuses: a number for each.
-    :param text: the lines, each with its line feed; or what gives them, each time that they are wanted.
+    :param first: the least key.
+    :param last: the greatest key.
+    :param size: how many records.
+    :param index: what gives :func:`.json_lines.pair_line` of each, and a number for the status of each.
+    :param text: what gives the lines, each with its line feed.
     """
 
-    def __init__(self, pairs: bytes, statuses: array[int], text: bytes | Callable[[], bytes]) -> None:
-        self.pairs = pairs
-        self.statuses = statuses
-        self._text = text
+    def __init__(self, first: Key, last: Key, size: int, index: Callable[[], tuple[bytes, array[int]]], text: Callable[[], bytes]) -> None:
+        self.first = first
+        self.last = last
+        self._size = size
+        self._read_index = index
+        self.text = text
+
+    @classmethod
+    def of(cls, keys: list[Key], pairs: bytes, statuses: array[int], text: bytes) -> Block:
+        """A block in memory."""
+        block = cls(keys[0], keys[-1], len(keys), lambda: (pairs, statuses), lambda: text)
+        block.keys = keys
+        return block
 
     def __len__(self) -> int:
-        return len(self.statuses)
+        return self._size
 
     @cached_property
-    def first(self) -> Key:
-        """The least key."""
-        return _key_of(self.pairs[: self.pairs.index(b"\n")])
-
-    @cached_property
-    def last(self) -> Key:
-        """The greatest key."""
-        return _key_of(self.pairs[self.pairs.rfind(b"\n", 0, -1) + 1 :])
+    def index(self) -> tuple[bytes, array[int]]:
+        """The pairs and the statuses of all records."""
+        return self._read_index()
 
     @cached_property
     def keys(self) -> list[Key]:
         """The key of each record."""
-        return list(map(tuple, json.loads(b"[" + self.pairs[:-1].replace(b"\n", b",") + b"]")))
+        return list(map(tuple, json.loads(b"[" + self.index[0][:-1].replace(b"\n", b",") + b"]")))
 
     def pairs_of(self, low: int, high: int) -> bytes:
         """The pairs of some of the records."""
-        return self.pairs if high - low == len(self) else b"".join(self.pairs.splitlines(keepends=True)[low:high])
+        pairs = self.index[0]
+        return pairs if high - low == len(self) else b"".join(pairs.splitlines(keepends=True)[low:high])
 
     def text_of(self, low: int, high: int) -> bytes:
         """The lines of some of the records."""
-        return self._whole_text() if high - low == len(self) else b"".join(self._split[low:high])
-
-    def _whole_text(self) -> bytes:
-        return self._text if isinstance(self._text, bytes) else self._text()
+        return self.text() if high - low == len(self) else b"".join(self._split[low:high])
 
     @cached_property
     def _split(self) -> list[bytes]:
         # Not by splitlines, which splits at carriage returns too.
-        return [line + b"\n" for line in self._whole_text()[:-1].split(b"\n")]
-
-
-def _key_of(pair: bytes) -> Key:
-    start_time, record_id = json.loads(pair)
-    return start_time, record_id
+        return [line + b"\n" for line in self.text()[:-1].split(b"\n")]
 
 
 class RunFile:
@@ -99,40 +99,62 @@ class RunFile:
 
         :raises PublishError: the disk is full or cannot be written.
         """
-        pending, end = bytearray(), self._ends[-1]
+        end = self._ends[-1]
         for block in blocks:
-            text = block.text_of(0, len(block))
-            pending += _HEAD.pack(len(block), len(block.pairs), len(text))
-            pending += block.pairs
-            pending += block.statuses.tobytes()
-            pending += text
-            if len(pending) >= _WRITE_BYTES:
-                end += self._write(pending)
-                pending.clear()
-        end += self._write(pending)
+            first, last, text = pair_line(*block.first), pair_line(*block.last), block.text()
+            pairs, statuses = block.index
+            head = _HEAD.pack(len(block), len(first), len(last), len(pairs), len(text))
+            end += self._write([head, first, last, pairs, statuses.tobytes(), text])
         self._ends.append(end)
 
-    def runs(self) -> list[Iterator[Block]]:
-        """The blocks of each run, in the order in which the runs were written."""
-        return [self._read_run(begin, end) for begin, end in pairwise(self._ends)]
+    def runs(self, *, once: bool = False) -> list[Iterator[Block]]:
+        """The blocks of each run, in the order in which the runs were written.
 
-    def _write(self, content: bytearray) -> int:
-        with local_disk_errors(self._tempdir), memoryview(content) as view:
-            written = 0
-            while written < len(view):
-                written += os.write(self._file, view[written:])
-        return len(content)
+        :param once: give back the room of a run that was read to its end, as soon as all runs that were written after it are.
+        """
+        unread = set(range(len(self._ends) - 1))
+
+        def read(number: int, begin: int, end: int) -> Iterator[Block]:
+            yield from self._read_run(begin, end)
+            unread.discard(number)
+            if once:
+                self._cut(max(unread, default=-1) + 1)
+
+        return [read(number, *span) for number, span in enumerate(pairwise(self._ends))]
+
+    def _cut(self, count: int) -> None:
+        """Keep the first runs alone."""
+        if count < len(self._ends) - 1:
+            del self._ends[count + 1 :]
+            with local_disk_errors(self._tempdir):
+                os.ftruncate(self._file, self._ends[-1])
+                os.lseek(self._file, 0, os.SEEK_END)
+
+    def _write(self, parts: list[bytes]) -> int:
+        size = sum(map(len, parts))
+        with local_disk_errors(self._tempdir):
+            written = os.writev(self._file, parts)
+            if written < size:
+                rest = memoryview(b"".join(parts))
+                while written < size:
+                    written += os.write(self._file, rest[written:])
+        return size
 
     def _read_run(self, at: int, end: int) -> Iterator[Block]:
         while at < end:
-            count, pairs_size, text_size = _HEAD.unpack(self._read(at, _HEAD.size))
+            count, first_size, last_size, pairs_size, text_size = _HEAD.unpack(self._read(at, _HEAD.size))
             at += _HEAD.size
-            statuses = array("H")
-            index = self._read(at, pairs_size + count * statuses.itemsize)
-            statuses.frombytes(index[pairs_size:])
-            at += len(index)
-            yield Block(index[:pairs_size], statuses, partial(self._read, at, text_size))
-            at += text_size
+            ends = self._read(at, first_size + last_size)
+            at += len(ends)
+            index, text = partial(self._read_index, at, count, pairs_size), at + pairs_size + count * array("H").itemsize
+            yield Block(_key_of(ends[:first_size]), _key_of(ends[first_size:]), count, index, partial(self._read, text, text_size))
+            at = text + text_size
+
+    def _read_index(self, at: int, count: int, pairs_size: int) -> tuple[bytes, array[int]]:
+        statuses = array("H")
+        index = self._read(at, pairs_size + count * statuses.itemsize)
+        statuses.frombytes(index[pairs_size:])
+        return index[:pairs_size], statuses
 
     def _read(self, at: int, size: int) -> bytes:
         with local_disk_errors(self._tempdir):
@@ -143,6 +165,11 @@ class RunFile:
                     raise OSError("The spool is shorter than what was written to it")
                 content += more
         return content
+
+
+def _key_of(pair: bytes) -> Key:
+    start_time, record_id = json.loads(pair)
+    return start_time, record_id
 
 
 def merge(runs: list[Iterator[Block]]) -> Iterator[tuple[Block, int, int]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.api.statuses import status_of
+from airflow_provider_capillary.api.statuses import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from airflow_provider_capillary.api.effects import Record
+    from airflow_provider_capillary.api.event_logs import EventLogs
 
 __all__ = ["NO_NAME", "Tally", "name_is_unknown"]
 
@@ -39,23 +39,18 @@ class Tally:
         self.read = 0
         self.kept = 0
 
-    def kept_of(self, records: list[Record]) -> Iterable[Record]:
+    def kept_of(self, records: EventLogs) -> EventLogs:
         """Count records, and give those that the filters keep."""
-        if self._event_name is not None or self._wanted is not None:
-            return filter(self.keeps, records)
         self.read += len(records)
+        if self._event_name is not None or self._wanted is not None:
+            records = records.kept(map(self._keeps, map(name_of, records.column("status")), records.column("eventName")))
         self.kept += len(records)
         return records
 
-    def keeps(self, record: Record) -> bool:
-        """Count a record, and say whether the filters keep it."""
-        self.read += 1
-        status, name = status_of(record), record.get("eventName")
+    def _keeps(self, status: str, name: object) -> bool:
         _count(self._statuses, status)
         _count(self._names, name if isinstance(name, str) and name else NO_NAME)
-        keeps = self._event_name in (None, name) and (self._wanted is None or status in self._wanted)
-        self.kept += keeps
-        return keeps
+        return self._event_name in (None, name) and (self._wanted is None or status in self._wanted)
 
     def why_nothing_was_kept(self) -> str | None:
         """One sentence for each filter, with the values that were found; ``None`` where a record was kept, or none was read."""
@@ -72,7 +67,7 @@ class Tally:
         return f"None of {self.read} event logs was kept. Asked for {'. And for '.join(asked)}."
 
 
-def name_is_unknown(event_name: str, newest: list[Record]) -> str | None:
+def name_is_unknown(event_name: str, newest: Sequence[Mapping[str, object]]) -> str | None:
     """The warning where none of the API's newest records has this name; ``None`` where one has it, or where there are no records."""
     names: dict[str, int] = {}
     for record in newest:

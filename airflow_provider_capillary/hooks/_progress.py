@@ -11,7 +11,7 @@ from airflow_provider_capillary.timestamps import format_duration, format_timest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_capillary.api.effects import Record
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestStats
 
 __all__ = ["Progress"]
@@ -53,12 +53,11 @@ class Progress:
         """Retries of this reading by the error that each came after."""
         return dict(self._traffic.retries - self._retries)
 
-    def found(self, records: list[Record]) -> None:
+    def found(self, records: EventLogs) -> None:
         """Count records."""
         self.records += len(records)
         if records:
-            times = [record["startTime"] for record in records]
-            low, high = min(times), max(times)
+            low, high = min(records.times), max(records.times)
             self._span = (min(low, self._span[0]), max(high, self._span[1])) if self._span else (low, high)
             self._first = self._first or self._span
         self.say()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from requests import Session
 
     from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record, Response, TransportFailure
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestExecutor, RequestStats
     from airflow_provider_capillary.api.retries import RetryPlan
     from airflow_provider_capillary.connection.settings import Settings
@@ -113,7 +115,7 @@ class CapillaryHook(BaseHook):
         most five minutes of waiting.
 
         A record is a dict as ``json`` parses it: a number with more digits than a float holds is rounded, and a number beyond any float
-        is infinite. The dict is an :class:`~airflow_provider_capillary.api.responses.EventLog`, whose ``text`` is what the API sent,
+        is infinite. The dict is an :class:`~airflow_provider_capillary.api.event_logs.EventLog`, whose ``text`` is what the API sent,
         number for number; exports write this text.
 
         Where the filters keep no record, a warning lists the statuses and names of the records that were read, and the one that is
@@ -130,6 +132,17 @@ class CapillaryHook(BaseHook):
         :raises RequestError: the API does not answer; the class says why.
         :raises CompletenessError: the API answers, and it can't be proved that nothing is missing.
         """
+        return _each(self.iter_pages(start, end, event_name=event_name, statuses=statuses))
+
+    def iter_pages(
+        self,
+        start: datetime | str,
+        end: datetime | str,
+        *,
+        event_name: str | None = None,
+        statuses: Collection[str] | None = None,
+    ) -> Generator[EventLogs]:
+        """:meth:`iter_event_logs`, many records at a time, as they came in one answer. Fields are decoded where they are asked for."""
         first, last = parse_timestamp(start, "start"), parse_timestamp(end, "end")
         if first > last:
             raise IntervalError(f"start={start!s} lies after end={end!s}", hint="exchange them")
@@ -281,7 +294,7 @@ class CapillaryHook(BaseHook):
         settings = self.settings
         return Reader(executor, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
 
-    def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Iterator[Record]:
+    def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Generator[EventLogs]:
         from airflow_provider_capillary.hooks._filters import Tally
         from airflow_provider_capillary.hooks._progress import Progress
 
@@ -290,7 +303,7 @@ class CapillaryHook(BaseHook):
         self._events_read = 0
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
-                yield from tally.kept_of(records)
+                yield tally.kept_of(records)
         finally:
             progress.count()
         self._events_read = tally.read
@@ -327,7 +340,7 @@ class CapillaryHook(BaseHook):
             except StopIteration as ended:
                 return ended.value  # type: ignore[no-any-return]  # of a type that is known at run time only
 
-    def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[list[Record], None, T]:
+    def _drive(self, steps: Flow[T], progress: Progress | None = None) -> Generator[EventLogs, None, T]:
         """Carry out the effects of a flow, with ``requests`` and ``time.sleep``; yield its records and return its result."""
         outcome: Outcome = None
         while True:
@@ -369,6 +382,12 @@ class CapillaryHook(BaseHook):
         while seconds > 0 and not self._stopped:
             time.sleep(min(seconds, SLICE))
             seconds -= SLICE
+
+
+def _each(pages: Generator[EventLogs]) -> Generator[Record]:
+    with closing(pages):
+        for records in pages:
+            yield from records
 
 
 def _conceal(secret: str) -> None:

@@ -16,7 +16,8 @@ from airflow_provider_capillary.hooks.capillary import CapillaryHook
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome, Record
+    from airflow_provider_capillary.api.effects import Effect, Flow, Outcome
+    from airflow_provider_capillary.api.event_logs import EventLogs
 
 __all__ = ["CapillaryAsyncHook"]
 
@@ -53,7 +54,7 @@ class CapillaryAsyncHook(CapillaryHook):
 
         await sync_to_async(make)()
 
-    async def read(self, start: int, end: int, *, event_name: str | None = None) -> AsyncIterator[list[Record]]:
+    async def read(self, start: int, end: int, *, event_name: str | None = None) -> AsyncIterator[EventLogs]:
         """Yield the records of ``[start, end)``, each once, in lists. They count only once the iteration has ended without an error.
 
         :param start: UTC epoch milliseconds.
@@ -87,7 +88,7 @@ class CapillaryAsyncHook(CapillaryHook):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _records(self, steps: Flow[Any]) -> AsyncIterator[list[Record]]:
+    async def _records(self, steps: Flow[Any]) -> AsyncIterator[EventLogs]:
         """Carry out the effects of a flow; yield its records."""
         while (effect := await self._in_thread(self._advance, steps)) is not None:
             match effect:

@@ -18,14 +18,13 @@ from airflow_provider_capillary.rendering import TemplatedArguments
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from typing import Literal
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_capillary.api.effects import Record
     from airflow_provider_capillary.export.exporter import Export, Receipt
     from airflow_provider_capillary.export.interval import Interval
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
@@ -294,10 +293,10 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             self._running = export
             if self._killed:
                 raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
-            reading = hook.iter_event_logs(interval.start, interval.end, event_name=event_name, statuses=statuses)
+            reading = hook.iter_pages(interval.start, interval.end, event_name=event_name, statuses=statuses)
             # Closed on every way out: a reading that is left half way holds a connection to the API.
-            with closing(cast("Generator[Record]", reading)) as records:
-                export.add_all(records)
+            with closing(reading) as pages:
+                export.add_pages(pages)
             receipt = export.publish(
                 events_read=hook.events_read,
                 requests=hook.requests_made,

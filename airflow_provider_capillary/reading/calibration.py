@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.api.date_formats import DateFormat
     from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.reading.client import EventLogsClient
 
@@ -88,7 +89,7 @@ class _Search:
     :ivar tried: what came of each format.
     """
 
-    def __init__(self, client: EventLogsClient, known: list[Record], *, may_choose: bool) -> None:
+    def __init__(self, client: EventLogsClient, known: EventLogs, *, may_choose: bool) -> None:
         self._client = client
         self._known = known
         self._may_choose = may_choose
@@ -116,7 +117,7 @@ class _Search:
         except ParametersRefusedError:
             self.tried[dates] = REFUSED
             return None
-        if any(probe.bounds.is_elsewhere(record["startTime"], probe.low, probe.high) for record in answer.records):
+        if any(probe.bounds.is_elsewhere(time, probe.low, probe.high) for time in answer.records.times):
             self.tried[dates] = OTHERS
             return None
         if not probe.is_shown_by(answer):
@@ -146,9 +147,9 @@ class _Search:
         """
         if not self._may_choose and probe.bounds.step <= MINUTE:
             return False
-        shown = {record["id"] for record in answer.records}
-        others = any(not probe.is_near(record["startTime"]) for record in answer.records)
-        return others or all(record["id"] in shown or probe.is_near(record["startTime"]) for record in self._known)
+        shown = set(answer.records.ids)
+        others = any(not probe.is_near(time) for time in answer.records.times)
+        return others or all(name in shown or probe.is_near(time) for time, name in self._known.pairs())
 
     def _excludes(self, probe: _Probe) -> Flow[bool]:
         """Whether a window as long as the probe, days before its record, keeps out what lies outside of it."""
@@ -158,7 +159,7 @@ class _Search:
             answer = yield from self._client.fetch_window(dates, low, high)
         except ParametersRefusedError:
             return False
-        return not any(probe.bounds.is_elsewhere(record["startTime"], low, high) for record in answer.records)
+        return not any(probe.bounds.is_elsewhere(time, low, high) for time in answer.records.times)
 
 
 class _Probe:
@@ -188,8 +189,8 @@ class _Probe:
 
     def is_shown_by(self, answer: Page) -> bool:
         """Whether the API has read the window: its record is there, or others are, and all of them from around it."""
-        times = [record["startTime"] for record in answer.records]
-        return (bool(times) and all(map(self.is_near, times))) or any(record["id"] == self.record["id"] for record in answer.records)
+        times = answer.records.times
+        return (bool(times) and all(map(self.is_near, times))) or self.record["id"] in answer.records.ids
 
     def _holds_beginning(self, unit: int) -> bool:
         if unit == DAY and not self.bounds.dates.carries_zone:
@@ -202,13 +203,13 @@ class _Probe:
 class _Probes:
     """Windows of one unit around the known records, by how much they rule out."""
 
-    def __init__(self, dates: DateFormat, unit: int, known: list[Record]) -> None:
+    def __init__(self, dates: DateFormat, unit: int, known: EventLogs) -> None:
         self.dates = dates
         self.unit = unit
-        by_time = sorted(known, key=lambda record: record["startTime"])
+        by_time = sorted(range(len(known)), key=known.times.__getitem__)
         step = max(1, len(by_time) // CANDIDATES)
-        self._all = [_Probe(dates, unit, record) for record in by_time[::step]]
-        times = [record["startTime"] for record in by_time]
+        self._all = [_Probe(dates, unit, known[place]) for place in by_time[::step]]
+        times = sorted(known.times)
 
         def worth(index: int) -> tuple[float, ...]:
             probe = self._all[index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.capacity import Capacity, Reach
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_capillary.api.date_formats import DateFormat
-    from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.effects import Flow
     from airflow_provider_capillary.api.executor import RequestExecutor
     from airflow_provider_capillary.api.responses import Page
 
@@ -46,8 +47,8 @@ class EventLogsClient:
         self.limit = limit
         self.capacity = Capacity(limit)
         self.reach = Reach()
-        self.undated: list[Record] = []
-        self.notice: Callable[[list[Record]], None] = lambda _records: None
+        self.undated = EventLogs.of([])
+        self.notice: Callable[[EventLogs], None] = lambda _records: None
         self._longest: dict[str, str] = {}
 
     def fetch_undated(self) -> Flow[Page]:
@@ -79,7 +80,7 @@ class EventLogsClient:
             params["event_name"] = event_name
         answer = yield from self.executor.logs(params)
         self._note(params, answer)
-        self.reach.show(from_date, to_date, [record["startTime"] for record in answer.records])
+        self.reach.show(from_date, to_date, answer.records.times)
         return answer
 
     def fetch_window_steadily(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[Page]:

@@ -8,7 +8,7 @@ from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, QUART
 from airflow_provider_capillary.errors import CalibrationError, ParametersRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_capillary.api.effects import Flow, Record
     from airflow_provider_capillary.reading.client import EventLogsClient
@@ -24,7 +24,7 @@ AMPLE = 2 * MINUTE
 """A record that is found within this of its time shows the zone, even where bounds are exclusive and dates are read to the minute."""
 
 
-def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: list[Record]) -> Flow[CalibrationError | None]:
+def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: Sequence[Record]) -> Flow[CalibrationError | None]:
     """The error that names the zone in which the API reads dates, where it is another than the connection says.
 
     An API that reads dates coarsely seems to have an offset, too. So the zone is tried before it is named.
@@ -55,7 +55,7 @@ def wrong_zone(client: EventLogsClient, tried: Mapping[DateFormat, str], known: 
     return None
 
 
-def _is_read_in(client: EventLogsClient, dates: DateFormat, records: list[Record]) -> Flow[bool]:
+def _is_read_in(client: EventLogsClient, dates: DateFormat, records: Sequence[Record]) -> Flow[bool]:
     """Whether a short window around a record finds it, within one hour of the API: one that reads dates to the hour would find nothing."""
     for length in (SECOND, AMPLE):
         for record in records:
@@ -67,7 +67,7 @@ def _is_read_in(client: EventLogsClient, dates: DateFormat, records: list[Record
     return False
 
 
-def explain(tried: Mapping[DateFormat, str], known: list[Record]) -> CalibrationError:
+def explain(tried: Mapping[DateFormat, str], known: Sequence[Record]) -> CalibrationError:
     """The error where no date format fits at all."""
     return CalibrationError(
         "The API does not find its own records by their dates",
@@ -77,7 +77,7 @@ def explain(tried: Mapping[DateFormat, str], known: list[Record]) -> Calibration
     )
 
 
-def _asked(tried: Mapping[DateFormat, str], known: list[Record]) -> str:
+def _asked(tried: Mapping[DateFormat, str], known: Sequence[Record]) -> str:
     sample = known[len(known) // 2]["startTime"]
     return "a window around one known record as " + ", as ".join(f"{dates.name} ({dates.text(dates.floor(sample))})" for dates in tried)
 
@@ -89,7 +89,7 @@ def _answered(tried: Mapping[DateFormat, str]) -> str:
 def finds_record(client: EventLogsClient, dates: DateFormat, record: Record, low: int, high: int) -> Flow[bool]:
     """Whether a window is answered with this record, among others or alone."""
     answer = yield from client.fetch_window(dates, low, high)
-    return any(each["id"] == record["id"] for each in answer.records)
+    return record["id"] in answer.records.ids
 
 
 def _fitting_offset(client: EventLogsClient, dates: DateFormat, first: Record, *, newest_first: bool) -> Flow[int]:

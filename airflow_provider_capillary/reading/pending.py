@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from bisect import bisect_left
+from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.errors import ContinuityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from airflow_provider_capillary.api.effects import Record
+    from airflow_provider_capillary.api.event_logs import EventLogs
 
 __all__ = ["PendingRecords"]
 
@@ -18,13 +17,14 @@ __all__ = ["PendingRecords"]
 class PendingRecords:
     """Records of ``[start, end)`` that were seen and are not released yet, each once.
 
-    Every record that was seen must be in a whole answer before it is released.
+    Every record that was seen must be in a whole answer before it is released. The records of a whole answer stay together, in order;
+    only the repetitions of records that an earlier answer held are taken out.
 
     >>> pending = PendingRecords(0, 100)
-    >>> pending.add([{"id": "a", "startTime": 70}, {"id": "b", "startTime": 20}])
-    >>> pending.add_proved([{"id": "a", "startTime": 70}], span_start=60)
-    >>> pending.release(60)
-    [{'id': 'a', 'startTime': 70}]
+    >>> pending.add(EventLogs.of([{"id": "a", "startTime": 70}, {"id": "b", "startTime": 20}]))
+    >>> pending.add_proved(EventLogs.of([{"id": "a", "startTime": 70}]), span_start=60)
+    >>> [list(records) for records in pending.release(60)]
+    [[{'id': 'a', 'startTime': 70}]]
 
     :param start: UTC epoch milliseconds.
     :param end: UTC epoch milliseconds.
@@ -33,66 +33,117 @@ class PendingRecords:
     def __init__(self, start: int, end: int) -> None:
         self.start = start
         self._released_from = end
-        self._records: dict[str, Record] = {}
-        self._proved_by: dict[str, int] = {}
-        """By id, where the span begins whose whole answer held the record."""
-        self._latest_first: list[tuple[int, str]] = []
+        self._times: dict[str, int] = {}
+        """By id, the time of each pending record."""
+        self._unproved: dict[str, int] = {}
+        """The same of those that no whole answer held."""
+        self._latest_unproved = start - 1
+        self._proved: list[tuple[int, EventLogs]] = []
+        """The records of whole answers, each record once, and where the span of the answer begins."""
+        self._proved_again: dict[str, int] = {}
+        """By id, where the last span begins of the other whole answers that held the record."""
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._times)
 
-    def add(self, records: Iterable[Record]) -> None:
-        """Keep the records of the interval that are not released yet.
+    def add(self, records: EventLogs) -> None:
+        """Keep in mind the records of the interval that are not released yet.
 
         :raises ContinuityError: one id came with two times.
         """
-        for record in records:
-            self._keep(record)
+        times = self._times_of(records.within(self.start, self._released_from))
+        known = self._known(times)
+        unproved = {name: time for name, time in times.items() if name not in known} if known else times
+        if unproved:
+            self._times.update(unproved)
+            self._unproved.update(unproved)
+            self._latest_unproved = max(self._latest_unproved, *unproved.values())
 
-    def add_proved(self, records: Iterable[Record], *, span_start: int) -> None:
+    def add_proved(self, records: EventLogs, *, span_start: int) -> None:
         """Keep the records of a whole answer.
 
         :param span_start: where the span of the answer begins.
         :raises ContinuityError: one id came with two times.
         """
-        for record in records:
-            if self._keep(record):
-                name = record["id"]
-                self._proved_by[name] = max(span_start, self._proved_by.get(name, span_start))
+        inside = records.within(self.start, self._released_from).ordered()
+        times = self._times_of(inside)
+        repeated = set()
+        for name in self._known(times):
+            if self._unproved.pop(name, None) is None:
+                repeated.add(name)
+                self._proved_again[name] = max(span_start, self._proved_again.get(name, span_start))
+        self._times.update(times)
+        if len(repeated) < len(inside):
+            self._proved.append((span_start, inside.without(repeated) if repeated else inside))
 
     def distrust_spans_before(self, frontier: int) -> None:
         """Take the answers of all spans that begin before ``frontier`` for cut: their records need another whole answer."""
-        self._proved_by = {name: low for name, low in self._proved_by.items() if low >= frontier}
+        spans, self._proved = self._proved, []
+        proved_again = {name: low for name, low in self._proved_again.items() if low >= frontier}
+        for low, records in spans:
+            if low >= frontier:
+                self._proved.append((low, records))
+                continue
+            doubted = records.without(proved_again)
+            if len(doubted) < len(records):
+                self._proved.append((frontier, records.without(set(doubted.ids))))
+            if doubted:
+                self._unproved.update(zip(doubted.ids, doubted.times, strict=True))
+                self._latest_unproved = max(self._latest_unproved, *doubted.times)
+        self._proved_again = proved_again
 
-    def release(self, since: int) -> list[Record]:
-        """Remove and return the records from ``since`` on, latest first. A record of that time which comes later is a repetition.
+    def release(self, since: int) -> list[EventLogs]:
+        """Remove and return the records from ``since`` on. A record of that time which comes later is a repetition.
 
+        :return: one item for each whole answer, latest first; each in the order of ``(startTime, id)``.
         :raises ContinuityError: a record was seen and is in no whole answer.
         """
-        released, unproved = [], 0
-        while self._latest_first and -self._latest_first[0][0] >= since:
-            _, name = heappop(self._latest_first)
-            released.append(self._records.pop(name))
-            unproved += self._proved_by.pop(name, None) is None
+        self._require_proved(since)
+        released, spans, self._proved = [], self._proved, []
+        for low, records in spans:
+            place = bisect_left(records.times, since)
+            if place < len(records):
+                released.append(records[place:] if place else records)
+            if place:
+                self._proved.append((low, records[:place] if place < len(records) else records))
+        for records in released:
+            deque(map(self._times.pop, records.ids), maxlen=0)
+            if self._proved_again:
+                for name in records.ids:
+                    self._proved_again.pop(name, None)
+        self._released_from = min(self._released_from, max(since, self.start))
+        return sorted(released, key=lambda records: records.times[-1], reverse=True)
+
+    def _require_proved(self, since: int) -> None:
+        if self._latest_unproved < since:
+            return
+        unproved = sum(time >= since for time in self._unproved.values())
         if unproved:
             raise ContinuityError(
                 f"{unproved} records of the interval were in an answer that was cut, and are in none that holds all of its window",
                 hint="retry, in case the records have been deleted; if it stays so, the API's short answers are not whole",
             )
-        self._released_from = min(self._released_from, max(since, self.start))
-        return released
+        self._latest_unproved = max(self._unproved.values(), default=self.start - 1)
 
-    def _keep(self, record: Record) -> bool:
-        """Whether the record is of the interval and not released yet."""
-        time, name = record["startTime"], record["id"]
-        if not self.start <= time < self._released_from:
-            return False
-        if name not in self._records:
-            heappush(self._latest_first, (-time, name))
-            self._records[name] = record
-        elif (before := self._records[name]["startTime"]) != time:
-            raise ContinuityError(
-                f"One id came with two times, {before} and {time}: one of two event logs would be taken for a repetition",
-                hint="retry; if it stays so, ask Capillary's support whether the ids of event logs are unique",
-            )
-        return True
+    def _times_of(self, records: EventLogs) -> dict[str, int]:
+        """The time of each id."""
+        times = dict(zip(records.ids, records.times, strict=True))
+        if len(times) < len(records):
+            for name, time in zip(records.ids, records.times, strict=True):
+                _require_one_time(times[name], time)
+        return times
+
+    def _known(self, times: dict[str, int]) -> set[str]:
+        """Which of these records are pending already."""
+        known = self._times.keys() & times.keys()
+        for name in known:
+            _require_one_time(self._times[name], times[name])
+        return known
+
+
+def _require_one_time(before: int, time: int) -> None:
+    if before != time:
+        raise ContinuityError(
+            f"One id came with two times, {before} and {time}: one of two event logs would be taken for a repetition",
+            hint="retry; if it stays so, ask Capillary's support whether the ids of event logs are unique",
+        )

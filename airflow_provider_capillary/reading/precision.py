@@ -41,7 +41,7 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
         answer = yield from client.fetch_window(dates, low, low)
         finer = max(unit for unit in PRECISIONS if unit < bounds.step)
         # Had the API read this date more finely, it would have given the beginning of the unit alone.
-        if any(low + finer <= record["startTime"] < high for record in answer.records):
+        if any(low + finer <= time < high for time in answer.records.times):
             return replace(bounds, whole_units=True)
     return None
 
@@ -86,7 +86,7 @@ def _cuts_within(client: EventLogsClient, dates: DateFormat, unit: int, first: i
     def count(from_date: int, to_date: int) -> Flow[int | None]:
         """How many records the answer holds; ``None`` where they show another zone."""
         answer = yield from client.fetch_window(dates, from_date, to_date)
-        is_near = unit >= HOUR or all(from_date - MARGIN <= record["startTime"] <= to_date + MARGIN for record in answer.records)
+        is_near = unit >= HOUR or all(from_date - MARGIN <= time <= to_date + MARGIN for time in answer.records.times)
         return len(answer) if is_near else None
 
     try:

@@ -51,7 +51,8 @@ from airflow_provider_capillary.reading.reach import prove_reach
 from airflow_provider_capillary.reading.sizing import Sizer
 
 if TYPE_CHECKING:
-    from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.effects import Flow
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestExecutor
     from airflow_provider_capillary.reading.bounds import Bounds
 
@@ -80,7 +81,7 @@ class Reader:
         self.bounds: Bounds | None = None
         self.proof: dict[str, int] | None = None
 
-    def fetch_newest(self) -> Flow[list[Record]]:
+    def fetch_newest(self) -> Flow[EventLogs]:
         """The newest event logs of the API, as one answer to a request without dates holds them.
 
         :raises RequestError: the API does not answer.
@@ -140,6 +141,8 @@ class _Reading:
         self._pending = PendingRecords(start, end)
         self._unread_before = self._ledger.high
         self._too_wide = (0, 0)
+        self._shown_since = 0
+        """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
         client.notice = self._note_seen
 
@@ -171,18 +174,18 @@ class _Reading:
         records = yield from self._fetch(low, high)
         if records is None:
             return
-        self._unread_before = low
+        self._unread_before, self._shown_since = low, 0
         if (yield from self._is_whole(low, high, records)):
             self._pending.add_proved(records, span_start=low)
             self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
-            self._ledger.confirm(self._client.capacity.least)
-            self._sizer.learn_short(low, high, [record["startTime"] for record in records])
+            self._ledger.confirm(max(self._client.capacity.least, self._shown_since))
+            self._sizer.learn_short(low, high, records.times)
             return
         self._pending.add(records)
         if not self._client.capacity.is_short(len(records)):
             yield from self._narrow(low, high, records)
 
-    def _is_whole(self, low: int, high: int, records: list[Record]) -> Flow[bool]:
+    def _is_whole(self, low: int, high: int, records: EventLogs) -> Flow[bool]:
         """Whether the answer holds every record of the span."""
         capacity = self._client.capacity
         if not capacity.is_short(len(records)) or not (yield from self._is_answered_to_its_ends(low, high)):
@@ -196,6 +199,12 @@ class _Reading:
 
     def _recheck_capacity(self) -> Flow[None]:
         """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
+        # The next intervals are as long as this one: what shows that windows may be, too, is often as long an answer.
+        interval = self._ledger.high - self._ledger.low
+        if self._client.reach.length < interval:
+            self._ledger.confirm((yield from prove_reach(self._client, self.bounds, interval)))
+        if not self._ledger.longest_unconfirmed:
+            return
         count = yield from self._client.fetch_longest()
         self._ledger.confirm(count)
         if self._ledger.longest_unconfirmed:
@@ -206,27 +215,28 @@ class _Reading:
     def _yield_proved_records(self) -> Flow[None]:
         """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin."""
         ledger = self._ledger
-        records = self._pending.release(self._pending.start if ledger.covers_interval else ledger.frontier + self.bounds.margin)
-        if records:
+        since = self._pending.start if ledger.covers_interval else ledger.frontier + self.bounds.margin
+        for records in self._pending.release(since):
             yield Records(records)
 
-    def _require_nearby(self, records: list[Record], from_date: int, to_date: int) -> None:
-        outside = sum(self.bounds.is_elsewhere(record["startTime"], from_date, to_date) for record in records)
-        if outside:
-            raise CalibrationError(
-                f"{outside} of {len(records)} records lie far outside of the window that was asked for",
-                request=f"from_date={self.bounds.dates.text(from_date)} to_date={self.bounds.dates.text(to_date)}",
-                hint="set the extra `date_format` to what this cluster reads",
-            )
+    def _require_nearby(self, records: EventLogs, from_date: int, to_date: int) -> None:
+        times = records.times
+        if not times or not any(self.bounds.is_elsewhere(time, from_date, to_date) for time in (min(times), max(times))):
+            return
+        outside = sum(self.bounds.is_elsewhere(time, from_date, to_date) for time in times)
+        raise CalibrationError(
+            f"{outside} of {len(records)} records lie far outside of the window that was asked for",
+            request=f"from_date={self.bounds.dates.text(from_date)} to_date={self.bounds.dates.text(to_date)}",
+            hint="set the extra `date_format` to what this cluster reads",
+        )
 
-    def _note_seen(self, records: list[Record]) -> None:
+    def _note_seen(self, records: EventLogs) -> None:
         """Any answer may hold records of the interval. Those of the part that is still to be read must be in a whole answer later.
 
         Records nearer to the interval's end are left out: they may have become visible only now.
         """
         before = self._unread_before - self.bounds.margin
-        named = (record for record in records if self._event_name in (None, record.get("eventName")))
-        self._pending.add(record for record in named if record["startTime"] < before)
+        self._pending.add(records.within(self._pending.start, before).named(self._event_name))
 
     def _next_span(self, low: int, high: int) -> tuple[int, int]:
         """The end of the gap ``[low, high)``, shorter than a span that was too wide."""
@@ -236,7 +246,7 @@ class _Reading:
             start = max(start, self.bounds.ceil(too_wide_from + 1))
         return max(low, min(start, self.bounds.floor(high - 1))), high
 
-    def _fetch(self, low: int, high: int) -> Flow[list[Record] | None]:
+    def _fetch(self, low: int, high: int) -> Flow[EventLogs | None]:
         """The records of a window that holds the span; ``None`` where the API refuses so long a window."""
         from_date, to_date = self.bounds.window(low, high)
         try:
@@ -247,7 +257,7 @@ class _Reading:
             return None
         self._ledger.confirm(len(answer))
         self._require_nearby(answer.records, from_date, to_date)
-        self.bounds = self.bounds.saw(from_date, [record["startTime"] for record in answer.records])
+        self.bounds = self.bounds.saw(from_date, answer.records.times)
         return answer.records
 
     def _shorten(self, low: int, high: int) -> Flow[bool]:
@@ -255,7 +265,7 @@ class _Reading:
         if high - low >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
             self._sizer.forbid(high - low)
             return True
-        times = [record["startTime"] for record in self._client.undated]
+        times = self._client.undated.times
         closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is None or closer.unit == self.bounds.unit:
             return False
@@ -269,10 +279,10 @@ class _Reading:
         """
         from_date, to_date = self.bounds.window(low, high)
         length, reach = to_date - from_date, self._client.reach
-        # All of the interval at once, where that is possible: the windows grow, and the next intervals are as long.
+        # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
-            if length > reach.length or reach.not_shown is None:
-                yield from prove_reach(self._client, self.bounds, wanted)
+            if length > reach.length:
+                self._shown_since = yield from prove_reach(self._client, self.bounds, wanted)
         if length <= reach.length:
             return True
         if not (yield from self._shorten(low, high)):
@@ -282,12 +292,12 @@ class _Reading:
             )
         return False
 
-    def _narrow(self, low: int, high: int, records: list[Record]) -> Flow[None]:
+    def _narrow(self, low: int, high: int, records: EventLogs) -> Flow[None]:
         """Prepare for a shorter span after a full answer; where the span can't be shorter, for finer dates or longer answers.
 
         :raises TieError: neither helps.
         """
-        times = [record["startTime"] for record in records]
+        times = records.times
         if self.bounds.floor(high - 1) > low:
             self._sizer.learn_full(low, high, times)
             self._too_wide = (low, high)

@@ -18,7 +18,7 @@ from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.diagnosis import finds_record, offset_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_capillary.api.effects import Flow, Record
     from airflow_provider_capillary.reading.client import EventLogsClient
@@ -114,7 +114,7 @@ class _Survey:
         self._client = client
         self._set_format = date_format
         self._zone_name = timezone
-        self._first: list[Record] = []
+        self._first: Sequence[Record] = []
         self._seen: dict[str, Record] = {}
         self._large_limit = 0
         self._shifts: Counter[str] = Counter()
@@ -147,7 +147,7 @@ class _Survey:
     def _is_oldest_first(self) -> bool:
         return bool(self._first) and self._first[0]["startTime"] < self._first[-1]["startTime"]
 
-    def _notice(self, records: list[Record]) -> None:
+    def _notice(self, records: Sequence[Record]) -> None:
         self._seen.update((record["id"], record) for record in records)
 
     def _ask_for_the_newest(self) -> Flow[None]:
@@ -207,7 +207,7 @@ class _Survey:
             answer = yield from self._client.fetch_window(dates, low, high)
         except ParametersRefusedError:
             return REFUSED
-        times = [each["startTime"] for each in answer.records]
+        times = answer.records.times
         if not times:
             return NOT_FOUND
         slack = MARGIN + dates.resolution
@@ -227,7 +227,7 @@ class _Survey:
         oldest = min(each["startTime"] for each in self._first)
         low, high = dates.floor(oldest - FURTHER - AROUND), dates.ceil(oldest - FURTHER)
         answer = yield from self._client.fetch_window(dates, low, high)
-        return any(each["startTime"] >= oldest for each in answer.records)
+        return any(time >= oldest for time in answer.records.times)
 
     def _look_further(self, bounds: Bounds) -> Flow[None]:
         """Ask for what lies beyond the first answer: where there is something, the first answer was cut."""

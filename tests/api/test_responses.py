@@ -10,11 +10,12 @@ import random
 import pytest
 
 from airflow_provider_capillary import fast
-from airflow_provider_capillary.api import responses
+from airflow_provider_capillary.api import responses, usual_pages
 from airflow_provider_capillary.api.effects import Response
-from airflow_provider_capillary.api.fast_pages import decode_records
+from airflow_provider_capillary.api.layouts import Layouts
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.api.retries import RetryPlan
+from airflow_provider_capillary.api.usual_pages import decode_records
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError
 
 RECORD = b'{"id":"canary-id","startTime":1758171830945,"message":"canary"}'
@@ -227,18 +228,80 @@ def told_of(body):
     return repr([(dict(record), type(record), record.raw, record.text) for record in page.records]), page.warnings
 
 
+def ways_of(monkeypatch, body, layout):
+    """What is told of a body by each reader: one record after the other, all at once, by msgspec, and by msgspec with a layout."""
+    with monkeypatch.context() as patched:
+        patched.setattr(responses, "decode_records", lambda *_: None)
+        yield told_of(body)
+    with monkeypatch.context() as patched:
+        patched.setattr(fast, "optional", lambda _name: None)
+        yield told_of(body)
+    for learnt in ((), (layout,), (layout, body)):
+        monkeypatch.setattr(usual_pages, "_layouts", Layouts())
+        for each in learnt:
+            told_of(each)
+        yield told_of(body)
+
+
 @pytest.mark.parametrize("envelope", ENVELOPES)
 @pytest.mark.parametrize("name", STRANGE_LISTS)
-def test_a_page_is_read_alike_with_and_without_the_fast_packages(monkeypatch, name, envelope):
-    bodies = [ENVELOPES[envelope] % listed for listed in (STRANGE_LISTS[name], RECORD + b"," + STRANGE_LISTS[name])]
-    by_fast = [told_of(body) for body in bodies]
-    monkeypatch.setattr(fast, "optional", lambda _name: None)
-    assert by_fast == [told_of(body) for body in bodies]
+def test_a_page_is_read_alike_by_each_reader(monkeypatch, name, envelope):
+    for listed in (STRANGE_LISTS[name], RECORD + b"," + STRANGE_LISTS[name], RECORD + b", " + STRANGE_LISTS[name]):
+        first, *others = ways_of(monkeypatch, ENVELOPES[envelope] % listed, ENVELOPES["alone"] % b'{"id":"a","startTime":1,"x":1,"y":1}')
+        assert others == [first] * 4
 
 
-def test_the_usual_page_is_read_by_the_fast_packages(monkeypatch):
+# Two records that a page holds among others, and the readers that take it all at once: without msgspec, with it, and with a layout.
+USUAL = {
+    "compact": ({"id": "a", "x": "é", "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
+    "with spaces": ({"id": "a", "x": "},{", "startTime": 1}, {"id": "b", "startTime": 2}, (", ", ": "), "DDT"),
+    "a text that looks like two records": ({"id": "a", "x": 'a"},{"id":"', "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
+    "spaces and a number that would be written otherwise": (
+        {"id": "a", "x": 1e5, "startTime": 1},
+        {"id": "b", "startTime": 2},
+        None,
+        "DDT",
+    ),
+    "nested": ({"id": "a", "startTime": 1, "x": [{"id": "c"}, {"id": "d"}]}, {"id": "b", "startTime": 2}, (",", ":"), "-DD"),
+}
+FORMS = {"_Decoded": "D", "_Layout": "L", "_Texts": "T"}
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_the_usual_page_is_taken_at_once(monkeypatch, name):
+    one, other, separators, expected = USUAL[name]
+    texts = [json.dumps(record, separators=separators, ensure_ascii=False).encode() for record in [one, other] * 50]
+    between = b", " if separators != (",", ":") else b","
+    body = b'{"data":[%s],"warnings":[],"errors":[]}' % between.join(texts)
     taken = []
     monkeypatch.setattr(responses, "decode_records", lambda *arguments: taken.append(decode_records(*arguments)) or taken[-1])
-    spaced = json.dumps({"data": [{"id": "a", "startTime": 1, "x": 'say "\\"'}], "warnings": [], "errors": []}).encode()
-    for body in (ENVELOPES["as documented"] % RECORD, ENVELOPES["with spaces"] % RECORD, spaced):
-        assert len(read(body)) == len(taken[-1][0]) == 1
+    monkeypatch.setattr(usual_pages, "_layouts", Layouts())
+    with monkeypatch.context() as patched:
+        patched.setattr(fast, "optional", lambda _name: None)
+        told = [read(body)]
+    told += [read(body), read(body)]
+    forms = [FORMS[type(records._form).__name__] if records is not None else "-" for records in taken]
+    assert "".join(forms) == expected
+    for page in told:
+        assert [record.raw for record in page.records] == texts
+        assert list(page.records) == [one, other] * 50
+        assert page.records.lines() == b"\n".join([*texts, b""])
+        assert [page.records.column(field) for field in ("x", "none")] == [[one["x"], None] * 50, [None] * 100]
+
+
+def test_a_layout_follows_the_order_of_the_fields_as_it_changes(monkeypatch):
+    """It is learnt from one page, and used for the next."""
+    monkeypatch.setattr(usual_pages, "_layouts", layouts := Layouts())
+    orders = [["id", "startTime"], ["id", "x", "startTime"], ["id", "startTime"], ["startTime", "x", "id"], ["startTime", "id"]]
+    uses = []
+    for order in orders:
+        body = json.dumps({"data": [{name: 7 if name != "id" else "a" for name in order}]}, separators=(",", ":")).encode()
+        uses.append([type(read(body).records._form).__name__ for _ in range(4)])
+    assert uses == [
+        ["_Decoded", "_Layout", "_Layout", "_Layout"],
+        ["_Decoded", "_Layout", "_Layout", "_Layout"],
+        ["_Layout", "_Layout", "_Layout", "_Layout"],
+        ["_Decoded", "_Layout", "_Layout", "_Layout"],
+        ["_Layout", "_Layout", "_Layout", "_Layout"],
+    ]
+    assert layouts._layout.names == ("startTime", "x", "id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import sys
 from datetime import UTC, datetime
 
@@ -58,7 +59,7 @@ def test_a_missing_package_names_its_extra(monkeypatch, tmp_path, ending, module
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DestinationError, match=rf"airflow-provider-capillary\[{extra}\]"):
         require_format(ending)
-    monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_args, **_options: pytest.fail("asked, though nothing could be written"))
+    monkeypatch.setattr(CapillaryHook, "iter_pages", lambda *_args, **_options: pytest.fail("asked, though nothing could be written"))
     task = CapillaryEventLogsToObjectStorageOperator(
         task_id="export", destination=str(tmp_path / f"x{ending}"), start="2025-09-18T00:00:00Z", end="2025-09-19T00:00:00Z"
     )
@@ -129,6 +130,24 @@ def test_large_records_close_a_row_group_early(tmp_path):
     export(({"id": f"{n:02}", "startTime": START_MS, "message": "m" * 2**20} for n in range(20)), str(target))
     file = pq.ParquetFile(target)
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 4, 4]
+
+
+def test_row_groups_are_the_same_whatever_the_blocks(monkeypatch):
+    """Each is the least number of lines that has more than so many bytes, or so many lines."""
+    monkeypatch.setattr(parquet, "_BYTES_IN_GROUP", 1_000)
+    monkeypatch.setattr(parquet, "_ROWS_IN_GROUP", 20)
+    rng = random.Random(5)
+    lines = [b"x" * rng.choice((0, 3, 10, 100, 400, 3_000)) + b"\n" for _ in range(3_000)]
+    expected, group = [], b""
+    for line in lines:
+        group += line
+        if len(group) > 1_000 or group.count(b"\n") == 20:
+            expected.append(group)
+            group = b""
+    expected += [group] if group else []
+    for size in (1, 7, 50, 3_000):
+        blocks = [b"".join(lines[begin : begin + size]) for begin in range(0, len(lines), size)]
+        assert list(parquet._groups(blocks)) == expected
 
 
 # What stands in an answer for one record, and what of it stands in ``_extra`` of parquet: the number's own text.
@@ -208,11 +227,11 @@ ROWS = {
 def test_a_table_is_made_alike_by_both_of_its_makers(name):
     schema = parquet._schema()
     row, is_fast = ROWS[name]
-    rows = [b'{"startTime":1,"id":"before","message":"m"}', row]
-    made = parquet._fast_table(rows, schema)
+    text = b'{"startTime":1,"id":"before","message":"m"}\n' + row + b"\n"
+    made = parquet._fast_table(text, schema)
     assert (made is not None) == is_fast
     if made is not None:
-        assert made.combine_chunks().equals(parquet._table(rows, schema).combine_chunks())
+        assert made.combine_chunks().equals(parquet._table(text, schema).combine_chunks())
 
 
 def test_parquet_is_the_same_file_by_both_makers_of_tables(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -11,15 +13,17 @@ import resource
 import subprocess
 import sys
 import textwrap
+from itertools import chain
 
 import pytest
 from export.support import START_MS, export, in_order, make_records
 
-from airflow_provider_capillary.api.responses import EventLog
+from airflow_provider_capillary import fast
+from airflow_provider_capillary.api.event_logs import EventLog, EventLogs
 from airflow_provider_capillary.errors import MalformedAnswerError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export import spool as spool_module
 from airflow_provider_capillary.export import tempdir as tempdir_module
-from airflow_provider_capillary.export.json_lines import line_of
+from airflow_provider_capillary.export.json_lines import line_of, pair_lines
 from airflow_provider_capillary.export.spool import OTHER_STATUSES, Spool, pair_line
 from airflow_provider_capillary.export.tempdir import open_tempdir
 
@@ -48,6 +52,7 @@ def runs(request, monkeypatch):
     """The spool as it is for few records, and with the sizes of millions of them."""
     for name, value in RUNS[request.param].items():
         monkeypatch.setattr(spool_module, name, value)
+    return RUNS[request.param]
 
 
 def test_records_come_back_sorted_and_once(tempdir, runs):
@@ -105,13 +110,42 @@ PECULIAR = {
 def test_many_records_at_once_become_what_they_become_one_by_one(tempdir, runs, name):
     logs = [event_log(json.dumps(record).encode()) for record in make_records(300, seed=3)]
     windows = [*logs[200:], *PECULIAR[name], *logs[100:220], *logs[:110]]
-    one, all_at_once = Spool(tempdir, stop=never), Spool(tempdir, stop=never)
+    one, all_at_once, by_page = (Spool(tempdir, stop=never) for _ in range(3))
     for record in windows:
         one.add(record)
     all_at_once.add_all(iter(windows))
-    assert lines_of(all_at_once) == lines_of(one) == [line_of(record) for record in in_order([*logs, *PECULIAR[name]])]
-    assert all_at_once._counted() == one._counted()
+    for begin in range(0, len(windows), 30):
+        by_page.add_page(EventLogs.of(windows[begin : begin + 30]))
+    expected = [line_of(record) for record in in_order([*logs, *PECULIAR[name]])]
+    assert lines_of(by_page) == lines_of(all_at_once) == lines_of(one) == expected
+    assert by_page._counted() == all_at_once._counted() == one._counted()
     assert one.events == 300 + len(PECULIAR[name])
+
+
+def test_the_first_of_two_is_kept_however_they_come(tempdir, runs):
+    logs = [event_log(b'{"id":"a","startTime":%d,"x":%d}' % (number % 50, number)) for number in range(400)]
+    spool = Spool(tempdir, stop=never)
+    for begin in range(0, 400, 20):
+        records = logs[begin : begin + 20]
+        (spool.add_page(EventLogs.of(records[::-1])), spool.add_all(records), spool.add(records[0]))
+    assert lines_of(spool) == [log.raw for log in logs[:50]]
+
+
+def test_what_is_drained_takes_no_more_room(tempdir, runs):
+    """Newest first, as the reader reads: what is given first was written last."""
+    spool = Spool(tempdir, stop=never)
+    for number in reversed(range(50)):
+        spool.add_page(EventLogs.of([event_log(b'{"id":"%d","startTime":%d}' % (each, number)) for each in range(100)]))
+    expected, digest = b"".join(spool.blocks()), spool.ids_sha256()
+    sizes, drained = [], []
+    for block in spool.drain():
+        sizes.append(os.fstat(spool._file._file).st_size)
+        drained.append(block)
+    assert b"".join(drained) == expected
+    assert sizes == sorted(sizes, reverse=True)
+    if runs:
+        assert sizes[0] > len(expected) > 5 * sizes[-1] > 0
+    assert (spool.events, spool.ids_sha256()) == (5_000, digest)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +166,7 @@ def test_a_server_that_writes_data_into_the_status_does_not_fill_the_receipt(tem
     assert (spool.events, spool.failures) == (1_000, 1_000)
 
 
-@pytest.mark.parametrize("step", ["adding", "adding many", "digesting", "writing", "comparing"])
+@pytest.mark.parametrize("step", ["adding", "adding many", "adding a page", "digesting", "writing", "comparing"])
 def test_every_step_stops_when_asked(tempdir, runs, step):
     asked = []
     spool = Spool(tempdir, stop=lambda: bool(asked))
@@ -143,6 +177,7 @@ def test_every_step_stops_when_asked(tempdir, runs, step):
     steps = {
         "adding": lambda: spool.add({"id": "a", "startTime": 1}),
         "adding many": lambda: spool.add_all([{"id": "a", "startTime": 1}]),
+        "adding a page": lambda: spool.add_page(EventLogs.of([])),
         "digesting": spool.ids_sha256,
         "writing": lambda: next(spool.blocks()),
         "comparing": lambda: spool.count_of([(1, "a")]),
@@ -259,3 +294,41 @@ def test_a_full_disk_names_the_directory_and_the_way_out(tmp_path, ending, limit
     assert str(tmp_path) in done.stdout
     assert "TMPDIR" in done.stdout
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize("are_frozen", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(tmp_path, are_frozen, fails):
+    """While pages are taken it doesn't look at what was there before; what had been frozen stays so."""
+    counts = []
+
+    def pages():
+        counts.append(gc.get_freeze_count())
+        yield EventLogs.of([event_log(b'{"id":"a","startTime":%d}' % START_MS)])
+        if fails:
+            raise RuntimeError("the API")
+
+    if are_frozen:
+        gc.freeze()
+    before = gc.get_freeze_count()
+    try:
+        running = []
+        with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
+            export(chain.from_iterable(running[0].add_pages(each) or [] for each in [pages()]), str(tmp_path / "x.jsonl"), running=running)
+        assert (gc.get_freeze_count() > 0) == are_frozen
+    finally:
+        gc.unfreeze()
+    assert counts[0] > 10_000
+    assert counts[0] >= 0.9 * before  # what was frozen may have been freed since
+
+
+def test_pairs_are_written_alike_with_and_without_the_fast_packages(monkeypatch):
+    """Some at once as each by itself, whatever the ids."""
+    usual = [(0, "a"), (1_758_153_600_000, "33e0a8f4-9c47-4fdd-b956-6e2ec8ba1f4d"), (-5, "~ !#/'<>&")]
+    for strange in ([], [(1, 'a"')], [(1, "\\")], [(1, "é\u2028\x7f")], [(1, "\x00\n")], [(1, "\udc00")], [(10**15, "")]):
+        pairs = usual + strange
+        expected = b"".join(pair_line(*pair) for pair in pairs)
+        with monkeypatch.context() as patched:
+            assert pair_lines(pairs) == expected
+            patched.setattr(fast, "optional", lambda _name: None)
+            assert pair_lines(pairs) == expected

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from hooks.support import hook_of, read
 
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.hooks._filters import Tally, name_is_unknown
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
@@ -48,7 +49,7 @@ FILTERS = {
 def test_where_nothing_was_kept_it_is_said_what_there_was(name):
     event_name, statuses, kept, said = FILTERS[name]
     tally = Tally(event_name, statuses)
-    assert sum(tally.keeps(each) for each in READ) == tally.kept == kept
+    assert len(tally.kept_of(EventLogs.of(READ))) == tally.kept == kept
     assert tally.read == 6
     why = tally.why_nothing_was_kept()
     if said is None:
@@ -66,7 +67,7 @@ def test_nothing_is_said_where_nothing_was_read():
 def test_what_is_said_is_bounded_whatever_a_server_writes_into_the_fields():
     tally = Tally("x\n" * 1_000, {"y" * 1_000 + str(number) for number in range(50)})
     for number in range(10_000):
-        tally.keeps(record(f"{number}\n" * 500, f"{number}-" + "\u202e" * 500))
+        tally.kept_of(EventLogs.of([record(f"{number}\n" * 500, f"{number}-" + "\u202e" * 500)]))
     why = tally.why_nothing_was_kept()
     assert len(why) < 2_500
     assert why.isascii()

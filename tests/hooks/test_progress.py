@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.api.executor import RequestStats
 from airflow_provider_capillary.hooks import _progress as progress_module
 from airflow_provider_capillary.hooks._progress import Progress
@@ -41,7 +42,7 @@ def said(monkeypatch):
 
 
 def at(*hours):
-    return [{"startTime": START + int(hour * HOUR)} for hour in hours]
+    return EventLogs.of([{"id": str(hour), "startTime": START + int(hour * HOUR)} for hour in hours])
 
 
 # The hours of the records of each answer, 40 s apart; what the last line says of how far it is.

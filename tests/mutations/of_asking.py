@@ -105,23 +105,23 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="an object with the same key twice, where a fast decoder takes it",
-        file="api/fast_pages.py",
+        file="api/usual_pages.py",
         text="    return text.count(b'\"') - ",
         becomes="    return True or text.count(b'\"') - ",
         caught_by=ANSWERS,
     ),
     Mutation(
         breaks="what a backslash before a quote means, where strings are counted",
-        file="api/fast_pages.py",
-        text='    text = listed.replace(rb"\\\\", b"")\n',
-        becomes="    text = listed\n",
+        file="api/usual_pages.py",
+        text='.replace(rb"\\\\", b"")\n',
+        becomes="\n",
         caught_by=ANSWERS,
     ),
     Mutation(
         breaks="a record's own text",
         file="api/responses.py",
-        text="                add(_event_log(decoded, text[begin:at].encode()))\n",
-        becomes="                add(_event_log(decoded, json.dumps(decoded).encode()))\n",
+        text="                add(event_log(decoded, text[begin:at].encode()))\n",
+        becomes="                add(event_log(decoded, json.dumps(decoded).encode()))\n",
         caught_by=ANSWERS,
     ),
     Mutation(
@@ -260,8 +260,8 @@ MUTATIONS = (
     Mutation(
         breaks="records of another event name, from an API that ignores it",
         file="hooks/_filters.py",
-        text="        keeps = self._event_name in (None, name) and (",
-        becomes="        keeps = (",
+        text="        return self._event_name in (None, name) and (",
+        becomes="        return (",
         caught_by=("tests/hooks/test_filters.py",),
     ),
     Mutation(

@@ -121,7 +121,7 @@ MUTATIONS = (
     Mutation(
         breaks="closer bounds: whole units, where a record of the unit's end is in a window of its beginning",
         file="reading/precision.py",
-        text='        if any(low + finer <= record["startTime"] < high for record in answer.records):\n',
+        text="        if any(low + finer <= time < high for time in answer.records.times):\n",
         becomes="        if len(answer.records) > 1:\n",
         caught_by=CALIBRATION,
     ),

@@ -36,8 +36,8 @@ MUTATIONS = (
     Mutation(
         breaks="a reading that is left half way is closed",
         file="operators/capillary.py",
-        text='            with closing(cast("Generator[Record]", reading)) as records:\n',
-        becomes="            with suppress(ZeroDivisionError):\n                records = reading\n",
+        text="            with closing(reading) as pages:\n",
+        becomes="            with suppress(ZeroDivisionError):\n                pages = reading\n",
         caught_by=("tests/operators/test_operator.py", "-k", "half_way"),
     ),
     Mutation(
@@ -171,8 +171,8 @@ MUTATIONS = (
     Mutation(
         breaks="the dedupe: of two records the first is kept, in two runs",
         file="export/spool.py",
-        text="merge([*self._file.runs(), iter(self._last_run)])",
-        becomes="merge([iter(self._last_run), *self._file.runs()])",
+        text="merge([*self._file.runs(once=once), iter(self._last_run)])",
+        becomes="merge([iter(self._last_run), *self._file.runs(once=once)])",
         caught_by=SPOOL,
     ),
     Mutation(

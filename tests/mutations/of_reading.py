@@ -68,9 +68,23 @@ MUTATIONS = (
     Mutation(
         breaks="the capacity still holds: it is shown after the last span",
         file="reading/reader.py",
-        text="            self._ledger.confirm(self._client.capacity.least)\n",
+        text="            self._ledger.confirm(max(self._client.capacity.least, self._shown_since))\n",
         becomes="            self._ledger.confirm(self._client.capacity.records)\n",
         caught_by=TAMPERED,
+    ),
+    Mutation(
+        breaks="the capacity still holds: an answer before the last span's shows nothing of it",
+        file="reading/reader.py",
+        text="        self._unread_before, self._shown_since = low, 0\n",
+        becomes="        self._unread_before = low\n",
+        caught_by=READER,
+    ),
+    Mutation(
+        breaks="the next interval is as long: what windows may be is shown before the reading ends",
+        file="reading/reader.py",
+        text="        if self._client.reach.length < interval:\n",
+        becomes="        if False:\n",
+        caught_by=READER,
     ),
     Mutation(
         breaks="the capacity still holds: where it does not, unconfirmed spans are read again",
@@ -103,8 +117,8 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen is yielded: what no whole answer held is an error",
         file="reading/pending.py",
-        text="        if unproved:\n",
-        becomes="        if False:\n",
+        text="        if unproved:\n            raise",
+        becomes="        if False:\n            raise",
         caught_by=TAMPERED,
     ),
     Mutation(
@@ -124,22 +138,22 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen is yielded: what is in doubt needs another whole answer",
         file="reading/pending.py",
-        text="for name, low in self._proved_by.items() if low >= frontier}\n",
-        becomes="for name, low in self._proved_by.items()}\n",
+        text="            if low >= frontier:\n",
+        becomes="            if True:\n",
         caught_by=PENDING,
     ),
     Mutation(
         breaks="everything seen is yielded: one id with two times",
         file="reading/pending.py",
-        text='        elif (before := self._records[name]["startTime"]) != time:\n',
-        becomes='        elif (before := self._records[name]["startTime"]) is None:\n',
+        text="    if before != time:\n",
+        becomes="    if before is None:\n",
         caught_by=TAMPERED,
     ),
     Mutation(
         breaks="nothing from outside: records far outside of a window",
         file="reading/reader.py",
-        text="        if outside:\n",
-        becomes="        if False:\n",
+        text="        if not times or not any(self.bounds.is_elsewhere(time",
+        becomes="        if True or not any(self.bounds.is_elsewhere(time",
         caught_by=TAMPERED,
     ),
     Mutation(
@@ -222,8 +236,8 @@ MUTATIONS = (
     Mutation(
         breaks="the margin behind the frontier: what the filter dates later is not yielded yet",
         file="reading/reader.py",
-        text="else ledger.frontier + self.bounds.margin)\n",
-        becomes="else ledger.frontier)\n",
+        text="else ledger.frontier + self.bounds.margin\n",
+        becomes="else ledger.frontier\n",
         caught_by=(*READER, "-k", "dates_records_earlier"),
     ),
     Mutation(
@@ -326,23 +340,23 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="the interval's end does not belong to it",
-        file="reading/pending.py",
-        text="        if not self.start <= time < self._released_from:\n",
-        becomes="        if not self.start <= time <= self._released_from:\n",
+        file="api/event_logs.py",
+        text="if start <= time < end])\n",
+        becomes="if start <= time <= end])\n",
         caught_by=PENDING,
     ),
     Mutation(
         breaks="the interval's start belongs to it",
-        file="reading/pending.py",
-        text="        if not self.start <= time < self._released_from:\n",
-        becomes="        if not self.start < time < self._released_from:\n",
+        file="api/event_logs.py",
+        text="if start <= time < end])\n",
+        becomes="if start < time < end])\n",
         caught_by=PENDING,
     ),
     Mutation(
         breaks="records before the interval do not belong to it",
-        file="reading/pending.py",
-        text="        if not self.start <= time < self._released_from:\n",
-        becomes="        if not time < self._released_from:\n",
+        file="api/event_logs.py",
+        text="if start <= time < end])\n",
+        becomes="if time < end])\n",
         caught_by=PENDING,
     ),
 )

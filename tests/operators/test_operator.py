@@ -14,6 +14,7 @@ import pytest
 from operators.support import ALL, export_task, make_dag, names_in
 
 from airflow_provider_capillary import errors
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, ReadingStoppedError
 from airflow_provider_capillary.export.destination import with_connection
 
@@ -279,8 +280,8 @@ def test_a_reading_that_is_left_half_way_is_closed_at_once(api_of, tmp_path, mon
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
     api_of()
-    reading = ({"id": "no time"} for _ in itertools.count())
-    monkeypatch.setattr(CapillaryHook, "iter_event_logs", lambda *_, **__: reading)
+    reading = (EventLogs.of([{"id": "a", "startTime": 10**20}]) for _ in itertools.count())
+    monkeypatch.setattr(CapillaryHook, "iter_pages", lambda *_, **__: reading)
     with pytest.raises(errors.MalformedAnswerError):
         export_task(tmp_path / "x.jsonl", **ALL).execute({})
     assert inspect.getgeneratorstate(reading) == inspect.GEN_CLOSED

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.errors import ContinuityError
 from airflow_provider_capillary.reading.pending import PendingRecords
 
@@ -24,11 +25,12 @@ def test_each_record_of_the_interval_is_released_once(keys: list[tuple[int, int]
     pending, released = PendingRecords(0, 20), []
     for low in sorted({rng.randrange(20) for _ in range(4)} | {-3}, reverse=True):
         # Any answers, with records before and after the span; then a whole one with all records from here on.
-        pending.add(rng.sample(records, rng.randrange(len(records) + 1)))
-        pending.add_proved([each for each in records if each["startTime"] >= low], span_start=low)
+        pending.add(EventLogs.of(rng.sample(records, rng.randrange(len(records) + 1))))
+        whole = [each for each in records if each["startTime"] >= low]
+        pending.add_proved(EventLogs.of(rng.sample(whole, len(whole))), span_start=low)
         found = pending.release(low)
-        assert all(each["startTime"] >= low for each in found)
-        released += found
+        assert all(each.pairs() == sorted(each.pairs()) and each.times[0] >= low for each in found)
+        released += [record for each in reversed(found) for record in reversed(each)]
     assert sorted(each["id"] for each in released) == sorted(each["id"] for each in records if 0 <= each["startTime"] < 20)
     assert [each["startTime"] for each in released] == sorted((each["startTime"] for each in released), reverse=True)
     assert len(pending) == 0
@@ -37,10 +39,10 @@ def test_each_record_of_the_interval_is_released_once(keys: list[tuple[int, int]
 def test_a_record_of_no_whole_answer_is_an_error() -> None:
     """The others of its time are not released, either."""
     pending = PendingRecords(0, 100)
-    pending.add([record(50, "a"), record(60, "b")])
-    pending.add_proved([record(60, "b")], span_start=55)
+    pending.add(EventLogs.of([record(50, "a"), record(60, "b")]))
+    pending.add_proved(EventLogs.of([record(60, "b")]), span_start=55)
     assert len(pending) == 2
-    assert pending.release(55) == [record(60, "b")]
+    assert [list(each) for each in pending.release(55)] == [[record(60, "b")]]
     with pytest.raises(ContinuityError, match="1 records of the interval"):
         pending.release(40)
 
@@ -49,17 +51,17 @@ def test_a_record_of_no_whole_answer_is_an_error() -> None:
 def test_a_record_of_a_distrusted_answer_needs_another_one(frontier: int, is_trusted: bool) -> None:
     """Its span begins before the frontier."""
     pending = PendingRecords(0, 100)
-    pending.add_proved([record(30, "c")], span_start=25)
+    pending.add_proved(EventLogs.of([record(30, "c")]), span_start=25)
     pending.distrust_spans_before(frontier)
     if not is_trusted:
         with pytest.raises(ContinuityError):
             pending.release(0)
     else:
-        assert pending.release(0) == [record(30, "c")]
+        assert [list(each) for each in pending.release(0)] == [[record(30, "c")]]
 
 
 def test_one_id_with_two_times_is_an_error() -> None:
     pending = PendingRecords(0, 100)
-    pending.add([record(50, "a")])
+    pending.add(EventLogs.of([record(50, "a")]))
     with pytest.raises(ContinuityError, match="two times, 50 and 51"):
-        pending.add([record(51, "a")])
+        pending.add(EventLogs.of([record(51, "a")]))

@@ -10,7 +10,9 @@ import pytest
 from bench.fake_api import FakeApi
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, SECOND, DateFormat
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.api.executor import RequestExecutor
+from airflow_provider_capillary.api.responses import Page
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import Bounds
 from airflow_provider_capillary.reading.client import EventLogsClient
@@ -19,14 +21,6 @@ from reading.driving import BASIC, reply
 
 MIDNIGHT = 1_758_067_200_000
 """2025-09-17T00:00:00Z."""
-
-
-class Answer(list[dict[str, Any]]):
-    """As a page."""
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return self
 
 
 class Scripted:
@@ -42,7 +36,7 @@ class Scripted:
             raise ParametersRefusedError("")
         yield from ()
         records = [{"id": str(number), "startTime": from_date + self.away} for number in range(self.counts.pop(0))]
-        return Answer(records)
+        return Page(EventLogs.of(records))
 
 
 # How many records answer the window, a part of it (twice, where it is empty), and the window again; and whether that shows finer dates.

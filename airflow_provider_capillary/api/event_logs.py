@@ -1,0 +1,176 @@
+"""Event logs, one by one and by the page.
+
+Nearly all that a reading decides rests on two fields, the time and the id. :class:`EventLogs` holds these as columns, and the rest in the
+form in which it was decoded. So a page passes from the answer to the object without a Python object for each of its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from operator import gt, lt
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+__all__ = ["EventLog", "EventLogs", "RowForm", "event_log"]
+
+
+class EventLog(dict[str, Any]):
+    """A record: its fields as ``json`` decodes them, and :attr:`text`, the JSON from which they were decoded.
+
+    A Python float holds about 16 digits and ends at 1.8e308; the text holds every digit that the API sent. The text does not follow
+    changes of the fields.
+    """
+
+    __slots__ = ("raw",)
+
+    raw: bytes
+    """:attr:`text` in UTF-8."""
+
+    @property
+    def text(self) -> str:
+        """The JSON of the record as it stood in the answer."""
+        return self.raw.decode()
+
+
+def event_log(fields: dict[str, Any], raw: bytes) -> EventLog:
+    """The record of these fields, and of the JSON from which they were decoded."""
+    record = EventLog(fields)
+    record.raw = raw
+    return record
+
+
+class RowForm(Protocol):
+    """How the rows of :class:`EventLogs` hold records."""
+
+    def log(self, row: Any) -> Mapping[str, Any]:  # noqa: ANN401  # a row of this form
+        """The record of a row."""
+
+    def column(self, rows: list[Any], name: str) -> list[Any]:
+        """A field of each row; ``None`` where it is absent."""
+
+    def lines(self, rows: list[Any]) -> bytes:
+        """The JSON of each row, as it stood in the answer, with a line feed behind it."""
+
+
+class _Mappings:
+    """Rows that are the records."""
+
+    def log(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return row
+
+    def column(self, rows: list[Mapping[str, Any]], name: str) -> list[Any]:
+        return [row.get(name) for row in rows]
+
+    def lines(self, rows: list[EventLog]) -> bytes:
+        return b"\n".join([*[row.raw for row in rows], b""])
+
+
+_MAPPINGS = _Mappings()
+
+
+class EventLogs(Sequence[Any]):
+    """Records in the order of one answer, or some of them; a record is made when it is asked for.
+
+    :param times: the ``startTime`` of each.
+    :param ids: the ``id`` of each.
+    :param rows: the records, in a form that ``form`` knows.
+    """
+
+    __slots__ = ("_form", "_rows", "ids", "times")
+
+    def __init__(self, times: list[int], ids: list[str], rows: list[Any], form: RowForm = _MAPPINGS) -> None:
+        self.times = times
+        self.ids = ids
+        self._rows = rows
+        self._form = form
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]]) -> EventLogs:
+        """These records; :meth:`lines` needs each to be an :class:`EventLog`."""
+        rows = list(records)
+        return cls([row["startTime"] for row in rows], [row["id"] for row in rows], rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._form.log, self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...  # noqa: ANN401  # a record
+
+    @overload
+    def __getitem__(self, place: slice) -> EventLogs: ...
+
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return EventLogs(self.times[place], self.ids[place], self._rows[place], self._form)
+        return self._form.log(self._rows[place])
+
+    def __reduce__(self) -> tuple[Callable[..., EventLogs], tuple[list[Any]]]:
+        return EventLogs.of, (list(self),)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether :meth:`lines` can be asked."""
+        return self._form is not _MAPPINGS or all(type(row) is EventLog for row in self._rows)
+
+    def column(self, name: str) -> list[Any]:
+        """A field of each record; ``None`` where it is absent."""
+        return self._form.column(self._rows, name)
+
+    def lines(self) -> bytes:
+        """The JSON of each record, as it stood in the answer, with a line feed behind it."""
+        return self._form.lines(self._rows)
+
+    def pairs(self) -> list[tuple[int, str]]:
+        """``(startTime, id)`` of each record."""
+        return list(zip(self.times, self.ids, strict=True))
+
+    def within(self, start: int, end: int) -> EventLogs:
+        """The records of ``[start, end)``."""
+        times = self.times
+        if not times:
+            return self
+        first, last = min(times), max(times)
+        if start <= first and last < end:
+            return self
+        if last < start or first >= end:
+            return self[:0]
+        return self._take([place for place, time in enumerate(times) if start <= time < end])
+
+    def named(self, event_name: str | None) -> EventLogs:
+        """The records of this name; all of them where it is ``None``."""
+        if event_name is None:
+            return self
+        return self._take([place for place, name in enumerate(self.column("eventName")) if name == event_name])
+
+    def kept(self, keeps: Iterable[object]) -> EventLogs:
+        """The records for which ``keeps`` holds something true."""
+        return self._take([place for place, keep in enumerate(keeps) if keep])
+
+    def without(self, ids: Collection[str]) -> EventLogs:
+        """The records that have none of these ids."""
+        count = len(ids)
+        if all(name in ids for name in self.ids[-count:]):  # where two windows overlap, as nearly always
+            return self[:-count] if count else self
+        return self._take([place for place, name in enumerate(self.ids) if name not in ids])
+
+    def ordered(self) -> EventLogs:
+        """The records by ``(startTime, id)``, of equal ones the first alone."""
+        keys = self.pairs()
+        if all(map(lt, keys, islice(keys, 1, None))):
+            return self
+        if all(map(gt, keys, islice(keys, 1, None))):  # newest first, as most answers come
+            return self[::-1]
+        places = sorted(range(len(keys)), key=keys.__getitem__)  # stable
+        return self._take([place for at, place in enumerate(places) if at == 0 or keys[place] != keys[places[at - 1]]])
+
+    def _take(self, places: list[int]) -> EventLogs:
+        if len(places) == len(self._rows) and places == list(range(len(places))):
+            return self
+        times, ids = [self.times[place] for place in places], [self.ids[place] for place in places]
+        return EventLogs(times, ids, [self._rows[place] for place in places], self._form)

@@ -24,7 +24,7 @@ from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from airflow_provider_capillary.export.destination import Destination
@@ -91,6 +91,7 @@ def open_export(
     on_empty: OnEmpty = "write",
     on_vanished: OnVanished = "fail",
     manifest: bool = True,
+    redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
 ) -> Iterator[Export]:
     """Check the destination and the object of an earlier run, and take records until the export is published or left.
 
@@ -109,6 +110,8 @@ def open_export(
         ``on_empty="write"`` and ``"skip"`` count the records after that, ``"fail"`` those that were added.
     :param manifest: write a manifest after the object. If not, the manifest of an earlier run is removed before the object is replaced, and
         later runs know what the object stands for from its records' times alone.
+    :param redact: makes the exported record of each record, with the same ``id``, ``startTime`` and ``status``, as ``subject.redact`` says.
+        ``None`` for the record itself.
     :raises DestinationError: the filesystem, the connection, the bucket, the credential or the folder.
     :raises DestinationConflictError: the object there stands for something else, or this package did not write it.
     :raises PublishError: the store can't be asked, or local disk can't be used.
@@ -116,8 +119,16 @@ def open_export(
     target = open_target(destination, log=log)
     with open_tempdir() as tempdir:
         previous = PreviousExport(target, subject=subject, ending=destination.ending, tempdir=tempdir, on_vanished=on_vanished, log=log)
-        export = Export(previous, subject, ending=destination.ending, tempdir=tempdir, log=log, on_empty=on_empty, manifest=manifest)
-        yield export
+        yield Export(
+            previous,
+            subject,
+            ending=destination.ending,
+            tempdir=tempdir,
+            log=log,
+            on_empty=on_empty,
+            manifest=manifest,
+            redact=redact,
+        )
 
 
 class Export:
@@ -133,6 +144,7 @@ class Export:
         log: logging.Logger,
         on_empty: OnEmpty,
         manifest: bool,
+        redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None,
     ) -> None:
         self._target = previous.target
         self._previous = previous
@@ -141,6 +153,7 @@ class Export:
         self._tempdir = tempdir
         self._log = log
         self._on_empty = on_empty
+        self._redact = redact
         self._manifest = manifest_of(self._target) if manifest else None
         if manifest:
             prepare_manifest(self._target)
@@ -155,8 +168,8 @@ class Export:
         :raises ReadingStoppedError: :meth:`stop` was called.
         :raises Exception: whatever ``records`` raises.
         """
-        # Every record passes here between the API and the disk; a change to records belongs here.
-        self._spool.add_all(records)
+        # Every record passes here between the API and the disk.
+        self._spool.add_all(records if self._redact is None else map(self._redact, records))
 
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""

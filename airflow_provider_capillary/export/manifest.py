@@ -75,6 +75,7 @@ class Subject:
     :param start: aware; with ``end`` the interval ``[start, end)``.
     :param event_name: ``None`` for every event name.
     :param statuses: in any order; ``None`` for all.
+    :param redact: what was dropped and hashed, see :meth:`.redaction.apply.Redactor.to_dict`; ``None`` for nothing.
     :param capillary_conn_id: the connection that the event logs were read with; ``None`` where it is unknown.
     """
 
@@ -82,6 +83,7 @@ class Subject:
     end: datetime
     event_name: str | None = None
     statuses: Collection[str] | None = None
+    redact: Mapping[str, Any] | None = None
     capillary_conn_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,7 +93,7 @@ class Subject:
             "end": format_timestamp(self.end, timespec="milliseconds"),
             "event_name": self.event_name,
             "statuses": None if self.statuses is None else sorted(set(self.statuses)),
-            "redact": None,
+            "redact": None if self.redact is None else dict(self.redact),
             "capillary_conn_id": self.capillary_conn_id,
         }
 
@@ -121,11 +123,11 @@ def conflict_error(
     differing = subject.differs_from(claims)
     # The interval is always named, because people call a run by it; of the rest, only the differences help.
     names = [name for name in (*own, *claims) if name in ("start", "end") or name in differing]
-    hint = (
-        "use a path that differs from interval to interval, as with {interval_start:%Y-%m-%dT%H%M} in place of the day"
-        if not {"start", "end"}.isdisjoint(differing)
-        else "give each of them a path of its own"
-    )
+    hint = "give each of them a path of its own"
+    if not {"start", "end"}.isdisjoint(differing):
+        hint = "use a path that differs from interval to interval, as with {interval_start:%Y-%m-%dT%H%M} in place of the day"
+    elif differing == ["redact"]:
+        hint = "give redact and its key back what they had (key_fingerprint tells keys apart), or use another path for the new ones"
     return DestinationConflictError(
         f"{target.uri} stands for something else than this run exports, and was not touched: "
         f"it stands for {in_words or _described(claims, names)}, this run is for {_described(own, names)}",
@@ -213,8 +215,9 @@ class Manifest(NamedTuple):
         """What its object stands for, as far as the manifest says it."""
         if self.content is None:
             return {}
-        # Version 1 has only the interval, in its receipt.
-        return dict(self.content.get("stands_for") or {name: self.content["receipt"][name] for name in ("start", "end")})
+        # Version 1 has only the interval, in its receipt. What says nothing of redaction was written before there was any.
+        stands_for = self.content.get("stands_for") or {name: self.content["receipt"][name] for name in ("start", "end")}
+        return {"redact": None, **stands_for}
 
     def describes(self, info: ObjectInfo, target: Target) -> bool:
         """Whether it describes the object that is there. An object in a store is not read to find out."""

@@ -148,6 +148,7 @@ class PreviousExport:
                 return None
             if manifest is not None and sha256_of(copy) != manifest["object"]["sha256"]:
                 self._log.warning("%s is not the object that its manifest describes; this run goes by the object", self.target.uri)
+                self._described_by = None
             total, known = spool.count_of(read_pairs(copy, ending=self._ending))
             comparison = Comparison(spool.events - known, total - known, total)
             if comparison.vanished_events:
@@ -167,6 +168,13 @@ class PreviousExport:
                 vanished=vanished,
                 hint="the API drops old event logs: leave the object as it is and mark the task as success; or use on_vanished='keep' to "
                 "write the union of both, or on_vanished='drop' to replace the object without them",
+            )
+        # Without a manifest of its own, nothing says whether its records were redacted in the same way, or at all.
+        if self._on_vanished == "keep" and self._subject.redact is not None and self._described_by is None:
+            raise DestinationConflictError(
+                f"{uri} has no manifest of its own that says how its records were redacted, so {vanished} of them, which this run did not "
+                "read, can't be kept beside redacted ones; it was not touched",
+                hint=f"use on_vanished='drop' for this run, which replaces the object without them; or {removal_hint(self.target, None)}",
             )
         kept = "and are kept" if self._on_vanished == "keep" else "and are dropped from it"
         self._log.warning("%d records are not shown by the API any more %s (on_vanished=%r): %s", vanished, kept, self._on_vanished, uri)

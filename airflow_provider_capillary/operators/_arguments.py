@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.export.destination import Destination
     from airflow_provider_capillary.export.interval import Interval
     from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+    from airflow_provider_capillary.redaction.apply import Redactor
 
 __all__ = ["RunArguments", "check_as_written", "check_rendered"]
 
@@ -29,6 +30,7 @@ class RunArguments(NamedTuple):
     destination: Destination
     event_name: str | None
     statuses: list[str] | None
+    redact: Redactor | None
 
 
 def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> None:
@@ -44,6 +46,10 @@ def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> Non
     _check_interval(operator.start, operator.end)
     if is_known(operator.statuses):
         statuses_of(operator.statuses, without="all")
+    if operator.redact is not None:
+        from airflow_provider_capillary.redaction.rules import parse_redact
+
+        parse_redact(operator.redact, rendered=False)
     if is_known(operator.event_name):
         text_of("event_name", operator.event_name)
     for name in ("object_storage_conn_id", "capillary_conn_id"):
@@ -81,7 +87,19 @@ def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval
         destination=destination,
         event_name=text_of("event_name", operator.event_name),
         statuses=statuses_of(operator.statuses, without="all"),
+        redact=_redactor_of(operator.redact),
     )
+
+
+def _redactor_of(redact: object) -> Redactor | None:
+    if redact is None:
+        return None
+    from airflow_provider_capillary.redaction.apply import Redactor
+    from airflow_provider_capillary.redaction.key import load_key
+    from airflow_provider_capillary.redaction.rules import parse_redact
+
+    rule = parse_redact(redact)
+    return None if rule is None else Redactor(rule, load_key(rule.key) if rule.key else None)
 
 
 def _check_destination(operator: CapillaryEventLogsToObjectStorageOperator) -> None:

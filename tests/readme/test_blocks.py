@@ -53,6 +53,7 @@ SHOWN_BY = {
     ("Late records", "python", 1): "test_days_are_read_again",
     ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
     ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
+    ("Privacy", "python", 1): "test_the_redacted_export_holds_no_phone_number",
     ("Permissions at the store", "json", 1): "test_permissions.py",
     ("On Airflow 2.11, 3.0 and 3.1", "python", 1): "test_the_daily_export_writes_its_day",
     ("On Airflow 2.11, 3.0 and 3.1", "bash", 1): "test_missed_days_are_exported_by_airflow_2",
@@ -299,6 +300,18 @@ def test_local_days_meet_neither_in_time_nor_in_place(load, monkeypatch, bucket)
             ends = end
             assert stored(bucket, f"london/dt={day}/")[f"london/dt={day}/events.jsonl.gz"] == happened(api, start, end)
     assert len(stored(bucket, "london/")) == len(days)
+
+
+@only(("Privacy", "python", 1))
+def test_the_redacted_export_holds_no_phone_number(load, monkeypatch, bucket):
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", "made by openssl rand -hex 32")
+    with Emulator() as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
+        run(load(block("Privacy", "python")), logical_date=datetime(2025, 9, 19, tzinfo=UTC))
+    body = bucket.get_object(Bucket="my-bucket", Key="redacted/dt=2025-09-18/events.jsonl.gz")["Body"].read()
+    (record,) = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+    assert "message" not in record
+    assert re.fullmatch("[0-9a-f]{64}", json.loads(record["inputRequest"])["customer"])
 
 
 def midnight_after(day):

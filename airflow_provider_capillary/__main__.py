@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_capillary check``; see :mod:`airflow_provider_capillary.check`."""
+"""``python -m airflow_provider_capillary``: ``check``, see :mod:`.check`, and ``erase``, see :mod:`.erasure`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_capillary.erasure.command import add_erase
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = commands.add_parser("check", help=_HELP, description=_HELP.capitalize() + ".")
     check.add_argument("conn_id", nargs="?", default="capillary_default", help=_CONN_ID_HELP)
     check.add_argument("--json", action="store_true", help=_JSON_HELP)
-    return _check(parser.parse_args(arguments))
+    check.set_defaults(run=_check)
+    add_erase(commands)
+    options = parser.parse_args(arguments)
+    return int(options.run(options))
 
 
 def airflow_commands() -> list[Any]:

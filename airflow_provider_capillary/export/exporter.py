@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.filesystems import open_target
 from airflow_provider_capillary.export.formats import write_object
 from airflow_provider_capillary.export.manifest import manifest_of, manifest_text, prepare_manifest
@@ -119,6 +119,11 @@ def open_export(
     target = open_target(destination, log=log)
     with open_tempdir() as tempdir:
         previous = PreviousExport(target, subject=subject, ending=destination.ending, tempdir=tempdir, on_vanished=on_vanished, log=log)
+        if previous.erasures is not None and not manifest:
+            raise DestinationConflictError(
+                f"Records were erased from {target.uri}, and only its manifest keeps this run from bringing them back",
+                hint="use manifest=True",
+            )
         yield Export(
             previous,
             subject,
@@ -169,6 +174,7 @@ class Export:
         :raises Exception: whatever ``records`` raises.
         """
         # Every record passes here between the API and the disk.
+        records = self._previous.without_erased(records)
         self._spool.add_all(records if self._redact is None else map(self._redact, records))
 
     def stop(self) -> None:
@@ -198,6 +204,7 @@ class Export:
         :raises CapillaryError: no records, and ``on_empty="fail"``.
         """
         spool, target = self._spool, self._target
+        self._previous.log_left_out()
         if spool.events == 0 and self._on_empty == "fail":
             raise CapillaryError(
                 "The interval holds no records, and on_empty='fail'",
@@ -269,7 +276,13 @@ class Export:
         receipt["manifest"] = self._manifest.uri
         built = self._tempdir.file()
         content = manifest_text(
-            name=self._target.name, info=info, subject=self._subject, ids_sha256=ids_sha256, receipt=receipt, bounds=bounds
+            name=self._target.name,
+            info=info,
+            subject=self._subject,
+            ids_sha256=ids_sha256,
+            receipt=receipt,
+            bounds=bounds,
+            erasures=self._previous.erasures,
         )
         with local_disk_errors(self._tempdir):
             built.write_bytes(content)
@@ -288,7 +301,8 @@ class Export:
         uri = self._target.uri
         self._previous.check_unchanged()
         # The manifest first: the next run notices an object without a manifest, and would believe a manifest without an object.
-        for place in self._previous.manifest_places:
+        # One that says what was erased stays, or the next run would bring it back.
+        for place in self._previous.manifest_places if self._previous.erasures is None else ():
             place.remove()
         try:
             exists = self._target.stat() is not None

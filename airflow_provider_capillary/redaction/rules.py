@@ -27,7 +27,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.validation import is_template
 
-__all__ = ["DETECTORS", "DOCUMENTED", "INPUT", "SEARCHED", "Action", "KeyReference", "Rule", "name_of", "parse_redact"]
+__all__ = ["DETECTORS", "DOCUMENTED", "INPUT", "SEARCHED", "Action", "KeyReference", "Rule", "key_of", "name_of", "parse_redact"]
 
 Action: TypeAlias = Literal["keep", "drop", "hash"]
 
@@ -149,7 +149,7 @@ def parse_redact(value: object, *, rendered: bool = True) -> Rule | None:
         keys={name: action for name, action in keys.items() if name != OTHERS},
         other_keys=keys.get(OTHERS),
         detect=_detectors(value.get("detect", {}), rendered=rendered),
-        key=_key(value["key"]) if "key" in value else None,
+        key=key_of(value["key"]) if "key" in value else None,
     )
     if rule.key is None and rule.hashes:
         raise ConfigurationError("redact hashes, and has no key for it", hint=_KEY_HINT)
@@ -238,7 +238,11 @@ def _add(actions: dict[str, Action], name: str, action: Action, shown: str) -> N
         )
 
 
-def _key(value: object) -> KeyReference:
+def key_of(value: object) -> KeyReference:
+    """Check where the key of the hashes is, the value of ``redact["key"]``.
+
+    :raises ConfigurationError: it does not name one variable or one connection. The error does not show it.
+    """
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"redact['key'] is not a dict but of type {type(value).__name__}", hint=_KEY_HINT)
     if len(value) != 1 or not set(value) <= {"variable", "connection"}:

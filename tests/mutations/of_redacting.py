@@ -10,6 +10,7 @@ APPLY = ("tests/redaction/test_apply.py",)
 DETECTORS = ("tests/redaction/test_detectors.py",)
 HASHING = ("tests/redaction/test_hashing.py",)
 RULES = ("tests/redaction/test_rules.py",)
+ERASE = ("tests/export/test_erasure.py",)
 RUNS = ("tests/operators/test_redact.py",)
 
 # Each row breaks one rule of how records are redacted.
@@ -195,5 +196,68 @@ MUTATIONS = (
         text='    return (len(digits) == _FEWEST_OF_CARD and digits[0] == "1") or',
         becomes="    return False and",
         caught_by=DETECTORS,
+    ),
+    Mutation(
+        breaks="what was erased is remembered before the object is replaced",
+        file="erasure/erase.py",
+        text="            self._publish_manifest(content)\n        if ids:\n",
+        becomes="            pass\n        if ids:\n",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="an erasure that was broken off is ended",
+        file="erasure/erase.py",
+        text="        if dry_run or not (ids or is_unfinished):\n",
+        becomes="        if dry_run or not ids:\n",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="an object that another run writes meanwhile is left to it",
+        file="erasure/erase.py",
+        text="        if self._stat() != info:\n",
+        becomes="        if False:\n",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="hashed records are not looked for with another key",
+        file="erasure/erase.py",
+        text="    if expected is None or expected == fingerprint:\n",
+        becomes="    if True:\n",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="a value is found however it is spelt",
+        file="erasure/matching.py",
+        text="    return normal_form(text) == wanted.normal or",
+        becomes="    return text == wanted.value or",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="what was erased does not come back",
+        file="export/exporter.py",
+        text="        records = self._previous.without_erased(records)\n",
+        becomes="",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="what was erased has not vanished",
+        file="export/previous_export.py",
+        text=" if self._erased else pairs\n",
+        becomes=" if False else pairs\n",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="the next manifest remembers what was erased",
+        file="export/exporter.py",
+        text="erasures=self._previous.erasures,",
+        becomes="erasures=None,",
+        caught_by=ERASE,
+    ),
+    Mutation(
+        breaks="where no record is left, what was erased stays known",
+        file="export/exporter.py",
+        text=" if self._previous.erasures is None else ():\n",
+        becomes=":\n",
+        caught_by=ERASE,
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -123,19 +122,25 @@ class _Erasure:
                 _check_key(target, each, fingerprint)
         copy = self._copy()
         before, ids = self._read(copy)
-        manifest = next((each for each in manifests if each.content is not None), None)
-        outcome = Outcome(uri=target.uri, events=before, erased=len(ids), is_remembered=manifest is not None)
-        is_unfinished = manifest is not None and manifest.erasures is not None and not _is_described(manifest, info, copy)
+        manifest = _describing(manifests, info, copy)
+        remembering = manifest or next((each for each in manifests if each.content is not None), None)
+        outcome = Outcome(uri=target.uri, events=before, erased=len(ids), is_remembered=remembering is not None)
+        is_unfinished = manifest is not None and "pending" in (manifest.erasures or {})
         if dry_run or not (ids or is_unfinished):
             return outcome
-        content = None if manifest is None else _with_erased(manifest.content or {}, ids, target)
-        if content is not None:
+        new = self._build() if ids else copy
+        content = None
+        if remembering is not None:
             # First of all, so that whatever happens next, no run brings the records back.
+            content = _with_erased(remembering.content or {}, ids, target, pending=sha256_of(new) if manifest else None)
             self._publish_manifest(content)
         if ids:
-            info = self._publish(info)
+            info = self._publish(new, info)
+        # A manifest that described another object before is not made to describe this one.
+        if content is not None and manifest is not None:
+            del content["erasures"]["pending"]
+            self._publish_manifest(self._described(content, new, info))
         if content is not None:
-            self._publish_manifest(self._described(content, info))
             for each in manifests:
                 if each.place.uri != manifest_of(target).uri:
                     each.place.remove()
@@ -182,20 +187,23 @@ class _Erasure:
             ) from error
         return count, ids
 
-    def _publish(self, info: ObjectInfo) -> ObjectInfo:
+    def _build(self) -> Path:
         built = self._tempdir.file()
         with local_disk_errors(self._tempdir):
             write_object(self._spool.blocks(), built, ending=self._ending)
+        return built
+
+    def _publish(self, built: Path, info: ObjectInfo) -> ObjectInfo:
         if self._stat() != info:
             raise PublishError(
                 f"{self._target.uri} was written by somebody else meanwhile", hint="wait for that run to end, and erase again"
             )
         return self._target.publish(built) or self._stat()
 
-    def _described(self, content: dict[str, Any], info: ObjectInfo) -> dict[str, Any]:
+    def _described(self, content: dict[str, Any], new: Path, info: ObjectInfo) -> dict[str, Any]:
         """The manifest of the object as it is now."""
-        spool, copy = self._spool, self._copy()
-        size, sha256 = copy.stat().st_size, sha256_of(copy)
+        spool = self._spool
+        size, sha256 = new.stat().st_size, sha256_of(new)
         receipt = {
             **content["receipt"],
             "events": spool.events,
@@ -229,13 +237,23 @@ def _check_key(target: Target, manifest: Manifest, fingerprint: str | None) -> N
     )
 
 
-def _is_described(manifest: Manifest, info: ObjectInfo, copy: Path) -> bool:
-    described = (manifest.content or {})["object"]
-    return bool(described["bytes"] == info.size and described["sha256"] == sha256_of(copy))
+def _describing(manifests: list[Manifest], info: ObjectInfo, copy: Path) -> Manifest | None:
+    """The manifest that describes the object, or the object that an erasure was about to write when it was broken off."""
+    sha256 = sha256_of(copy)
+    for manifest in manifests:
+        if manifest.content is not None:
+            described = manifest.content["object"]
+            is_same = described["bytes"] == info.size and described["sha256"] == sha256
+            if is_same or (manifest.erasures or {}).get("pending") == sha256:
+                return manifest
+    return None
 
 
-def _with_erased(content: Mapping[str, Any], ids: list[str], target: Target) -> dict[str, Any]:
-    """The manifest with what is erased now; unchanged where nothing is."""
+def _with_erased(content: Mapping[str, Any], ids: list[str], target: Target, *, pending: str | None) -> dict[str, Any]:
+    """The manifest with what is erased now.
+
+    :param pending: the SHA-256 of the object that is about to be written.
+    """
     erasures = content.get("erasures") or {"ids": [], "runs": []}
     digests = sorted({*erasures["ids"], *map(erased_digest, ids)})
     if len(digests) > _MOST_ERASED:
@@ -245,7 +263,7 @@ def _with_erased(content: Mapping[str, Any], ids: list[str], target: Target) -> 
         )
     now = format_timestamp(datetime.now(UTC), timespec="milliseconds")
     runs = [*erasures["runs"], *([{"at": now, "records": len(ids)}] if ids else [])]
-    return json.loads(json.dumps({**content, "erasures": {"ids": digests, "runs": runs}}))  # type: ignore[no-any-return]  # a dict, as it was
+    return {**content, "erasures": {"ids": digests, "runs": runs, "pending": pending}}
 
 
 def _stored(millis: int | None) -> str | None:

@@ -80,7 +80,8 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
         format of ``strftime``, are filled in from the interval that the run exports. They exist in every run, whereas
         ``{{ data_interval_start }}`` is an error in a run without a date. No other braces are allowed.
-        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses`` and ``capillary_conn_id``. Where the
+        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses``, ``redact`` and
+        ``capillary_conn_id``. Where the
         object there stands for something else, the run fails before it reads.
     :param path_timezone: the IANA name of the zone for these placeholders.
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text

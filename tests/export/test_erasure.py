@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 
@@ -179,7 +180,8 @@ def test_a_run_that_would_forget_the_erasure_fails(tmp_path):
 # Where the erasure is broken off: at which of its three writes.
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_an_erasure_that_was_broken_off_is_whole_and_can_be_ended(tmp_path, monkeypatch, ending, after):
+@pytest.mark.parametrize("is_run_between", [True, False], ids=["a run between", "no run between"])
+def test_an_erasure_that_was_broken_off_is_whole_and_can_be_ended(tmp_path, monkeypatch, *, ending, after, is_run_between):
     uri = str(tmp_path / f"x{ending}")
     export(RECORDS, uri)
     old = (tmp_path / f"x{ending}").read_bytes()
@@ -198,16 +200,32 @@ def test_an_erasure_that_was_broken_off_is_whole_and_can_be_ended(tmp_path, monk
     now = (tmp_path / f"x{ending}").read_bytes()
     assert (now == old) == (after < 2)
     assert ("r0" in ids_in(now, ending)) == (after < 2)
-    if after:
+    if after and is_run_between:
         # A run that comes between does not bring them back, and doesn't count them as vanished.
         receipt = export(RECORDS, uri)
         assert (receipt["events"], receipt["late_events"], receipt["vanished_events"]) == (len(RECORDS) - 2, 0, 0)
-        (tmp_path / f"x{ending}").write_bytes(now)
     (outcome,) = erase(uri, ids=["r0", "r1"])
     assert outcome.error is None
-    assert ids_in((tmp_path / f"x{ending}").read_bytes(), ending) == [each["id"] for each in RECORDS[2:]]
+    new = (tmp_path / f"x{ending}").read_bytes()
+    assert ids_in(new, ending) == [each["id"] for each in RECORDS[2:]]
+    manifest = json.loads((tmp_path / manifest_name(f"x{ending}")).read_text())
+    assert manifest["object"]["sha256"] == hashlib.sha256(new).hexdigest()
+    assert "pending" not in manifest["erasures"]
     receipt = export(RECORDS, uri)
     assert (receipt["events"], receipt["late_events"], receipt["vanished_events"]) == (len(RECORDS) - 2, 0, 0)
+
+
+def test_a_manifest_of_another_object_remembers_and_describes_nothing_new(tmp_path):
+    uri = str(tmp_path / "x.jsonl")
+    export(RECORDS, uri)
+    manifest = (tmp_path / manifest_name("x.jsonl")).read_bytes()
+    export(RECORDS[:-1], uri, on_vanished="drop")
+    (tmp_path / manifest_name("x.jsonl")).write_bytes(manifest)
+    (outcome,) = erase(uri, ids=["r0"])
+    assert (outcome.erased, outcome.is_remembered) == (1, True)
+    after = json.loads((tmp_path / manifest_name("x.jsonl")).read_text())
+    assert after["object"] == json.loads(manifest)["object"]
+    assert export(RECORDS[:-1], uri)["events"] == len(RECORDS) - 2
 
 
 def test_an_object_that_another_run_writes_meanwhile_is_left_to_it(tmp_path, monkeypatch):

@@ -10,8 +10,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_capillary.erasure.command import add_erase
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("conn_id", nargs="?", default="capillary_default", help=_CONN_ID_HELP)
     check.add_argument("--json", action="store_true", help=_JSON_HELP)
     check.set_defaults(run=_check)
+    # Here, because Airflow's own command line imports this module.
+    from airflow_provider_capillary.erasure.command import add_erase
+
     add_erase(commands)
     options = parser.parse_args(arguments)
     return int(options.run(options))

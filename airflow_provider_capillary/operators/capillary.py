@@ -102,7 +102,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
                 "inputRequest": {"mobile": "hash", "email": "hash", "firstName": "drop"},
                 "message": "drop",
                 "detect": {"phone": "hash", "email": "hash", "card": "drop"},
-                "key": {"variable": "capillary_redaction_key"},
+                "key": {"variable": "capillary_redaction_secret"},
             }
     :param on_empty: without records, ``write`` an object without records, ``skip`` or ``fail``. ``skip`` leaves no object and removes an
         earlier one, the receipt's ``path`` is ``None``, and the task succeeds without an asset event for its outlets.

@@ -7,7 +7,7 @@
         "message": "drop",
         "webhookId": "hash",
         "detect": {"phone": "hash", "email": "hash", "card": "drop"},
-        "key": {"variable": "capillary_redaction_key"},
+        "key": {"variable": "capillary_redaction_secret"},
     }
 
 A field of the record stands under its own name, with what happens to it: ``"keep"``, ``"drop"`` or ``"hash"``. ``inputRequest`` may have a
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
@@ -48,7 +49,7 @@ _REQUIRED: Final = {
 _VERSION: Final = 1
 """Of what a rule does. A version of this package that hashes or finds otherwise has to raise it, so that no object mixes the two."""
 _KEY_HINT: Final = (
-    'name the Airflow variable or connection that holds it: "key": {"variable": "capillary_redaction_key"} or {"connection": "..."} '
+    'name the Airflow variable or connection that holds it: "key": {"variable": "capillary_redaction_secret"} or {"connection": "..."} '
     "(its password); the key itself never stands in a DAG"
 )
 
@@ -123,7 +124,7 @@ def name_of(text: str) -> str:
     >>> name_of("First_Name") == name_of("firstName")
     True
     """
-    return "".join(text.split()).replace("_", "").replace("-", "").casefold()
+    return "".join(unicodedata.normalize("NFKC", text).split()).replace("_", "").replace("-", "").casefold()
 
 
 _DOCUMENTED_NAMES: Final = {name_of(name): name for name in DOCUMENTED}

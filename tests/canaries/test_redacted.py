@@ -20,7 +20,7 @@ from redaction.support import RECORD, as_sent, hashed, redactor
 
 from airflow_provider_capillary import fast
 
-KEYED = {"key": {"variable": "capillary_redaction_key"}}
+KEYED = {"key": {"variable": "capillary_redaction_secret"}}
 PHONES = ["919800012345", "+91 98000 54321", "(022) 2345-6789", "9148574269"]
 EMAILS = ["Canary.One@Example.com", "canary+two@mail.example.co.in"]
 CARDS = ["4111 1111 1111 1111", "5555555555554444"]

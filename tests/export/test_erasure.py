@@ -113,7 +113,7 @@ def test_a_dry_run_touches_nothing(place):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_hashed_records_are_found_by_the_key(tmp_path, monkeypatch, ending):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", KEY)
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", KEY)
     monkeypatch.setenv("AIRFLOW_VAR_ANOTHER", KEY[::-1])
     export(RECORDS, str(tmp_path / f"x{ending}"), apply=redactor(RULE))
     before = (tmp_path / f"x{ending}").read_bytes()

@@ -12,7 +12,7 @@ from redaction.support import hashed
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
 KEY = "canary-of-the-redaction-key"
-RULE = {"inputRequest": {"customer": "hash"}, "webhookId": "drop", "key": {"variable": "capillary_redaction_key"}}
+RULE = {"inputRequest": {"customer": "hash"}, "webhookId": "drop", "key": {"variable": "capillary_redaction_secret"}}
 
 
 def exported(uri, rule, **options):
@@ -30,7 +30,7 @@ def manifest(folder, name="x.jsonl"):
 
 
 def test_an_export_is_redacted_and_the_manifest_says_how(api_of, tmp_path, monkeypatch, logged):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", f" {KEY}\n")
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", f" {KEY}\n")
     api = api_of()
     dag_run = exported(f"{tmp_path}/x.jsonl", RULE)
     assert dag_run.state == "success"
@@ -66,7 +66,7 @@ def test_a_rerun_is_the_same_object_byte_for_byte(api_of, tmp_path, monkeypatch)
 
 # Each row: how the key is named, what Airflow holds, and words of the error.
 NO_KEY = [
-    ({"variable": "capillary_redaction_key"}, {}, "There is no Airflow variable 'capillary_redaction_key'"),
+    ({"variable": "capillary_redaction_secret"}, {}, "There is no Airflow variable 'capillary_redaction_secret'"),
     ({"connection": "nobody"}, {}, "There is no Airflow connection 'nobody'"),
     ({"variable": "short"}, {"AIRFLOW_VAR_SHORT": "s3cret-s3cret"}, "a key of 13 characters"),
     ({"variable": "blank"}, {"AIRFLOW_VAR_BLANK": "  "}, "holds no key"),
@@ -97,11 +97,11 @@ def test_without_a_key_the_task_fails_at_once_before_any_request(api_of, tmp_pat
     ids=["then redacted", "then not", "another key", "another rule"],
 )
 def test_an_object_of_another_rule_or_key_is_not_touched(api_of, tmp_path, monkeypatch, logged, *, first, second, key):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", KEY)
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", KEY)
     api = api_of()
     assert exported(f"{tmp_path}/x.jsonl", first).state == "success"
     before, requests = (tmp_path / "x.jsonl").read_bytes(), len(api.requests)
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", key)
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", key)
     fails(
         exported(f"{tmp_path}/x.jsonl", second, retries=3),
         logged,
@@ -115,7 +115,7 @@ def test_an_object_of_another_rule_or_key_is_not_touched(api_of, tmp_path, monke
 # What the manifests of earlier versions say of redaction: null, or nothing.
 @pytest.mark.parametrize("change", ["null", "nothing", "version 1"])
 def test_a_manifest_from_before_redaction_says_that_nothing_was_redacted(api_of, tmp_path, monkeypatch, logged, change):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", KEY)
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", KEY)
     api_of()
     assert exported(f"{tmp_path}/x.jsonl", None).state == "success"
     content = manifest(tmp_path)
@@ -131,7 +131,7 @@ def test_a_manifest_from_before_redaction_says_that_nothing_was_redacted(api_of,
 
 
 def test_vanished_records_of_unknown_redaction_are_not_kept(api_of, tmp_path, monkeypatch, logged):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", KEY)
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", KEY)
     api_of()
     assert exported(f"{tmp_path}/x.jsonl", None, manifest=False).state == "success"
     api_of(documented=False, records=[json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0])])
@@ -148,7 +148,7 @@ def test_vanished_records_of_unknown_redaction_are_not_kept(api_of, tmp_path, mo
 
 
 def test_vanished_records_are_kept_as_they_were_redacted(api_of, tmp_path, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", KEY)
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", KEY)
     api = api_of()
     assert exported(f"{tmp_path}/x.jsonl", RULE).state == "success"
     before = (tmp_path / "x.jsonl").read_bytes()

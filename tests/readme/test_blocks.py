@@ -305,7 +305,7 @@ def test_local_days_meet_neither_in_time_nor_in_place(load, monkeypatch, bucket)
 
 @only(("Privacy", "python", 1))
 def test_the_redacted_export_holds_no_phone_number(load, monkeypatch, bucket):
-    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_KEY", "made by openssl rand -hex 32")
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", "made by openssl rand -hex 32")
     with Emulator() as api:
         monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
         run(load(block("Privacy", "python")), logical_date=datetime(2025, 9, 19, tzinfo=UTC))

@@ -6,7 +6,7 @@ import hmac
 import json
 
 KEY = "a key of the tests, longer than it need be"
-NAMED = {"key": {"variable": "capillary_redaction_key"}}
+NAMED = {"key": {"variable": "capillary_redaction_secret"}}
 RECORD = {
     "startTime": 1_758_171_830_945,
     "responseTime": 408,

@@ -60,8 +60,8 @@ INPUTS = {
     "a key": (HASH, {"mobile": PHONE}, {"mobile": H}),
     "case, _ and - of a key": (
         HASH,
-        {"MOBILE": PHONE, "First_Name": 1, "first-name": 2, "e mail": EMAIL},
-        {"MOBILE": H, "e mail": hashed(EMAIL)},
+        {"MOBILE": PHONE, "\uff4dobile": PHONE, "First_Name": 1, "first-name": 2, "e mail": EMAIL},
+        {"MOBILE": H, "\uff4dobile": H, "e mail": hashed(EMAIL)},
     ),
     "a key written with escapes": (HASH, f'{{"\\u006dobile":"{PHONE}"}}', {"mobile": H}),
     "any depth": (HASH, {"a": [{"b": [[{"mobile": PHONE}]]}]}, {"a": [{"b": [[{"mobile": H}]]}]}),

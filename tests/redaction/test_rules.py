@@ -36,7 +36,7 @@ WRONG = [
     ({"detect": ["phone"]}, ["redact['detect']=['phone']", '"phone": "hash"']),
     ({"detect": {"fax": "drop"}}, ["'fax'", "phone, email, card"]),
     ({"detect": {"phone": "keep"}}, ["redact['detect']['phone']='keep'", "drop, hash"]),
-    ({"message": "hash"}, ["hashes, and has no key", '"key": {"variable": "capillary_redaction_key"}']),
+    ({"message": "hash"}, ["hashes, and has no key", '"key": {"variable": "capillary_redaction_secret"}']),
     ({"inputRequest": {"*": "hash"}}, ["has no key"]),
     ({"*": "hash"}, ["has no key"]),
     ({"detect": {"card": "hash"}}, ["has no key"]),
@@ -63,7 +63,7 @@ def test_a_key_in_the_dag_is_refused_and_not_shown(key):
     with pytest.raises(ConfigurationError) as caught:
         export_task("file:///x/y.jsonl", redact={"message": "hash", "key": key}, **ALL)
     assert "s3cret" not in str(caught.value)
-    assert '"key": {"variable": "capillary_redaction_key"}' in str(caught.value)
+    assert '"key": {"variable": "capillary_redaction_secret"}' in str(caught.value)
 
 
 def test_an_action_may_be_a_template_and_is_checked_when_it_is_rendered():

@@ -34,6 +34,7 @@ _LONGEST_LOCAL: Final = 66
 _RUN: Final = re.compile(rf"[+\uff0b]?\(?\d(?:[\d{SEPARATORS}]*\d)?")
 _ONE_NUMBER: Final = re.compile(rf"\s*[+\uff0b]?[\d{SEPARATORS}]+\s*")
 _DIGITS: Final = re.compile(r"\d+")
+_CODE: Final = re.compile(r"(?:00)?\d{1,3}")
 _WIDEST_GAP: Final = 3
 """Characters between two groups of one number, as in ``+91 (0) 22``."""
 _UUID_OR_HEX: Final = re.compile(
@@ -176,15 +177,18 @@ def _groups_of_phone(lengths: list[int], text: str, groups: list[re.Match[str]],
             break
         if total >= fewest:
             best = count
-            if whole:
+            # What is left over may be a number by itself: 98000 12345 / 91234 56789.
+            if whole or (total >= _FEWEST and sum(lengths[count:]) >= _FEWEST):
                 break
     return best
 
 
 def _is_country_before(text: str, groups: list[re.Match[str]], count: int) -> bool:
-    """Whether the first group is a country's code, joined to a whole number by a dash: ``91-9800012345``."""
-    first, second = groups[0], groups[1] if count > 1 else None
-    return count == 2 and second is not None and first.end() - first.start() <= 3 and text[first.end() : second.start()] == "-"  # noqa: PLR2004  # the longest code of a country
+    """Whether the first group is a country's code, of up to three digits, before a whole number: ``91-9800012345``, ``0091 9800012345``."""
+    if count != 2:  # noqa: PLR2004  # the code and the number
+        return False
+    code, gap = groups[0][0], text[groups[0].end() : groups[1].start()]
+    return bool(_CODE.fullmatch(code)) and (gap == "-" or code.startswith("00"))
 
 
 def _is_time(digits: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_capillary.redaction.detectors import find
 from airflow_provider_capillary.redaction.rules import DETECTORS
@@ -14,6 +17,8 @@ FOUND = [
     ("919800012345", [("phone", "919800012345", "919800012345")]),
     ("No customer for 9148574269.", [("phone", "9148574269", "9148574269")]),
     ("call +91 98000-12345 or (022) 2345-6789", [("phone", "+91 98000-12345", "919800012345"), ("phone", "(022) 2345-6789", "2223456789")]),
+    ("98000-12345 / 91234-56789", [("phone", "98000-12345", "9800012345"), ("phone", "91234-56789", "9123456789")]),
+    ("+91 98000 12345 020 7946 0958", [("phone", "+91 98000 12345", "919800012345"), ("phone", "020 7946 0958", "2079460958")]),
     ("(call 98000 12345)", [("phone", "98000 12345", "9800012345")]),
     ("+44 20 7946 0958", [("phone", "+44 20 7946 0958", "442079460958")]),
     ("+6512345678!", [("phone", "+6512345678", "6512345678")]),
@@ -95,3 +100,30 @@ def test_no_text_takes_long(text):
     begun = time.process_time()
     find(text, DETECTORS)
     assert time.process_time() - begun < 5
+
+
+DIGITS = st.text("123456789", min_size=1, max_size=1).flatmap(
+    lambda first: st.text("0123456789", min_size=9, max_size=9).map(first.__add__)
+)
+GROUPED = st.sampled_from(["{}{}{}", "{} {} {}", "({}) {}-{}", "{}-{}-{}", "{}.{}.{}", "{}\u00a0{}\u00a0{}"])
+PLACES = st.sampled_from(["{}", "for {}.", "a {}, b", "id={};x", "[{}]", "<{}>", "x_{}_y", "(call {})", "2025-09-18 {}", "tel:{}", '"{}"'])
+
+
+@st.composite
+def spelt(draw):
+    """A phone number of ten digits in some spelling, and a text that holds it."""
+    digits = draw(DIGITS)
+    country = draw(st.sampled_from(["", "+91 ", "+91", "+1-", "0091 "]))
+    number = draw(GROUPED).format(digits[:3], digits[3:6], digits[6:])
+    return country + number, draw(PLACES).format(country + number)
+
+
+@settings(max_examples=500, deadline=None)
+@given(drawn=spelt(), kinds=st.sampled_from([("phone",), DETECTORS]))
+def test_a_phone_number_is_found_whole_however_it_is_spelt(drawn, kinds):
+    number, text = drawn
+    (match,) = find(text, kinds)
+    digits = re.sub(r"\D", "", number)
+    left = text[: match.begin] + text[match.end :]
+    assert re.sub(r"\D", "", left) == re.sub(r"\D", "", text.replace(number, "", 1))
+    assert match.normal == digits.lstrip("0")

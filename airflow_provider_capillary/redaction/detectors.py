@@ -31,6 +31,7 @@ _LOCAL: Final = re.compile(r"""(?:"[^"\n@]{1,64}"|[\w.!#$%&'*+/=?^`{|}~-]{1,64})
 _DOMAIN: Final = re.compile(r"(?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,63}")
 _AT: Final = re.compile("@|%40|\uff20")
 _LONGEST_LOCAL: Final = 66
+_ANYTHING: Final = re.compile(r"[\d@\uff20]")
 _RUN: Final = re.compile(rf"[+\uff0b]?\(?\d(?:[\d{SEPARATORS}]*\d)?")
 _ONE_NUMBER: Final = re.compile(rf"\s*[+\uff0b]?[\d{SEPARATORS}]+\s*")
 _DIGITS: Final = re.compile(r"\d+")
@@ -64,6 +65,8 @@ class Match:
 
 def find(text: str, kinds: Collection[str]) -> list[Match]:
     """What the detectors ``kinds`` find in a text, in its order, without overlaps."""
+    if not _ANYTHING.search(text):  # nearly always
+        return []
     if whole := _whole_number(text, kinds):
         return [whole]
     emails: list[Match] = []

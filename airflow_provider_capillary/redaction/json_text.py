@@ -91,9 +91,11 @@ def fields_in(text: str) -> list[tuple[str, str]]:
     at = _past("{", text, 0)
     while text.startswith('"', at):
         try:
-            name, at = _decoder.raw_decode(text, at)
+            name, at = _decoder.parse_string(text, at + 1)  # type: ignore[attr-defined]  # they are there; raw_decode without its wrapping
             begin = _past(":", text, at)
-            _, at = _decoder.raw_decode(text, begin)
+            _, at = _decoder.scan_once(text, begin)  # type: ignore[attr-defined]  # as above
+        except StopIteration:
+            raise ValueError("no value") from None
         except RecursionError:
             raise ValueError("nested too deeply") from None
         fields.append((name, text[begin:at]))
@@ -106,7 +108,8 @@ def fields_in(text: str) -> list[tuple[str, str]]:
 
 
 def _past(sign: str, text: str, at: int) -> int:
-    at = _after_blank(text, at)
+    if not text.startswith(sign, at):
+        at = _after_blank(text, at)
     if not text.startswith(sign, at):
         raise ValueError("not an object")
     return _after_blank(text, at + 1)

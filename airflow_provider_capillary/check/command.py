@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_capillary.erasure import command as erase_command
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("conn_id", nargs="?", default="capillary_default", help=_CONN_ID_HELP)
     check.add_argument("--json", action="store_true", help=_JSON_HELP)
     check.set_defaults(run=_check)
-    # Here, because Airflow's own command line imports this module.
-    from airflow_provider_capillary.erasure.command import add_erase
-
-    add_erase(commands)
+    erase = commands.add_parser("erase", help=erase_command.HELP, description=erase_command.HELP.capitalize() + ".")
+    for name, settings in erase_command.ARGUMENTS.items():
+        erase.add_argument(name, **settings)
+    erase.set_defaults(run=erase_command.run)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

@@ -2,14 +2,10 @@
 
 .. code-block:: python
 
+    from airflow_provider_capillary.erasure.erase import erase
+
     for outcome in erase("s3://my_aws_conn@bucket/event_logs", matches=["mobile=919800012345"]):
         print(outcome)
 
-See :func:`.erase.erase`, and :mod:`.command` for the command.
+:mod:`.command` is the same as a command.
 """
-
-from __future__ import annotations
-
-from airflow_provider_capillary.erasure.erase import Outcome, erase
-
-__all__ = ["Outcome", "erase"]

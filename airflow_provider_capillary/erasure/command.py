@@ -1,69 +1,64 @@
-"""``python -m airflow_provider_capillary erase``."""
+"""The command ``erase``."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.errors import CapillaryError, ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
 
     from airflow_provider_capillary.erasure.erase import Outcome
 
-__all__ = ["add_erase"]
+__all__ = ["ARGUMENTS", "HELP", "run"]
 
-_HELP = "erase records, such as those of one customer, from published objects"
-_EPILOG = (
-    "Values on a command line can be seen by others. Put them into a file, one line each, as --match=mobile=919800012345, and give "
-    "@FILE in their place, or @/dev/stdin. The exit status is 0 where every object was done, 1 where one was not, 2 for a command line "
-    "that is wrong."
-)
-
-
-def add_erase(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command; it sets ``run``."""
-    parser = commands.add_parser("erase", help=_HELP, description=_HELP.capitalize() + ".", epilog=_EPILOG, fromfile_prefix_chars="@")
-    parser.add_argument("prefix", help="a folder of objects, or one object: a URI as the operator's destination, or an absolute path")
-    parser.add_argument("--id", action="append", default=[], metavar="ID", help="the id of a record; may be repeated")
-    parser.add_argument(
-        "--match",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="records in whose inputRequest the key has the value, at any depth; *=VALUE for any place in a record; may be repeated",
-    )
-    key = parser.add_mutually_exclusive_group()
-    key.add_argument(
-        "--key-variable", metavar="NAME", help="the Airflow variable with the key of the hashes, where the objects hold hashes"
-    )
-    key.add_argument("--key-connection", metavar="ID", help="the Airflow connection that has the key as password")
-    parser.add_argument("--object-storage-conn-id", metavar="ID", help="the Airflow connection of the store, where the URI names none")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be erased")
-    parser.add_argument("--json", action="store_true", help="print JSON, an object on each line")
-    parser.set_defaults(run=run)
+HELP: Final = "erase records, such as those of one customer, from published objects"
+_REPEATED: Final[dict[str, Any]] = {"action": "append", "default": []}
+ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
+    "prefix": {"help": "a folder of objects, or one object: a URI as the operator's destination, or an absolute path"},
+    "--id": _REPEATED | {"metavar": "ID", "help": "the id of a record; may be repeated"},
+    "--match": _REPEATED
+    | {
+        "metavar": "KEY=VALUE",
+        "help": "records in whose inputRequest the key has the value, at any depth; *=VALUE for any place in a record; may be repeated",
+    },
+    "--id-file": {"metavar": "FILE", "help": "a file of ids, one on each line; - for the standard input"},
+    "--match-file": {
+        "metavar": "FILE",
+        "help": "a file of matches, one on each line; - for the standard input. Others can see what stands on a command line",
+    },
+    "--key-variable": {"metavar": "NAME", "help": "the Airflow variable with the key of the hashes, where the objects hold hashes"},
+    "--key-connection": {"metavar": "ID", "help": "the Airflow connection that has this key as its password"},
+    "--object-storage-conn-id": {"metavar": "ID", "help": "the Airflow connection of the store, where the URI names none"},
+    "--dry-run": {"action": "store_true", "help": "only say what would be erased"},
+    "--json": {"action": "store_true", "help": "print JSON, an object on each line"},
+}
+"""By flag or name, the options of ``argparse``."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Erase, and print an outcome for each object.
 
-    :return: the exit status.
+    :param options: of :data:`ARGUMENTS`.
+    :return: 0 where every object was done, 1 where one was not.
     """
     from airflow_provider_capillary.erasure.erase import erase
 
-    key = {"variable": options.key_variable} if options.key_variable else {"connection": options.key_connection}
+    names = {"variable": options.key_variable, "connection": options.key_connection}
     failed = events = objects = 0
     try:
         # On Airflow 2, log lines go to the standard output.
         with contextlib.redirect_stdout(sys.stderr):
             outcomes = erase(
                 options.prefix,
-                ids=options.id,
-                matches=options.match,
-                key=key if options.key_variable or options.key_connection else None,
+                ids=[*options.id, *_lines_of(options.id_file)],
+                matches=[*options.match, *_lines_of(options.match_file)],
+                key={kind: name for kind, name in names.items() if name} or None,
                 object_storage_conn_id=options.object_storage_conn_id,
                 dry_run=options.dry_run,
             )
@@ -83,6 +78,16 @@ def run(options: argparse.Namespace) -> int:
         done = "would be erased" if options.dry_run else "erased"
         print(f"{events} records {done}, {objects} objects looked into, {failed} failed")
     return 1 if failed else 0
+
+
+def _lines_of(name: str | None) -> list[str]:
+    if name is None:
+        return []
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"The file {name} can't be read ({type(error).__name__})", hint="name a text file") from error
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _print(outcome: Outcome, options: argparse.Namespace) -> None:

@@ -11,8 +11,7 @@ from export.support import ENDINGS, START_MS, Place, export, manifest_name, unpa
 from redaction.support import KEY, NAMED, hashed, redactor
 
 from airflow_provider_capillary.check.command import main
-from airflow_provider_capillary.erasure import erase
-from airflow_provider_capillary.erasure.erase import _Erasure
+from airflow_provider_capillary.erasure.erase import _Erasure, erase
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, DestinationConflictError, VanishedEventsError
 from airflow_provider_capillary.export.manifest import erased_digest
 from airflow_provider_capillary.export.target import Target
@@ -266,12 +265,14 @@ def test_the_command_names_the_objects_and_no_value(tmp_path, capsys, caplog):
     caplog.set_level("DEBUG")
     export(RECORDS, str(tmp_path / "x.jsonl"))
     matches = tmp_path / "matches"
-    matches.write_text(f"--match=mobile={PHONE}\n--id=r15\n")
-    assert main(["erase", str(tmp_path), f"@{matches}", "--dry-run"]) == 0
+    matches.write_text(f"mobile={PHONE}\n\n")
+    (tmp_path / "ids").write_text("r15\n")
+    files = ["--match-file", str(matches), "--id-file", str(tmp_path / "ids")]
+    assert main(["erase", str(tmp_path), *files, "--dry-run"]) == 0
     out = capsys.readouterr().out
     count = len(MEANT[f"mobile={PHONE}"]) + 1
     assert f"would erase {count} of 16 records: " in out
-    assert main(["erase", str(tmp_path), f"@{matches}", "--json"]) == 0
+    assert main(["erase", str(tmp_path), *files, "--json"]) == 0
     line = json.loads(capsys.readouterr().out)
     assert (line["erased"], line["events"], line["remembered"], line["error"]) == (count, 16, True, None)
     assert PHONE not in out + json.dumps(line) + caplog.text
@@ -283,6 +284,8 @@ WRONG = [
     (["--match", "15550001111"], "Match 1 is not KEY=VALUE"),
     (["--match", "mobile="], "Match 1 is not KEY=VALUE"),
     (["--match", "*=12345"], "shorter than 6 characters"),
+    (["--match-file", "/nowhere/matches"], "The file /nowhere/matches can't be read"),
+    (["--id", "a", "--key-variable", "a", "--key-connection", "b"], "one variable or one connection"),
     (["--id", "a", "--key-variable", "nobody"], "no Airflow variable 'nobody'"),
 ]
 

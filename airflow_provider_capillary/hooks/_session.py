@@ -75,6 +75,7 @@ class _Session(requests.Session):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        self._merged_settings: dict[tuple[object, str], dict[str, Any]] = {}
         self._defaults = {
             "timeout": (settings.connect_timeout, settings.read_timeout),
             "verify": settings.verify,
@@ -85,7 +86,17 @@ class _Session(requests.Session):
         return super().request(*args, **{**self._defaults, **kwargs})
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ANN401  # as in requests
-        """As in requests, which heeds ``no_proxy`` for proxies of the environment alone; here it counts for these proxies too."""
+        """As in requests, which heeds ``no_proxy`` for proxies of the environment alone; here it counts for these proxies too.
+
+        The environment is looked at once for each host: requests goes through all of it twice for each request, which costs as much as
+        a small page.
+        """
+        key = _origin_of(url), repr((proxies, stream, verify, cert))
+        if key not in self._merged_settings:
+            self._merged_settings[key] = self._merge(url, proxies, stream, verify, cert)
+        return dict(self._merged_settings[key])
+
+    def _merge(self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ANN401  # as in requests
         no_proxy = (proxies or {}).get("no_proxy")
         if no_proxy and should_bypass_proxies(url, no_proxy=no_proxy):
             proxies = {"no_proxy": no_proxy}

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_capillary.api.date_formats import DateFormat
-    from airflow_provider_capillary.api.effects import Flow, Record
+    from airflow_provider_capillary.api.effects import Flow
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.reading.bounds import Bounds
     from airflow_provider_capillary.reading.client import EventLogsClient
 
@@ -166,7 +167,7 @@ class _Sampling:
         self._weigh()
         return found
 
-    def _notice(self, records: list[Record]) -> None:
+    def _notice(self, records: EventLogs) -> None:
         """Keep the text of some records, until they are weighed."""
         for record in records:
             self.found.newest = max(self.found.newest or 0, record["startTime"])
@@ -233,20 +234,20 @@ class _Sampling:
         high = sorted(self._densities)[int(HIGH * len(self._densities))]
         return FILL * self._client.capacity.records / high if high else 2.0 * DAY
 
-    def _ask(self, bounds: Bounds, low: int, high: int) -> Flow[tuple[Sample, list[Record]]]:
+    def _ask(self, bounds: Bounds, low: int, high: int) -> Flow[tuple[Sample, EventLogs]]:
         """The sample of a span, and the records of the answer."""
         answer = yield from self._client.fetch_window(bounds.dates, *bounds.window(low, high), event_name=self._event_name)
         first, last = max(low, self.found.start), min(high, self.found.end)
-        count = sum(first <= record["startTime"] < last for record in answer.records)
+        count = sum(first <= time < last for time in answer.records.times)
         taken = Sample(low, high, count, is_full=not self._client.capacity.is_short(len(answer)))
         over = _spread(taken, answer.records) if taken.is_full else None
         self._densities.append(count / over if over else taken.density)
         return taken, answer.records
 
 
-def _spread(full: Sample, records: list[Record]) -> int | None:
+def _spread(full: Sample, records: EventLogs) -> int | None:
     """Over how many milliseconds the records of a full answer lie, where its order says that they are all of that time; else ``None``."""
-    times: list[int] = [record["startTime"] for record in records]
+    times = records.times
     third = max(1, len(times) // 3)
     if min(times[:third]) >= max(times[-third:]):
         return max(1, full.end - min(times))

@@ -1,6 +1,7 @@
 """What an export costs, beside bare loops over the same answers and beside other tools. Run by hand, or with ``--guard`` by CI:
 
-    python tests/benchmarks/export_cost.py [--events 100000] [--pages 1000] [--rounds 3] [--endings .jsonl.gz ...] [--peers] [--plot FILE]
+    python tests/benchmarks/export_cost.py [--events 100000] [--pages 1000] [--rounds 3] [--style python]
+        [--endings .jsonl.gz ...] [--peers] [--plot FILE]
 
 Every subject reads the same event logs from a server that has rendered them beforehand (:mod:`export_server`), in a process of its own
 that nothing else is counted in. Subjects take turns, round after round; the table holds medians, and the ratio to the bare loop of the
@@ -41,6 +42,7 @@ sys.path.insert(0, str(HERE))
 
 import export_peers  # noqa: E402  # found by the line above
 import export_plot  # noqa: E402  # found by the path that is set above
+import export_server  # noqa: E402  # found by the path that is set above
 import export_subjects  # noqa: E402  # found by the path that is set above
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
@@ -51,9 +53,10 @@ MIB = 2**20
 
 
 @contextlib.contextmanager
-def serving(events: int, page: int, seed: int):
+def serving(events: int, page: int, seed: int, style: str = "compact"):
     """A server in a process of its own: its address, and the bytes of its records as JSON."""
     command = [sys.executable, str(HERE / "export_server.py"), "--events", str(events), "--page", str(page), "--seed", str(seed)]
+    command += ["--style", style]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         try:
             said = json.loads(server.stdout.readline())
@@ -96,7 +99,7 @@ def rows_of(options: argparse.Namespace, page: int, folder: str) -> list[dict[st
     subjects = [(ending, name) for ending in options.endings for name in ("bare json", "ours plain", "ours fast")]
     subjects += [(".jsonl.gz", "bare raw")] * (".jsonl.gz" in options.endings)
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
-    with serving(options.events, page, options.seed) as (url, json_bytes):
+    with serving(options.events, page, options.seed, options.style) as (url, json_bytes):
         for _ in range(options.rounds):
             for ending, name in subjects:
                 command = [sys.executable, str(HERE / "export_subjects.py"), name, "--ending", ending, "--url", url, "--folder", folder]
@@ -159,6 +162,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--endings", nargs="+", choices=ENDINGS, default=ENDINGS)
     parser.add_argument("--seed", type=int, default=1, help="of the records; another one draws others")
+    parser.add_argument("--style", choices=export_server.STYLES, default="compact", help="how the server writes JSON")
     parser.add_argument("--peers", action="store_true", help="with dlt and a Singer tap; installs them")
     parser.add_argument("--plot", metavar="FILE", help="write the CPU of each as an SVG")
     parser.add_argument("--guard", action="store_true", help="end with 1 where ours has become much slower beside the bare loop")

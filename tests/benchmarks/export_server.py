@@ -31,6 +31,12 @@ START_MS = 1_758_153_600_000
 """2025-09-18T00:00:00Z."""
 SPACING_MS = 86
 """Between two event logs on average: a million in a day."""
+STYLES: dict[str, dict[str, object]] = {
+    "compact": {"ensure_ascii": False, "separators": (",", ":")},
+    "spaces": {"ensure_ascii": False},
+    "python": {},
+}
+"""``python``: with spaces, and escapes for all that is not ASCII."""
 HEAD, TAIL = b'{"data":[', b'],"warnings":[],"errors":[]}'
 
 STATUSES = ("EVENT_SUCCESS",) * 16 + ("INVALID_EVENT_NAME", "EMF_PROCESSOR_FAILED", "EVENT_VALIDATION_FAILED", None)
@@ -70,11 +76,11 @@ def make_record(rng: random.Random, start_time: int) -> dict[str, object]:
 class Events:
     """All event logs, newest first, as one JSON text in a file without a name, and where each begins in it."""
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, style: str = "compact") -> None:
         rng = random.Random(seed)
         self.times = array("q", sorted(START_MS + rng.randrange(count * SPACING_MS) for _ in range(count)))
         self._begins = array("q", [0])
-        encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        encode = json.JSONEncoder(**STYLES[style]).encode
         with tempfile.TemporaryFile() as file:
             for start_time in reversed(self.times):
                 text = encode(make_record(rng, start_time)).encode() + b","
@@ -141,8 +147,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--page", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--style", choices=STYLES, default="compact", help="how the server writes JSON")
     options = parser.parse_args()
-    events = Events(options.events, options.seed)
+    events = Events(options.events, options.seed, options.style)
     server = Server(events, options.page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdout.write(json.dumps({"port": server.server_address[1], "json_bytes": events.bytes}) + "\n")

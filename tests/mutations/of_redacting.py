@@ -23,6 +23,13 @@ MUTATIONS = (
         caught_by=("tests/canaries/test_redacted.py",),
     ),
     Mutation(
+        breaks="records that come by the page are redacted too",
+        file="export/exporter.py",
+        text="                if self._redact is None and self._previous.erasures is None:\n",
+        becomes="                if self._previous.erasures is None:\n",
+        caught_by=RUNS,
+    ),
+    Mutation(
         breaks="vanished records of unknown redaction are not kept",
         file="export/previous_export.py",
         text='        if self._on_vanished == "keep" and self._subject.redact is not None and self._described_by is None:\n',

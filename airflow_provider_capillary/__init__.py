@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 
 __all__ = ["__version__"]
 
@@ -14,13 +15,16 @@ _OLDEST_AIRFLOW = (2, 11)
 def _refuse_older_airflow() -> None:
     """Refuse an Airflow that is too old with one sentence, instead of an obscure import error later.
 
-    The version comes from the installed metadata, because importing Airflow takes seconds, and Airflow itself is only half imported while
-    it discovers its providers. Without metadata (a vendored Airflow) the version is unknown, and nothing is refused.
+    Where Airflow is being imported, as in each of its commands, it has named its version already. Elsewhere the version comes from the
+    installed metadata: importing Airflow would take seconds, and the metadata takes two milliseconds. Without either (a vendored Airflow)
+    the version is unknown, and nothing is refused.
     """
-    try:
-        installed = importlib.metadata.version("apache-airflow")
-    except importlib.metadata.PackageNotFoundError:
-        return
+    installed = getattr(sys.modules.get("airflow"), "__version__", None)
+    if installed is None:
+        try:
+            installed = importlib.metadata.version("apache-airflow")
+        except importlib.metadata.PackageNotFoundError:
+            return
     release = installed.split(".")
     if all(part.isdecimal() for part in release[:2]) and tuple(map(int, release[:2])) < _OLDEST_AIRFLOW:
         oldest = ".".join(map(str, _OLDEST_AIRFLOW))

@@ -1,10 +1,10 @@
-"""``python -m airflow_provider_capillary check``; see :mod:`airflow_provider_capillary.check`."""
+"""``python -m airflow_provider_capillary``; see :mod:`airflow_provider_capillary.commands`."""
 
 from __future__ import annotations
 
 import sys
 
-from airflow_provider_capillary.check.command import main
+from airflow_provider_capillary.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

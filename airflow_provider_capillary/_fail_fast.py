@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 from airflow_provider_capillary._airflow import has_retry_policies
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.providers.common.compat.sdk import BaseOperator
+    from airflow.sdk import RetryPolicy
 
 __all__ = ["fail_fast", "set_retry_policy"]
 
@@ -22,9 +24,15 @@ def set_retry_policy(operator: BaseOperator) -> None:
     :param operator: once its own constructor has run, when the value from ``default_args`` is known.
     """
     if has_retry_policies(operator) and operator.retry_policy is None:
-        from airflow_provider_capillary.retry_policy import CapillaryRetryPolicy
+        operator.retry_policy = _retry_policy()
 
-        operator.retry_policy = CapillaryRetryPolicy()
+
+@functools.cache
+def _retry_policy() -> RetryPolicy:
+    """The one policy of all tasks: it has no settings."""
+    from airflow_provider_capillary.retry_policy import CapillaryRetryPolicy
+
+    return CapillaryRetryPolicy()
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ def get_provider_info() -> dict[str, object]:
         "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.operators.capillary"]}],
         "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.sensors.capillary"]}],
         "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.triggers.capillary"]}],
-        "cli": ["airflow_provider_capillary.check.command.airflow_commands"],
+        "cli": ["airflow_provider_capillary.commands.airflow_commands"],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

@@ -28,11 +28,13 @@ def is_unset(value: object) -> bool:
 
 def is_template(text: str) -> bool:
     """Whether Jinja would change the text."""
-    return any(opening in text for opening in ("{{", "{%", "{#"))
+    return "{{" in text or "{%" in text or "{#" in text
 
 
 def is_known(value: object) -> bool:
     """Whether a value is final while the DAG is parsed: neither a template nor a reference to the result of a task."""
+    if value is None:
+        return True
     if isinstance(value, str):
         return not is_template(value)
     if isinstance(value, list | tuple | set):
@@ -60,15 +62,15 @@ def statuses_of(value: object, *, without: str) -> list[str] | None:
             statuses = value
         if statuses is None:
             return None
-    shown = f"statuses={value!r:.200} (of type {type(value).__name__})"
-    hint = _STATUSES_HINT + without
-    if not isinstance(statuses, Collection) or isinstance(statuses, str | bytes | Mapping):
-        raise ConfigurationError(f"{shown} is not a list of statuses", hint=hint)
-    if not all(_is_text(status) and status.strip() for status in statuses):
-        raise ConfigurationError(f"{shown} holds something that is no status", hint=hint)
-    if not statuses:
-        raise ConfigurationError(f"{shown} is empty, so that nothing would match", hint=hint)
-    return list(statuses)
+    if not isinstance(statuses, list) and (not isinstance(statuses, Collection) or isinstance(statuses, str | bytes | Mapping)):
+        problem = "is not a list of statuses"
+    elif not all(_is_text(status) and status.strip() for status in statuses):
+        problem = "holds something that is no status"
+    elif not statuses:
+        problem = "is empty, so that nothing would match"
+    else:
+        return list(statuses)
+    raise ConfigurationError(f"statuses={value!r:.200} (of type {type(value).__name__}) {problem}", hint=_STATUSES_HINT + without)
 
 
 def text_of(name: str, value: object, *, required: bool = False) -> str | None:
@@ -77,14 +79,14 @@ def text_of(name: str, value: object, *, required: bool = False) -> str | None:
     :param required: whether leaving the argument out is an error.
     :raises ConfigurationError: the value is not text that UTF-8 can carry, or it is required and left out.
     """
+    if isinstance(value, str) and _is_text(value) and value.strip():
+        return value
     if is_unset(value) and not required:
         return None
     if not isinstance(value, str) or not _is_text(value):
         raise ConfigurationError(f"{name}={value!r:.200} (of type {type(value).__name__}) is not text", hint="write it as text in quotes")
-    if is_unset(value):
-        kind = "id of an Airflow connection" if name.endswith("conn_id") else "name"
-        raise ConfigurationError(f"{name}={value!r} is empty", hint=f"write the {kind} in quotes, or leave {name} out for its default")
-    return value
+    kind = "id of an Airflow connection" if name.endswith("conn_id") else "name"
+    raise ConfigurationError(f"{name}={value!r} is empty", hint=f"write the {kind} in quotes, or leave {name} out for its default")
 
 
 def duration_of(
@@ -108,6 +110,8 @@ def duration_of(
     :param error: the class to raise.
     :raises ConfigurationError: the value is anything else, too short or too long.
     """
+    if isinstance(value, timedelta) and least <= value and (most is None or value <= most):
+        return value
     duration = value
     if takes_seconds and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         try:
@@ -138,4 +142,4 @@ def check_choice(name: str, value: object) -> None:
 
 def _is_text(value: object) -> bool:
     """Text without half of a surrogate pair, which neither a URL nor an object can hold."""
-    return isinstance(value, str) and value.encode(errors="replace").decode() == value
+    return isinstance(value, str) and (value.isascii() or value.encode(errors="replace").decode() == value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import importlib.metadata
+import logging
 import os
 import shutil
 import sqlite3
@@ -79,8 +80,21 @@ def _make_package_importable() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), inherited] if inherited else [str(ROOT)])
 
 
+def _make_tracebacks_plain() -> None:
+    """Airflow 3.0 leaves structlog at its defaults in ``dag.test()``: tracebacks in boxes, wrapped, with the local variables."""
+    if importlib.metadata.version("apache-airflow").startswith("3.0."):
+        import structlog
+
+        renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(
+            processors=[*structlog.get_config()["processors"][:-1], renderer],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
+
+
 _isolate_environment()
 _make_package_importable()
+_make_tracebacks_plain()
 
 
 @pytest.fixture(autouse=True)

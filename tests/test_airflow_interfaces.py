@@ -91,6 +91,20 @@ def test_a_task_reads_and_writes_the_state_of_an_inlet(airflow_db):
 
 
 @only_since_33
+def test_the_asset_of_reports_is_what_airflow_makes_of_its_uri_and_costs_no_search_through_providers(monkeypatch):
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions import asset as module
+
+    from airflow_provider_capillary.sensors._state import ASSET_NAME
+
+    as_airflow_makes_it = Asset(name=ASSET_NAME, uri="capillary://event-status-sensor")
+    monkeypatch.setattr(module, "_get_uri_normalizer", lambda scheme: pytest.fail(f"Airflow looks for who normalizes {scheme}: URIs"))
+    ours = _airflow.asset_without_providers(ASSET_NAME, "capillary://event-status-sensor/")
+    assert ours == as_airflow_makes_it, "Airflow stores the URI in another form: reports would be kept under another asset."
+    assert [ours] == with_state_asset(None)
+
+
+@only_since_33
 def test_an_asset_that_is_no_inlet_has_no_store(airflow_db):
     from airflow.sdk import Asset
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,11 @@ MODULES = sorted(
     if path.name != "__main__.py"  # a program, which importing would run
 )
 OPTIONAL = ["pyarrow", "zstandard", "s3fs", "gcsfs", "adlfs", "boto3", "orjson", "wtforms", "flask_appbuilder", "pytest", "hypothesis"]
+AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
+DECLARE = {
+    "operators": "module.CapillaryEventLogsToObjectStorageOperator(task_id='t', destination='s3://c@b/{interval_start:%Y-%m-%d}.parquet')",
+    "sensors": "module.CapillaryEventStatusSensor(task_id='t', statuses=['A'], since='2025-09-18T00:00:00Z')",
+}
 PURE = ("airflow_provider_capillary.errors", "airflow_provider_capillary.get_provider_info", "airflow_provider_capillary.reading")
 
 PROBE = """
@@ -80,6 +86,55 @@ def test_what_is_pure_loads_neither_airflow_nor_a_transport():
     assert not {"airflow", "requests", "urllib3", "pendulum", "asyncio", "ssl"} & set(report["loaded"])
 
 
+NOT_IN_PARSING = [
+    "requests",
+    "urllib3",
+    "pyarrow",
+    "zstandard",
+    "fsspec",
+    "isal",
+    "sqlite3",
+    "concurrent.futures",
+    *(f"airflow_provider_capillary.{part}" for part in ("connection", "emulator", "check", "reading.reader", "reading.calibration")),
+    *(f"airflow_provider_capillary.hooks.{part}" for part in ("capillary", "capillary_async", "_session")),
+    *(f"airflow_provider_capillary.export.{part}" for part in ("exporter", "spool", "object_store", "local_disk", "parquet", "manifest")),
+]
+"""What parsing a DAG file needs not: transports, formats, the reading, the writing."""
+
+
+@pytest.mark.parametrize("kind", ["operators", "sensors"])
+def test_a_dag_file_loads_no_transport_no_format_and_no_reader(kind):
+    airflow = ["airflow.providers.common.compat.sdk", "airflow.models", *(["airflow.sensors.base"] if AIRFLOW_2 else ["airflow.sdk"])]
+    program = (
+        f"import importlib, json, sys\n"
+        f"from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, DAG, conf\n"
+        f"for name in {airflow!r}: importlib.import_module(name)\n"
+        f"before = set(sys.modules)\n"
+        f"module = importlib.import_module('airflow_provider_capillary.{kind}.capillary')\n"
+        f"{DECLARE[kind]}\n"
+        f"print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert f"airflow_provider_capillary.{kind}.capillary" in loaded
+    assert [name for name in loaded if name.startswith(tuple(NOT_IN_PARSING))] == []
+
+
+def test_the_provider_info_loads_nothing_but_its_own_five_modules():
+    program = (
+        "import enum, importlib.metadata, json, sys, typing\n"
+        "before = set(sys.modules)\n"
+        "from airflow_provider_capillary.get_provider_info import get_provider_info\n"
+        "get_provider_info()\n"
+        "print(json.dumps(sorted(set(sys.modules) - before - {'__future__'})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    ours = ["", ".connection", ".connection.fields", ".connection.form", ".get_provider_info"]
+    loaded = [name for name in json.loads(done.stdout) if not name.startswith("email.")]  # with which Python reads its metadata
+    assert loaded == [f"airflow_provider_capillary{name}" for name in ours]
+
+
 # A version of Airflow, and whether the package refuses to be imported with it.
 REFUSED = [
     ("2.10.5", True),
@@ -92,10 +147,16 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("is_imported", [True, False])
 @pytest.mark.parametrize(("version", "refused"), REFUSED)
-def test_an_older_airflow_is_refused_in_one_sentence(version, refused, monkeypatch):
+def test_an_older_airflow_is_refused_in_one_sentence(version, refused, is_imported, monkeypatch):
     real = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: version if name == "apache-airflow" else real(name))
+    in_metadata = "9.9.9" if is_imported else version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: in_metadata if name == "apache-airflow" else real(name))
+    if is_imported:
+        monkeypatch.setitem(sys.modules, "airflow", SimpleNamespace(__version__=version))
+    else:
+        monkeypatch.delitem(sys.modules, "airflow", raising=False)
     if refused:
         with pytest.raises(RuntimeError) as caught:
             airflow_provider_capillary._refuse_older_airflow()

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.api.event_logs import EventLog
 
-__all__ = ["ERRORS_OF_MSGSPEC", "Layouts", "texts_of"]
+__all__ = ["Layouts", "errors_of_msgspec", "texts_of"]
 
-ERRORS_OF_MSGSPEC = (ValueError, OverflowError, RecursionError)
-"""Its own errors are ValueErrors."""
 _MOST_FIELDS = 100
 _LONGEST_REST = 64
 _SPACES = 100
 """Bytes of a list that are looked at for a space between a name and its value."""
 _BEGINNING = re.compile(rb'\[\{"[A-Za-z0-9]')
+
+
+def errors_of_msgspec() -> tuple[type[Exception], ...]:
+    """What it raises on JSON that it does not take. Before its version 0.20, its own errors are no ValueErrors."""
+    from msgspec import MsgspecError
+
+    return MsgspecError, ValueError, OverflowError, RecursionError
 
 
 def texts_of(listed: bytes, records: Sized) -> list[bytes] | None:
@@ -133,7 +138,7 @@ class _Layout:
             encoded = self._encoder.encode(rows)
             if encoded != listed:
                 return self._with_spaces(rows, encoded, listed)
-        except ERRORS_OF_MSGSPEC:
+        except errors_of_msgspec():
             return None
         return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), rows, self)
 

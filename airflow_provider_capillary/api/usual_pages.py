@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_capillary import fast
 from airflow_provider_capillary.api.event_logs import EventLogs, event_log
-from airflow_provider_capillary.api.layouts import ERRORS_OF_MSGSPEC, Layouts, texts_of
+from airflow_provider_capillary.api.layouts import Layouts, errors_of_msgspec, texts_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -96,7 +96,7 @@ def _decode_by_msgspec(listed: bytes, latest: int, by_msgspec: ModuleType) -> Ev
         texts = None if is_same else texts_of(listed, records)
         if texts is None:
             texts = list(map(bytes, by_msgspec.decode(listed, type=_list_of_raw())))
-    except ERRORS_OF_MSGSPEC:
+    except errors_of_msgspec():
         return None
     _layouts.learn(records, latest)
     return _decoded(records, texts)

@@ -1,59 +1,28 @@
-"""``python -m airflow_provider_capillary check`` and, where Airflow takes commands of providers, ``airflow capillary check``."""
+"""The command ``check``; see :mod:`airflow_provider_capillary.commands`."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
 
     from airflow_provider_capillary.check.report import Report
 
-__all__ = ["airflow_commands", "main"]
-
-_HELP = "find out, in at most 20 requests, what this API does that its documentation leaves open"
-_CONN_ID_HELP = "the Airflow connection (default: capillary_default)"
-_JSON_HELP = "print JSON"
+__all__ = ["run"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
+def run(options: argparse.Namespace) -> int:
+    """Check a connection, and print the report.
 
-    :return: the exit status: 0 where exports over this connection can be complete, 1 where they can't, 2 for a command line that is wrong.
+    :param options: ``conn_id`` and ``json``.
+    :return: 0 where exports over this connection can be complete, 1 where they can't.
     """
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_capillary", description="Commands for Capillary connections.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help=_HELP, description=_HELP.capitalize() + ".")
-    check.add_argument("conn_id", nargs="?", default="capillary_default", help=_CONN_ID_HELP)
-    check.add_argument("--json", action="store_true", help=_JSON_HELP)
-    return _check(parser.parse_args(arguments))
-
-
-def airflow_commands() -> list[Any]:
-    """The commands for Airflow's own command line; Airflow 3.2 and later ask the provider for them."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
-
-    make: Any = Arg  # which bears no types
-    arguments = (
-        make(("conn_id",), help=_CONN_ID_HELP, nargs="?", default="capillary_default"),
-        make(("--json",), help=_JSON_HELP, action="store_true"),
-    )
-    check = ActionCommand(name="check", help=_HELP, func=_check_and_exit, args=arguments)
-    return [GroupCommand(name="capillary", help="Capillary connections", subcommands=(check,))]
-
-
-def _check_and_exit(options: argparse.Namespace) -> None:
-    if status := _check(options):
-        raise SystemExit(status)
-
-
-def _check(options: argparse.Namespace) -> int:
     from airflow_provider_capillary.errors import ConfigurationError
 
     try:

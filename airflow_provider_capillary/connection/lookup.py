@@ -101,6 +101,8 @@ def _wrong_field(read: dict[str, Any]) -> tuple[str, str] | None:
     extra = read.get("extra")
     if isinstance(extra, str) and extra.strip() and _wrong_json(f'{{"extra": {extra}}}'):
         return "JSON whose `extra` is text that is not JSON", "write `extra` as an object, without quotes around it"
+    if extra is not None and not isinstance(extra, str | dict):
+        return f"JSON whose `extra` is of type {type(extra).__name__}", "write `extra` as a JSON object"
     return None
 
 

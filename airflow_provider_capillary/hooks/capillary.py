@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.hooks._progress import Progress
     from airflow_provider_capillary.hooks._session import ApiSession
     from airflow_provider_capillary.reading.reader import Reader
+    from airflow_provider_capillary.reading.sampling import Samples
     from airflow_provider_capillary.reading.survey import Findings
 
 __all__ = ["CapillaryHook"]
@@ -188,6 +189,30 @@ class CapillaryHook(BaseHook):
         executor = self._make_executor(RetryPlan(attempts=3, total=60.0))
         client = EventLogsClient(executor, limit=settings.page_size)
         return self._run(survey(client, date_format=settings.date_format, timezone=settings.timezone)), executor.stats
+
+    def sample(self, start: datetime | str, end: datetime | str, *, event_name: str | None = None) -> Samples:
+        """Find out, in at most 20 requests, how many records an interval has, about, and how large they are.
+
+        :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
+        :param end: the same; not included.
+        :param event_name: only records with exactly this ``eventName``.
+        :return: counts, sizes and times; no record.
+        :raises IntervalError: the interval is not one, or empty.
+        :raises CapillaryError: the API does not answer, or how it reads dates is not found out. Later errors are in the result.
+        """
+        from airflow_provider_capillary.api.date_formats import AUTO, DateFormat, zone_of
+        from airflow_provider_capillary.api.retries import RetryPlan
+        from airflow_provider_capillary.reading.client import EventLogsClient
+        from airflow_provider_capillary.reading.sampling import sample
+
+        low, high = to_millis(parse_timestamp(start, "start")), to_millis(parse_timestamp(end, "end"))
+        if low >= high:
+            raise IntervalError(f"start={start!s} does not lie before end={end!s}", hint="write an end that lies after the start")
+        settings = self.settings
+        client = EventLogsClient(self._make_executor(RetryPlan(attempts=3, total=60.0)), limit=settings.page_size)
+        names = AUTO if settings.date_format == "auto" else (settings.date_format,)
+        formats = [DateFormat(name, zone_of(settings.timezone)) for name in names]
+        return self._run(sample(client, formats, low, high, event_name=text_of("event_name", event_name)))
 
     def recalibrate(self) -> None:
         """Make the next reading find out again how the API reads dates and how many records it gives at once."""

@@ -10,6 +10,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_provider_capillary.errors import IntervalError
+from airflow_provider_capillary.export.destination import EXTRAS, check_destination, parse_destination, with_connection
+from airflow_provider_capillary.export.formats import require_format
+from airflow_provider_capillary.export.placeholders import check_placeholders, fill_placeholders, zone_named
+from airflow_provider_capillary.export.plain_destinations import is_plain
 from airflow_provider_capillary.validation import check_choice, duration_of, is_known, is_unset, statuses_of, text_of
 
 if TYPE_CHECKING:
@@ -37,23 +41,26 @@ def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> Non
     :param operator: with its arguments assigned.
     :raises ConfigurationError: names the argument, its value and how to fix it.
     """
-    from airflow_provider_capillary.export.placeholders import zone_named
-
-    if isinstance(operator.destination, str | PurePath) or is_known(operator.destination):
+    destination = operator.destination
+    if isinstance(destination, str | PurePath) or is_known(destination):
         _check_destination(operator)
-    _check_interval(operator.start, operator.end)
-    if is_known(operator.statuses):
-        statuses_of(operator.statuses, without="all")
-    if is_known(operator.event_name):
-        text_of("event_name", operator.event_name)
-    for name in ("object_storage_conn_id", "capillary_conn_id"):
-        if is_known(getattr(operator, name)):
-            text_of(name, getattr(operator, name), required=name == "capillary_conn_id")
+    # An argument that has its default costs no more than the look at it.
+    if operator.start is not None or operator.end is not None:
+        _check_interval(operator.start, operator.end)
+    if (statuses := operator.statuses) is not None and is_known(statuses):
+        statuses_of(statuses, without="all")
+    if (event_name := operator.event_name) is not None and is_known(event_name):
+        text_of("event_name", event_name)
+    if (store_conn_id := operator.object_storage_conn_id) is not None and is_known(store_conn_id):
+        text_of("object_storage_conn_id", store_conn_id)
+    if (conn_id := operator.capillary_conn_id) != "capillary_default" and is_known(conn_id):
+        text_of("capillary_conn_id", conn_id, required=True)
     # The rest is never templated.
-    zone_named(operator.path_timezone)
-    for name in ("lookback", "partition_duration"):
-        if getattr(operator, name) is not None:
-            duration_of(name, getattr(operator, name), least=_MILLISECOND, example="timedelta(days=1)", error=IntervalError)
+    if operator.path_timezone != "UTC":
+        zone_named(operator.path_timezone)
+    for name, duration in (("lookback", operator.lookback), ("partition_duration", operator.partition_duration)):
+        if duration is not None:
+            duration_of(name, duration, least=_MILLISECOND, example="timedelta(days=1)", error=IntervalError)
     duration_of("settle", operator.settle, error=IntervalError)
     check_choice("on_empty", operator.on_empty)
     check_choice("on_vanished", operator.on_vanished)
@@ -66,10 +73,6 @@ def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval
     :param interval: of the run.
     :raises ConfigurationError: names the argument, its value and how to fix it.
     """
-    from airflow_provider_capillary.export.destination import parse_destination
-    from airflow_provider_capillary.export.formats import require_format
-    from airflow_provider_capillary.export.placeholders import fill_placeholders
-
     for name in ("object_storage_conn_id", "capillary_conn_id"):
         text_of(name, getattr(operator, name), required=name == "capillary_conn_id")
     # Filled in already where Airflow has rendered the task; a test may execute it without rendering.
@@ -85,19 +88,17 @@ def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval
 
 
 def _check_destination(operator: CapillaryEventLogsToObjectStorageOperator) -> None:
-    from airflow_provider_capillary.export.destination import EXTRAS, check_destination, with_connection
-    from airflow_provider_capillary.export.placeholders import check_placeholders
+    destination, conn_id = operator.destination, operator.object_storage_conn_id
+    if not isinstance(destination, str) or not is_plain(destination):
+        scheme = check_destination(destination)
+        if scheme is not None and scheme not in EXTRAS:
+            # An unknown scheme is rare enough to look through Airflow's providers while the DAG is parsed; for the others, the run does.
+            from airflow_provider_capillary.export.filesystems import require_filesystem
 
-    destination = operator.destination
-    scheme = check_destination(destination)
-    if scheme is not None and scheme not in EXTRAS:
-        # An unknown scheme is rare enough to look through Airflow's providers while the DAG is parsed; for the others, the run does.
-        from airflow_provider_capillary.export.filesystems import require_filesystem
-
-        require_filesystem(scheme, str(destination))
-    check_placeholders(destination, rendered=False)
-    if is_known(destination) and is_known(operator.object_storage_conn_id):
-        with_connection(destination, operator.object_storage_conn_id)
+            require_filesystem(scheme, str(destination))
+        check_placeholders(destination, rendered=False)
+    if conn_id is not None and is_known(destination) and is_known(conn_id):
+        with_connection(destination, conn_id)
 
 
 def _check_interval(start: object, end: object) -> None:

@@ -121,6 +121,27 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     )
     ui_color = "#e4f1e1"
 
+    destination: ObjectStoragePath | str
+    path_timezone: str
+    start: datetime | str | None
+    end: datetime | str | None
+    lookback: timedelta | None
+    partition_duration: timedelta | None
+    event_name: str | None
+    statuses: Collection[str] | str | None
+    on_empty: Literal["write", "skip", "fail"]
+    on_vanished: Literal["fail", "keep", "drop"]
+    settle: timedelta
+    manifest: bool
+    object_storage_conn_id: str | None
+    capillary_conn_id: str
+    deferrable: bool
+
+    _killed = False
+    _interval: Interval | None = None
+    _running: Export | None = None
+    _receipt: Receipt | None = None
+
     def __init__(
         self,
         *,
@@ -142,25 +163,24 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.destination = destination
-        self.path_timezone = path_timezone
-        self.start = start
-        self.end = end
-        self.lookback = lookback
-        self.partition_duration = partition_duration
-        self.event_name = event_name
-        self.statuses = statuses
-        self.on_empty = on_empty
-        self.on_vanished = on_vanished
-        self.settle = settle
-        self.manifest = manifest
-        self.object_storage_conn_id = object_storage_conn_id
-        self.capillary_conn_id = capillary_conn_id
-        self.deferrable = deferrable
-        self._killed = False
-        self._interval: Interval | None = None
-        self._running: Export | None = None
-        self._receipt: Receipt | None = None
+        # In one step: at each single assignment, Airflow looks for a converter and for upstream tasks, which takes longer than the checks.
+        vars(self).update(
+            destination=destination,
+            path_timezone=path_timezone,
+            start=start,
+            end=end,
+            lookback=lookback,
+            partition_duration=partition_duration,
+            event_name=event_name,
+            statuses=statuses,
+            on_empty=on_empty,
+            on_vanished=on_vanished,
+            settle=settle,
+            manifest=manifest,
+            object_storage_conn_id=object_storage_conn_id,
+            capillary_conn_id=capillary_conn_id,
+            deferrable=deferrable,
+        )
         check_as_written(self)
         set_retry_policy(self)
 

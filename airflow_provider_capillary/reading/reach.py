@@ -19,25 +19,30 @@ LAST: Final = 2_932_000 * DAY
 """In the years 1 and 9997: times beyond them can't be written."""
 
 
-def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[None]:
+def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[int]:
     """Try to show, in up to three requests, that the API answers windows of ``length`` milliseconds from end to end.
+
+    Returns how many records the longest of the answers held.
 
     A window around a known record shows both directions at once; a window that ends at the record, or begins there, shows one. The record
     is the first one of the API's own order, so no other record crowds it out of an answer. Where answers have no order, their records
     come from everywhere in the window.
     """
     reach = client.reach
+    longest = 0
     if not client.undated or (reach.not_shown is not None and length >= reach.not_shown):
-        return
+        return longest
     known, far = client.undated.times[0], length + length // 4
     for low, high in ((known - far, known + 1 + far), (known - length, known + 1), (known, known + 1 + length)):
         if reach.length >= length:
-            return
+            return longest
         from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
         try:
-            yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
+            answer = yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
+            longest = max(longest, len(answer))
         except WindowRefusedError:
             # An API that refuses too long a window does not cut it without saying so.
             reach.trust(length)
     if reach.length < length:
         reach.not_shown = length
+    return longest

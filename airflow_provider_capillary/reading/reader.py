@@ -141,6 +141,8 @@ class _Reading:
         self._pending = PendingRecords(start, end)
         self._unread_before = self._ledger.high
         self._too_wide = (0, 0)
+        self._shown_since = 0
+        """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
         client.notice = self._note_seen
 
@@ -172,11 +174,11 @@ class _Reading:
         records = yield from self._fetch(low, high)
         if records is None:
             return
-        self._unread_before = low
+        self._unread_before, self._shown_since = low, 0
         if (yield from self._is_whole(low, high, records)):
             self._pending.add_proved(records, span_start=low)
             self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
-            self._ledger.confirm(self._client.capacity.least)
+            self._ledger.confirm(max(self._client.capacity.least, self._shown_since))
             self._sizer.learn_short(low, high, records.times)
             return
         self._pending.add(records)
@@ -197,6 +199,12 @@ class _Reading:
 
     def _recheck_capacity(self) -> Flow[None]:
         """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
+        # The next intervals are as long as this one: what shows that windows may be, too, is often as long an answer.
+        interval = self._ledger.high - self._ledger.low
+        if self._client.reach.length < interval:
+            self._ledger.confirm((yield from prove_reach(self._client, self.bounds, interval)))
+        if not self._ledger.longest_unconfirmed:
+            return
         count = yield from self._client.fetch_longest()
         self._ledger.confirm(count)
         if self._ledger.longest_unconfirmed:
@@ -271,10 +279,10 @@ class _Reading:
         """
         from_date, to_date = self.bounds.window(low, high)
         length, reach = to_date - from_date, self._client.reach
-        # All of the interval at once, where that is possible: the windows grow, and the next intervals are as long.
+        # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
-            if length > reach.length or reach.not_shown is None:
-                yield from prove_reach(self._client, self.bounds, wanted)
+            if length > reach.length:
+                self._shown_since = yield from prove_reach(self._client, self.bounds, wanted)
         if length <= reach.length:
             return True
         if not (yield from self._shorten(low, high)):

@@ -24,7 +24,14 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary._airflow import asset_state_store, first_try_number, has_asset_state, latest_xcom, task_state_store
+from airflow_provider_capillary._airflow import (
+    asset_state_store,
+    asset_without_providers,
+    first_try_number,
+    has_asset_state,
+    latest_xcom,
+    task_state_store,
+)
 from airflow_provider_capillary.errors import CapillaryError, IntervalError
 from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.polling.watermark import Watermark
@@ -52,7 +59,7 @@ KEY_PROGRESS: Final = "capillary_progress"
 KEY_FIRST_TRY: Final = "capillary_first_try"
 
 ASSET_NAME: Final = "capillary_event_status_sensor"
-ASSET_URI: Final = "capillary://event-status-sensor"
+ASSET_URI: Final = "capillary://event-status-sensor/"
 MOST_REPORTS: Final = 10
 LARGEST_REPORTS: Final = 60_000
 """Characters, just below the size from which Airflow warns (``[state_store] max_value_storage_bytes``)."""
@@ -155,9 +162,7 @@ def first_try_started_at(context: Mapping[str, Any], retries: int) -> datetime:
 def _state_asset() -> Any | None:  # noqa: ANN401  # Airflow 3's Asset
     if not has_asset_state():
         return None
-    from airflow.sdk import Asset
-
-    return Asset(name=ASSET_NAME, uri=ASSET_URI)
+    return asset_without_providers(ASSET_NAME, ASSET_URI)
 
 
 def _load_from_asset(context: Mapping[str, Any]) -> Watermark | None:

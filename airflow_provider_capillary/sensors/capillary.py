@@ -124,6 +124,16 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
     template_fields: Sequence[str] = ("statuses", "event_name", "since", "capillary_conn_id")
     ui_color = "#f6e7d8"
 
+    statuses: Collection[str] | str | None
+    event_name: str | None
+    since: datetime | str | None
+    min_count: int
+    allowed_lateness: timedelta | float
+    capillary_conn_id: str
+    deferrable: bool
+
+    _state: PollState | None = None
+
     def __init__(
         self,
         *,
@@ -138,14 +148,16 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.inlets = with_state_asset(self.inlets)
-        self.statuses = statuses
-        self.event_name = event_name
-        self.since = since
-        self.min_count = min_count
-        self.allowed_lateness = allowed_lateness
-        self.capillary_conn_id = capillary_conn_id
-        self.deferrable = deferrable
-        self._state: PollState | None = None
+        # In one step: at each single assignment, Airflow looks for a converter and for upstream tasks, which takes longer than the checks.
+        vars(self).update(
+            statuses=statuses,
+            event_name=event_name,
+            since=since,
+            min_count=min_count,
+            allowed_lateness=allowed_lateness,
+            capillary_conn_id=capillary_conn_id,
+            deferrable=deferrable,
+        )
         set_retry_policy(self)
         _check(self, rendered=False)
         lateness_of(allowed_lateness)
@@ -354,11 +366,14 @@ def _check(sensor: CapillaryEventStatusSensor, *, rendered: bool) -> None:
 
     if rendered:
         sensor.raise_template_errors()
+    statuses, event_name, since = sensor.statuses, sensor.event_name, sensor.since
     conn_id, min_count = sensor.capillary_conn_id, sensor.min_count
-    EventFilter.of(sensor.statuses if known(sensor.statuses) else None, sensor.event_name if known(sensor.event_name) else None)
-    if known(conn_id):
+    # An argument that has its default costs no more than the look at it.
+    if statuses is not None or event_name is not None:
+        EventFilter.of(statuses if known(statuses) else None, event_name if known(event_name) else None)
+    if conn_id != "capillary_default" and known(conn_id):
         text_of("capillary_conn_id", conn_id, required=True)
-    if known(sensor.since) and not is_unset(sensor.since):
-        parse_timestamp(sensor.since, "since")
-    if known(min_count) and (type(min_count) is not int or min_count < 1):
+    if not is_unset(since) and known(since):
+        parse_timestamp(since, "since")
+    if (type(min_count) is not int or min_count < 1) and known(min_count):
         raise ConfigurationError(f"min_count={min_count!r} is not a whole number from 1 on", hint="write min_count=1")

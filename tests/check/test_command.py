@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from airflow_provider_capillary.check.command import main
+from airflow_provider_capillary.commands import main
 from airflow_provider_capillary.emulator import Emulator
 
 

@@ -6,9 +6,11 @@ import gzip
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -124,6 +126,46 @@ def test_what_the_backfill_says_it_costs_is_what_its_formula_gives(load):
     assert f"{factor} ceil(N / p) + {rest}" in benchmark
     in_bursts = re.search(r"up to\s+``([\d.]+) ", text)[1]
     assert f"{in_bursts} ceil(N / p) + {rest}" in benchmark
+
+
+def commands_in(text):
+    """The commands that a docstring shows, each as a list of words."""
+    shown = re.findall(r"(?:^    .+\n)+", text, re.MULTILINE)
+    return [shlex.split(command) for block in shown for command in block.replace("\\\n", " ").splitlines()]
+
+
+def test_the_estimate_that_the_backfill_shows_runs_and_is_of_its_year(load, api, capsys, caplog):
+    from airflow_provider_capillary.commands import main
+
+    caplog.set_level(logging.CRITICAL)
+    dag = load("capillary_backfill_year")
+    (python, flag, module, *arguments), *_ = commands_in(dag.doc_md)
+    assert (python, flag, module) == ("python", "-m", "airflow_provider_capillary")
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert f"{dag.start_date:%Y-%m-%dT%H:%M:%SZ} to {dag.end_date + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}, 365 runs of 1 day" in text
+    assert "Runs at once" in text
+    assert len(api.requests) <= 20
+
+
+def test_airflow_takes_the_other_commands_that_the_backfill_shows(load):
+    from airflow.cli.cli_parser import get_parser
+
+    dag = load("capillary_backfill_year")
+    _, pool, create, backfill = commands_in(dag.doc_md)
+    assert pool[:4] == ["airflow", "pools", "set", "capillary"]
+    assert (create[1:3], backfill[1:3]) == (["backfill", "create"], ["dags", "backfill"])
+    for command in (pool, backfill if AIRFLOW < (3, 0) else create):
+        options = vars(get_parser().parse_args(command[1:]))
+        if command is not pool:
+            first, last = (options.get(name) for name in (("from_date", "to_date") if AIRFLOW >= (3, 0) else ("start_date", "end_date")))
+            assert (first.date(), last.date()) == (dag.start_date.date(), dag.end_date.date())
+
+
+def test_the_backfill_takes_its_pool_from_the_environment(load, monkeypatch):
+    assert load("capillary_backfill_year").get_task("export").pool == "default_pool"
+    monkeypatch.setenv("CAPILLARY_POOL", "capillary")
+    assert load("capillary_backfill_year").get_task("export").pool == "capillary"
 
 
 @pytest.mark.usefixtures("airflow_db")

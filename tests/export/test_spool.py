@@ -319,7 +319,7 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path, are_frozen, fails):
     finally:
         gc.unfreeze()
     assert counts[0] > 10_000
-    assert counts[0] >= before
+    assert counts[0] >= 0.9 * before  # what was frozen may have been freed since
 
 
 def test_pairs_are_written_alike_with_and_without_the_fast_packages(monkeypatch):

@@ -68,9 +68,23 @@ MUTATIONS = (
     Mutation(
         breaks="the capacity still holds: it is shown after the last span",
         file="reading/reader.py",
-        text="            self._ledger.confirm(self._client.capacity.least)\n",
+        text="            self._ledger.confirm(max(self._client.capacity.least, self._shown_since))\n",
         becomes="            self._ledger.confirm(self._client.capacity.records)\n",
         caught_by=TAMPERED,
+    ),
+    Mutation(
+        breaks="the capacity still holds: an answer before the last span's shows nothing of it",
+        file="reading/reader.py",
+        text="        self._unread_before, self._shown_since = low, 0\n",
+        becomes="        self._unread_before = low\n",
+        caught_by=READER,
+    ),
+    Mutation(
+        breaks="the next interval is as long: what windows may be is shown before the reading ends",
+        file="reading/reader.py",
+        text="        if self._client.reach.length < interval:\n",
+        becomes="        if False:\n",
+        caught_by=READER,
     ),
     Mutation(
         breaks="the capacity still holds: where it does not, unconfirmed spans are read again",

@@ -362,6 +362,27 @@ def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callabl
     assert sorted(run.ids) == sorted(truth(world, start, end))
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_cap_that_falls_at_any_request_loses_nothing(order: str) -> None:
+    """Also right after a long answer has shown how long windows may be: it shows nothing of the answers after it."""
+    few = [{"id": f"f{index}", "startTime": BASE + DAY // 2 + index * DAY // 20} for index in range(9)]
+    records = spread(400, over=DAY + DAY // 2) + few
+    for requests in range(3, 40):
+        world = FakeApi(records, date_format="iso", limit_cap=40, limit_cap_later=(requests, 12), order=order)
+        run = drive(make_reader(date_format="iso"), world, BASE, BASE + DAY)
+        assert run.error is None, requests
+        assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), requests
+
+
+def test_an_interval_without_records_takes_two_requests_after_any_other() -> None:
+    """However many records the first one held, and so whichever of its answers was the longest."""
+    for count in range(12, 240, 3):
+        world = FakeApi(spread(count), date_format="iso", limit_cap=40)
+        reader = make_reader(date_format="iso")
+        assert drive(reader, world, BASE, BASE + DAY).error is None
+        assert len(drive(reader, world, BASE - 3 * DAY, BASE - 2 * DAY).asked) == 2, count
+
+
 def test_a_second_reading_needs_no_second_calibration() -> None:
     """What was found out about the dates serves the next interval."""
     world = FakeApi(spread(600), date_format="epoch_ms", limit_cap=100)
@@ -369,9 +390,12 @@ def test_a_second_reading_needs_no_second_calibration() -> None:
     first = drive(reader, world, BASE, BASE + DAY)
     second = drive(reader, world, BASE, BASE + DAY)
     assert sorted(first.ids) == sorted(second.ids)
-    # Nor is it asked again how long windows may be.
-    assert len(second.asked) == len(first.asked) - 3
+    # The first reading's request without dates, and its window around one of the records.
+    assert len(second.asked) == len(first.asked) - 2
     assert all("from_date" in asked for asked in second.asked)
+    # Nor is it asked again how long windows may be.
+    longer = [[asked for asked in run.asked if int(asked.get("to_date", 0)) > BASE + 2 * DAY] for run in (first, second)]
+    assert [len(asked) for asked in longer] == [1, 0]
 
 
 def test_a_record_past_the_interval_is_none_of_its_business() -> None:

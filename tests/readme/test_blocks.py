@@ -50,6 +50,7 @@ SHOWN_BY = {
     ("Reading the objects", "sql", 1): "nothing: no such engine here; its columns by test_tables.py",
     ("Reading the objects", "sql", 2): "nothing: no such engine here; its columns by test_tables.py",
     ("Reading the objects", "sql", 3): "nothing: no such engine here; its columns by test_tables.py",
+    ("Backfills", "bash", 1): "test_the_cost_of_a_backfill_is_estimated",
     ("Late records", "python", 1): "test_days_are_read_again",
     ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
     ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
@@ -183,6 +184,10 @@ def test_the_connection_of_the_command_line_is_stored(shell):
 def test_a_connection_is_tried(shell, api):
     """What it says of a wrong credential: ``tests/hooks/test_button.py``."""
     assert "Connection success!" in shell(block("Connection", "bash", 3).text)
+
+
+def test_the_cost_of_a_backfill_is_estimated(shell, api):
+    assert "365 runs of 1 day" in shell(block("Backfills", "bash").text)
 
 
 # ---- DAGs

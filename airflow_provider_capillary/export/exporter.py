@@ -100,7 +100,7 @@ def open_export(
     The earlier object stays until :meth:`Export.publish`, and for good where that raises or is not called. It is replaced only by an object
     that stands for the same interval, ``event_name``, ``statuses`` and connection, as its manifest says, or as far as its records' times
     show where there is no manifest. Records do not pile up in memory: they go to the local temporary directory as they come, which needs
-    room for their size as JSON and for the finished object.
+    room for 1.2 times their size as JSON; the finished object takes the room of the records that it has been given.
 
     :param destination: where the object goes; its format has to be installed.
     :param subject: what the records are; not applied to them.

@@ -313,3 +313,11 @@ def test_vanished_records_still_count(tmp_path):
     with pytest.raises(VanishedEventsError) as caught:
         export(RECORDS[:-2], uri)
     assert caught.value.vanished == 2
+
+
+def test_a_short_number_is_found_however_it_is_spelt(tmp_path):
+    uri = str(tmp_path / "x.jsonl")
+    export([record(0, {"externalId": "1234-5678"}), record(1, {"externalId": "1234-5679"})], uri)
+    (outcome,) = erase(uri, matches=["external_id=12345678"])
+    assert outcome.erased == 1
+    assert ids_in((tmp_path / "x.jsonl").read_bytes(), ".jsonl") == ["r1"]

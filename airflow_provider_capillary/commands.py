@@ -8,6 +8,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from airflow_provider_capillary.erasure.command import ARGUMENTS as ERASE_ARGUMENTS
+from airflow_provider_capillary.erasure.command import HELP as ERASE_HELP
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,6 +25,12 @@ def _check(options: argparse.Namespace) -> int:
 
 def _estimate(options: argparse.Namespace) -> int:
     from airflow_provider_capillary.estimate.command import run
+
+    return run(options)
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from airflow_provider_capillary.erasure.command import run
 
     return run(options)
 
@@ -58,6 +67,7 @@ _COMMANDS: Final = (
             "--json": _JSON,
         },
     ),
+    _Command("erase", ERASE_HELP, _erase, ERASE_ARGUMENTS),
 )
 
 

@@ -13,7 +13,7 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from airflow_provider_capillary.errors import CapillaryError, PublishError, ReadingStoppedError
+from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.filesystems import open_target
 from airflow_provider_capillary.export.formats import write_object
 from airflow_provider_capillary.export.manifest import manifest_of, manifest_text, prepare_manifest
@@ -25,7 +25,7 @@ from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from airflow_provider_capillary.api.event_logs import EventLogs
@@ -93,13 +93,14 @@ def open_export(
     on_empty: OnEmpty = "write",
     on_vanished: OnVanished = "fail",
     manifest: bool = True,
+    redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
 ) -> Iterator[Export]:
     """Check the destination and the object of an earlier run, and take records until the export is published or left.
 
     The earlier object stays until :meth:`Export.publish`, and for good where that raises or is not called. It is replaced only by an object
     that stands for the same interval, ``event_name``, ``statuses`` and connection, as its manifest says, or as far as its records' times
     show where there is no manifest. Records do not pile up in memory: they go to the local temporary directory as they come, which needs
-    room for their size as JSON and for the finished object.
+    room for 1.2 times their size as JSON; the finished object takes the room of the records that it has been given.
 
     :param destination: where the object goes; its format has to be installed.
     :param subject: what the records are; not applied to them.
@@ -111,6 +112,8 @@ def open_export(
         ``on_empty="write"`` and ``"skip"`` count the records after that, ``"fail"`` those that were added.
     :param manifest: write a manifest after the object. If not, the manifest of an earlier run is removed before the object is replaced, and
         later runs know what the object stands for from its records' times alone.
+    :param redact: makes the exported record of each record, with the same ``id``, ``startTime`` and ``status``, as ``subject.redact`` says.
+        ``None`` for the record itself.
     :raises DestinationError: the filesystem, the connection, the bucket, the credential or the folder.
     :raises DestinationConflictError: the object there stands for something else, or this package did not write it.
     :raises PublishError: the store can't be asked, or local disk can't be used.
@@ -118,8 +121,21 @@ def open_export(
     target = open_target(destination, log=log)
     with open_tempdir() as tempdir:
         previous = PreviousExport(target, subject=subject, ending=destination.ending, tempdir=tempdir, on_vanished=on_vanished, log=log)
-        export = Export(previous, subject, ending=destination.ending, tempdir=tempdir, log=log, on_empty=on_empty, manifest=manifest)
-        yield export
+        if previous.erasures is not None and not manifest:
+            raise DestinationConflictError(
+                f"Records were erased from {target.uri}, and only its manifest keeps this run from bringing them back",
+                hint="use manifest=True",
+            )
+        yield Export(
+            previous,
+            subject,
+            ending=destination.ending,
+            tempdir=tempdir,
+            log=log,
+            on_empty=on_empty,
+            manifest=manifest,
+            redact=redact,
+        )
 
 
 class Export:
@@ -135,6 +151,7 @@ class Export:
         log: logging.Logger,
         on_empty: OnEmpty,
         manifest: bool,
+        redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None,
     ) -> None:
         self._target = previous.target
         self._previous = previous
@@ -143,6 +160,7 @@ class Export:
         self._tempdir = tempdir
         self._log = log
         self._on_empty = on_empty
+        self._redact = redact
         self._manifest = manifest_of(self._target) if manifest else None
         if manifest:
             prepare_manifest(self._target)
@@ -157,14 +175,19 @@ class Export:
         :raises ReadingStoppedError: :meth:`stop` was called.
         :raises Exception: whatever ``records`` raises.
         """
-        # Every record passes here between the API and the disk; a change to records belongs here.
-        self._spool.add_all(records)
+        # Every record passes here between the API and the disk.
+        records = self._previous.without_erased(records)
+        self._spool.add_all(records if self._redact is None else map(self._redact, records))
 
     def add_pages(self, pages: Iterable[EventLogs]) -> None:
         """:meth:`add_all`, many records at a time."""
         with _without_full_collections():
             for records in pages:
-                self._spool.add_page(records)
+                # By the page only what is written as it came. Any other record is redacted by itself, or left out.
+                if self._redact is None and self._previous.erasures is None:
+                    self._spool.add_page(records)
+                else:
+                    self.add_all(records)
 
     def stop(self) -> None:
         """End the export at its next step, from any thread: it raises :class:`ReadingStoppedError`, and publishes nothing."""
@@ -193,6 +216,7 @@ class Export:
         :raises CapillaryError: no records, and ``on_empty="fail"``.
         """
         spool, target = self._spool, self._target
+        self._previous.log_left_out()
         if spool.events == 0 and self._on_empty == "fail":
             raise CapillaryError(
                 "The interval holds no records, and on_empty='fail'",
@@ -264,7 +288,13 @@ class Export:
         receipt["manifest"] = self._manifest.uri
         built = self._tempdir.file()
         content = manifest_text(
-            name=self._target.name, info=info, subject=self._subject, ids_sha256=ids_sha256, receipt=receipt, bounds=bounds
+            name=self._target.name,
+            info=info,
+            subject=self._subject,
+            ids_sha256=ids_sha256,
+            receipt=receipt,
+            bounds=bounds,
+            erasures=self._previous.erasures,
         )
         with local_disk_errors(self._tempdir):
             built.write_bytes(content)
@@ -283,7 +313,8 @@ class Export:
         uri = self._target.uri
         self._previous.check_unchanged()
         # The manifest first: the next run notices an object without a manifest, and would believe a manifest without an object.
-        for place in self._previous.manifest_places:
+        # One that says what was erased stays, or the next run would bring it back.
+        for place in self._previous.manifest_places if self._previous.erasures is None else ():
             place.remove()
         try:
             exists = self._target.stat() is not None

@@ -14,6 +14,11 @@ below the data, and the name neither begins like the object's nor has an ending 
 Versions of this package up to 0.1 wrote ``_<object name>.manifest.json`` beside the object. This version still reads that, and removes it
 after writing the new manifest.
 
+Where records were erased from the object (:mod:`.erasure`), ``erasures`` holds the digests of their ids, so that no later run brings them
+back, and when how many were erased::
+
+    "erasures": {"ids": ["0f3c..."], "runs": [{"at": "2025-10-01T08:00:00.000Z", "records": 1}]}
+
 The manifest is written after its object. A kill between the two, or two runs at once, leave a manifest that describes another object. The
 next run notices it by the size, the store's tag or (on local disk, and whenever the object is read) the SHA-256, logs a warning, and goes
 by the object.
@@ -53,6 +58,7 @@ __all__ = [
     "Manifest",
     "Subject",
     "conflict_error",
+    "erased_digest",
     "find_manifests",
     "manifest_of",
     "manifest_text",
@@ -75,6 +81,7 @@ class Subject:
     :param start: aware; with ``end`` the interval ``[start, end)``.
     :param event_name: ``None`` for every event name.
     :param statuses: in any order; ``None`` for all.
+    :param redact: what was dropped and hashed, see :meth:`.redaction.apply.Redactor.to_dict`; ``None`` for nothing.
     :param capillary_conn_id: the connection that the event logs were read with; ``None`` where it is unknown.
     """
 
@@ -82,6 +89,7 @@ class Subject:
     end: datetime
     event_name: str | None = None
     statuses: Collection[str] | None = None
+    redact: Mapping[str, Any] | None = None
     capillary_conn_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,7 +99,7 @@ class Subject:
             "end": format_timestamp(self.end, timespec="milliseconds"),
             "event_name": self.event_name,
             "statuses": None if self.statuses is None else sorted(set(self.statuses)),
-            "redact": None,
+            "redact": None if self.redact is None else dict(self.redact),
             "capillary_conn_id": self.capillary_conn_id,
         }
 
@@ -121,11 +129,11 @@ def conflict_error(
     differing = subject.differs_from(claims)
     # The interval is always named, because people call a run by it; of the rest, only the differences help.
     names = [name for name in (*own, *claims) if name in ("start", "end") or name in differing]
-    hint = (
-        "use a path that differs from interval to interval, as with {interval_start:%Y-%m-%dT%H%M} in place of the day"
-        if not {"start", "end"}.isdisjoint(differing)
-        else "give each of them a path of its own"
-    )
+    hint = "give each of them a path of its own"
+    if not {"start", "end"}.isdisjoint(differing):
+        hint = "use a path that differs from interval to interval, as with {interval_start:%Y-%m-%dT%H%M} in place of the day"
+    elif differing == ["redact"]:
+        hint = "give redact and its key back what they had (key_fingerprint tells keys apart), or use another path for the new ones"
     return DestinationConflictError(
         f"{target.uri} stands for something else than this run exports, and was not touched: "
         f"it stands for {in_words or _described(claims, names)}, this run is for {_described(own, names)}",
@@ -180,11 +188,24 @@ def prepare_manifest(target: Target) -> None:
         )
 
 
+def erased_digest(record_id: str) -> str:
+    """What a manifest keeps of the id of an erased record."""
+    return hashlib.sha256(record_id.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
 def manifest_text(
-    *, name: str, info: ObjectInfo | None, subject: Subject, ids_sha256: str, receipt: Mapping[str, Any], bounds: Mapping[str, Any]
+    *,
+    name: str,
+    info: ObjectInfo | None,
+    subject: Subject,
+    ids_sha256: str,
+    receipt: Mapping[str, Any],
+    bounds: Mapping[str, Any],
+    erasures: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The bytes of a manifest.
 
+    :param erasures: of the manifest that it replaces.
     :param info: what the store says about the object; ``None`` where it may not be asked.
     :raises MalformedAnswerError: ``bounds`` holds something that is not JSON.
     """
@@ -197,6 +218,7 @@ def manifest_text(
         "ids_sha256": ids_sha256,
         "receipt": dict(receipt),
         "bounds": dict(bounds),
+        **({"erasures": dict(erasures)} if erasures else {}),
     }
     return (to_json(content) + "\n").encode()
 
@@ -213,8 +235,14 @@ class Manifest(NamedTuple):
         """What its object stands for, as far as the manifest says it."""
         if self.content is None:
             return {}
-        # Version 1 has only the interval, in its receipt.
-        return dict(self.content.get("stands_for") or {name: self.content["receipt"][name] for name in ("start", "end")})
+        # Version 1 has only the interval, in its receipt. What says nothing of redaction was written before there was any.
+        stands_for = self.content.get("stands_for") or {name: self.content["receipt"][name] for name in ("start", "end")}
+        return {"redact": None, **stands_for}
+
+    @property
+    def erasures(self) -> dict[str, Any] | None:
+        """What was erased from its object; ``None`` for nothing."""
+        return None if self.content is None else self.content.get("erasures")
 
     def describes(self, info: ObjectInfo, target: Target) -> bool:
         """Whether it describes the object that is there. An object in a store is not read to find out."""
@@ -271,4 +299,6 @@ def _is_of_shape(content: dict[str, Any]) -> bool:
         (receipt["end"], str),
         (stands_for, dict),
     )
-    return all(isinstance(value, kind) for value, kind in types)
+    erasures = content.get("erasures") or {"ids": [], "runs": []}
+    are_ids = all(isinstance(digest, str) for digest in erasures["ids"]) and isinstance(erasures["runs"], list)
+    return are_ids and all(isinstance(value, kind) for value, kind in types)

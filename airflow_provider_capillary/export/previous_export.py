@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_lines, read_pairs
-from airflow_provider_capillary.export.manifest import conflict_error, find_manifests, removal_hint
+from airflow_provider_capillary.export.json_lines import fields_of
+from airflow_provider_capillary.export.manifest import conflict_error, erased_digest, find_manifests, removal_hint
 from airflow_provider_capillary.export.target import sha256_of
 from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from airflow_provider_capillary.export.manifest import Manifest, Subject
@@ -63,6 +65,7 @@ class PreviousExport:
         self._described_by: Manifest | None = None
         self._info: ObjectInfo | None = None
         self._visible = True
+        self._left_out = 0
         self._find(target.stat_before_reading)
         if self._info is not None and self._described_by is None:
             self._check_records()
@@ -73,11 +76,40 @@ class PreviousExport:
         return [manifest.place for manifest in self._manifests]
 
     @property
+    def erasures(self) -> dict[str, Any] | None:
+        """What was erased from the object by earlier runs of :mod:`.erasure`, for the next manifest; ``None`` for nothing."""
+        known = [manifest.erasures for manifest in self._manifests if manifest.erasures]
+        if not known:
+            return None
+        return {
+            "ids": sorted({digest for each in known for digest in each["ids"]}),
+            "runs": [run for each in known for run in each["runs"]],
+        }
+
+    def without_erased(self, records: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+        """The records, without those that were erased from the object."""
+        return (record for record in records if not self._is_erased(record.get("id"))) if self._erased else records
+
+    def log_left_out(self) -> None:
+        """Say how many records :meth:`without_erased` has left out."""
+        if self._left_out:
+            self._log.info("%d records were left out: they were erased from %s", self._left_out, self.target.uri)
+
+    @property
     def create(self) -> Create:
         """Whether to write only where no object is, so that of two runs at once, neither replaces the other's object."""
         if not self._visible:
             return "no" if self._on_vanished == "drop" else "surely"
         return "if possible" if self._info is None else "no"
+
+    @cached_property
+    def _erased(self) -> frozenset[str]:
+        return frozenset(self.erasures["ids"] if self.erasures else ())
+
+    def _is_erased(self, record_id: object) -> bool:
+        is_erased = isinstance(record_id, str) and erased_digest(record_id) in self._erased
+        self._left_out += is_erased
+        return is_erased
 
     def _find(self, stat: Callable[[], ObjectInfo | None]) -> None:
         target, log = self.target, self._log
@@ -148,13 +180,18 @@ class PreviousExport:
                 return None
             if manifest is not None and sha256_of(copy) != manifest["object"]["sha256"]:
                 self._log.warning("%s is not the object that its manifest describes; this run goes by the object", self.target.uri)
-            total, known = spool.count_of(read_pairs(copy, ending=self._ending))
+                self._described_by = None
+            pairs = read_pairs(copy, ending=self._ending)
+            # An erasure that was cut off has left some of them in the object.
+            left = (pair for pair in pairs if erased_digest(pair[1]) not in self._erased) if self._erased else pairs
+            total, known = spool.count_of(left)
             comparison = Comparison(spool.events - known, total - known, total)
             if comparison.vanished_events:
                 self._warn_or_refuse(comparison, spool)
             if comparison.vanished_events and self._on_vanished == "keep":
                 for line in read_lines(copy, ending=self._ending):
-                    spool.add_line(line)
+                    if not self._erased or erased_digest(fields_of(line)["id"]) not in self._erased:
+                        spool.add_line(line)
             return comparison
         return None
 
@@ -167,6 +204,13 @@ class PreviousExport:
                 vanished=vanished,
                 hint="the API drops old event logs: leave the object as it is and mark the task as success; or use on_vanished='keep' to "
                 "write the union of both, or on_vanished='drop' to replace the object without them",
+            )
+        # Without a manifest of its own, nothing says whether its records were redacted in the same way, or at all.
+        if self._on_vanished == "keep" and self._subject.redact is not None and self._described_by is None:
+            raise DestinationConflictError(
+                f"{uri} has no manifest of its own that says how its records were redacted, so {vanished} of them, which this run did not "
+                "read, can't be kept beside redacted ones; it was not touched",
+                hint=f"use on_vanished='drop' for this run, which replaces the object without them; or {removal_hint(self.target, None)}",
             )
         kept = "and are kept" if self._on_vanished == "keep" else "and are dropped from it"
         self._log.warning("%d records are not shown by the API any more %s (on_vanished=%r): %s", vanished, kept, self._on_vanished, uri)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.export.destination import Destination
     from airflow_provider_capillary.export.interval import Interval
     from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+    from airflow_provider_capillary.redaction.apply import Redactor
 
 __all__ = ["RunArguments", "check_as_written", "check_rendered"]
 
@@ -33,6 +34,7 @@ class RunArguments(NamedTuple):
     destination: Destination
     event_name: str | None
     statuses: list[str] | None
+    redact: Redactor | None
 
 
 def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> None:
@@ -49,6 +51,7 @@ def check_as_written(operator: CapillaryEventLogsToObjectStorageOperator) -> Non
         _check_interval(operator.start, operator.end)
     if (statuses := operator.statuses) is not None and is_known(statuses):
         statuses_of(statuses, without="all")
+    _check_redact(operator.redact)
     if (event_name := operator.event_name) is not None and is_known(event_name):
         text_of("event_name", event_name)
     if (store_conn_id := operator.object_storage_conn_id) is not None and is_known(store_conn_id):
@@ -84,7 +87,26 @@ def check_rendered(operator: CapillaryEventLogsToObjectStorageOperator, interval
         destination=destination,
         event_name=text_of("event_name", operator.event_name),
         statuses=statuses_of(operator.statuses, without="all"),
+        redact=_redactor_of(operator.redact),
     )
+
+
+def _check_redact(redact: object) -> None:
+    if redact is not None:
+        from airflow_provider_capillary.redaction.rules import parse_redact
+
+        parse_redact(redact, rendered=False)
+
+
+def _redactor_of(redact: object) -> Redactor | None:
+    if redact is None:
+        return None
+    from airflow_provider_capillary.redaction.apply import Redactor
+    from airflow_provider_capillary.redaction.key import load_key
+    from airflow_provider_capillary.redaction.rules import parse_redact
+
+    rule = parse_redact(redact)
+    return None if rule is None else Redactor(rule, load_key(rule.key) if rule.key else None)
 
 
 def _check_destination(operator: CapillaryEventLogsToObjectStorageOperator) -> None:

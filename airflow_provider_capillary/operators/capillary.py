@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -18,7 +18,7 @@ from airflow_provider_capillary.rendering import TemplatedArguments
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from typing import Literal
 
@@ -79,7 +79,8 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
         format of ``strftime``, are filled in from the interval that the run exports. They exist in every run, whereas
         ``{{ data_interval_start }}`` is an error in a run without a date. No other braces are allowed.
-        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses`` and ``capillary_conn_id``. Where the
+        A run replaces the object of an earlier run for the same interval, ``event_name``, ``statuses``, ``redact`` and
+        ``capillary_conn_id``. Where the
         object there stands for something else, the run fails before it reads.
     :param path_timezone: the IANA name of the zone for these placeholders.
     :param start: with ``end`` the half-open interval ``[start, end)`` by ``startTime``, to the millisecond: aware datetimes or ISO text
@@ -91,6 +92,17 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     :param statuses: only records with one of these, where ``NO_STATUS`` stands for a record without: a list, or its JSON text, as
         ``{{ params.statuses | tojson }}`` gives it; templated; ``None`` and ``""`` for all. The API has no parameter for statuses, so the
         run reads all records.
+    :param redact: what is dropped and hashed of each record before anything is written; ``None`` for nothing. See :mod:`.redaction.rules`
+        and :class:`.redaction.apply.Redactor`. Values may be templated, but nothing under ``key``, which names the Airflow variable or
+        connection with the key of the hashes. The manifest says what was applied; a run with another rule or another key never replaces
+        the object. Example::
+
+            redact={
+                "inputRequest": {"mobile": "hash", "email": "hash", "firstName": "drop"},
+                "message": "drop",
+                "detect": {"phone": "hash", "email": "hash", "card": "drop"},
+                "key": {"variable": "capillary_redaction_secret"},
+            }
     :param on_empty: without records, ``write`` an object without records, ``skip`` or ``fail``. ``skip`` leaves no object and removes an
         earlier one, the receipt's ``path`` is ``None``, and the task succeeds without an asset event for its outlets.
     :param on_vanished: where the object of an earlier run for this interval holds records that the API no longer shows (it drops old event
@@ -114,11 +126,13 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         "end",
         "event_name",
         "statuses",
+        "redact",
         "object_storage_conn_id",
         "capillary_conn_id",
         # The last one: its placeholders need the interval, so `start` and `end` are rendered before.
         "destination",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"redact": "json"}
     ui_color = "#e4f1e1"
 
     destination: ObjectStoragePath | str
@@ -129,6 +143,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     partition_duration: timedelta | None
     event_name: str | None
     statuses: Collection[str] | str | None
+    redact: Mapping[str, Any] | None
     on_empty: Literal["write", "skip", "fail"]
     on_vanished: Literal["fail", "keep", "drop"]
     settle: timedelta
@@ -153,6 +168,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         partition_duration: timedelta | None = None,
         event_name: str | None = None,
         statuses: Collection[str] | str | None = None,
+        redact: Mapping[str, Any] | None = None,
         on_empty: Literal["write", "skip", "fail"] = "write",
         on_vanished: Literal["fail", "keep", "drop"] = "fail",
         settle: timedelta = timedelta(minutes=5),
@@ -173,6 +189,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             partition_duration=partition_duration,
             event_name=event_name,
             statuses=statuses,
+            redact=redact,
             on_empty=on_empty,
             on_vanished=on_vanished,
             settle=settle,
@@ -279,8 +296,14 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         if due is not None:
             wait_until(due, killed=lambda: self._killed)
         hook, interval, event_name, statuses = self.hook, arguments.interval, arguments.event_name, arguments.statuses
+        redact = arguments.redact
         subject = Subject(
-            start=interval.start, end=interval.end, event_name=event_name, statuses=statuses, capillary_conn_id=self.capillary_conn_id
+            start=interval.start,
+            end=interval.end,
+            event_name=event_name,
+            statuses=statuses,
+            redact=redact.to_dict() if redact else None,
+            capillary_conn_id=self.capillary_conn_id,
         )
         with open_export(
             arguments.destination,
@@ -289,6 +312,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
             on_empty=self.on_empty,
             on_vanished=self.on_vanished,
             manifest=self.manifest,
+            redact=redact,
         ) as export:
             self._running = export
             if self._killed:

@@ -67,6 +67,13 @@ def test_where_most_windows_hold_bursts_the_estimate_is_called_rough():
     assert not estimate(run_sampling(make_world("by hour", 20_000, page=1_000), START, START + DAY), per_minute=60).is_rough
 
 
+def test_windows_of_a_long_interval_lie_at_other_hours_and_all_over_it():
+    samples = run_sampling(make_world("by hour", 20_000, page=100, days=60), START, START + 60 * DAY).samples
+    middles = sorted((each.start + each.end) / 2 for each in samples)
+    assert len({int(middle % DAY // (2 * HOUR)) for middle in middles}) >= 11
+    assert [int((middle - START) // (5 * DAY)) for middle in middles] == list(range(12))
+
+
 def test_few_records_are_counted_and_not_estimated():
     samples = run_sampling(make_world("uniform", 80, page=100), START, START + DAY)
     assert samples.is_counted

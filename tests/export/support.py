@@ -91,9 +91,12 @@ READ = {
 """What a reading says about itself, where a test does not care."""
 
 
-def export(records, destination, *, running=None, read=None, log=None, on_empty="write", on_vanished="fail", manifest=True, **subject):
+def export(
+    records, destination, *, running=None, read=None, log=None, on_empty="write", on_vanished="fail", manifest=True, apply=None, **subject
+):
     """One export, as the operator does it, with defaults for what a test does not care about.
 
+    :param apply: what redacts the records.
     :param running: a list that gets the export once it is open, so that records and others can stop it.
     """
     from airflow_provider_capillary.export.destination import parse_destination
@@ -102,11 +105,12 @@ def export(records, destination, *, running=None, read=None, log=None, on_empty=
 
     with open_export(
         parse_destination(destination),
-        Subject(**({"start": START, "end": END} | subject)),
+        Subject(**({"start": START, "end": END, "redact": apply.to_dict() if apply else None} | subject)),
         log=log or logging.getLogger("tests.export"),
         on_empty=on_empty,
         on_vanished=on_vanished,
         manifest=manifest,
+        redact=apply,
     ) as opened:
         if running is not None:
             running.append(opened)

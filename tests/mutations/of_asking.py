@@ -118,6 +118,20 @@ MUTATIONS = (
         caught_by=ANSWERS,
     ),
     Mutation(
+        breaks="a layout is taken for what gives the answer's own text alone",
+        file="api/layouts.py",
+        text="            if encoded != listed:\n",
+        becomes="            if False:\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
+        breaks="where one record ends and another begins",
+        file="api/layouts.py",
+        text="            if len(parts) == len(records):\n",
+        becomes="            if parts:\n",
+        caught_by=ANSWERS,
+    ),
+    Mutation(
         breaks="a record's own text",
         file="api/responses.py",
         text="                add(event_log(decoded, text[begin:at].encode()))\n",

@@ -29,8 +29,8 @@ MUTATIONS = (
     Mutation(
         breaks="the order of the steps: where nothing is left, the manifest goes first",
         file="export/exporter.py",
-        text="        for place in self._previous.manifest_places:\n            place.remove()\n",
-        becomes="        self._target.remove()\n        for place in self._previous.manifest_places:\n            place.remove()\n",
+        text=" in self._previous.manifest_places if self._previous.erasures is None else ():\n            place.remove()\n",
+        becomes=" in (self._target, *self._previous.manifest_places):\n            place.remove()\n",
         caught_by=MANIFEST,
     ),
     Mutation(
@@ -187,6 +187,13 @@ MUTATIONS = (
         file="export/runs.py",
         text="bisect_left(block.keys, limit[0])",
         becomes="len(block)",
+        caught_by=SPOOL,
+    ),
+    Mutation(
+        breaks="the room of records that have been written to the object",
+        file="export/runs.py",
+        text="        if count < len(self._ends) - 1:\n",
+        becomes="        if False:\n",
         caught_by=SPOOL,
     ),
     Mutation(

@@ -143,6 +143,13 @@ MUTATIONS = (
         caught_by=PENDING,
     ),
     Mutation(
+        breaks="everything seen is yielded: what another whole answer held as well stays proved",
+        file="reading/pending.py",
+        text="            doubted = records.without(proved_again)\n",
+        becomes="            doubted = records\n",
+        caught_by=PENDING,
+    ),
+    Mutation(
         breaks="everything seen is yielded: one id with two times",
         file="reading/pending.py",
         text="    if before != time:\n",

@@ -65,3 +65,17 @@ def test_one_id_with_two_times_is_an_error() -> None:
     pending.add(EventLogs.of([record(50, "a")]))
     with pytest.raises(ContinuityError, match="two times, 50 and 51"):
         pending.add(EventLogs.of([record(51, "a")]))
+
+
+@pytest.mark.parametrize(("frontier", "is_trusted"), [(28, True), (29, False)])
+def test_a_record_of_two_whole_answers_needs_one_of_them(frontier: int, is_trusted: bool) -> None:
+    """It is released once, with the records that came with it first."""
+    pending = PendingRecords(0, 100)
+    pending.add_proved(EventLogs.of([record(30, "c")]), span_start=25)
+    pending.add_proved(EventLogs.of([record(50, "e"), record(30, "c")]), span_start=28)
+    pending.distrust_spans_before(frontier)
+    if is_trusted:
+        assert [list(each) for each in pending.release(0)] == [[record(50, "e")], [record(30, "c")]]
+    else:
+        with pytest.raises(ContinuityError, match="2 records"):
+            pending.release(0)

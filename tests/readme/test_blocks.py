@@ -54,6 +54,8 @@ SHOWN_BY = {
     ("Late records", "python", 1): "test_days_are_read_again",
     ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
     ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
+    ("Privacy", "python", 1): "test_the_redacted_export_holds_no_phone_number",
+    ("Privacy", "bash", 1): "test_the_records_of_a_customer_are_found",
     ("Permissions at the store", "json", 1): "test_permissions.py",
     ("On Airflow 2.11, 3.0 and 3.1", "python", 1): "test_the_daily_export_writes_its_day",
     ("On Airflow 2.11, 3.0 and 3.1", "bash", 1): "test_missed_days_are_exported_by_airflow_2",
@@ -304,6 +306,37 @@ def test_local_days_meet_neither_in_time_nor_in_place(load, monkeypatch, bucket)
             ends = end
             assert stored(bucket, f"london/dt={day}/")[f"london/dt={day}/events.jsonl.gz"] == happened(api, start, end)
     assert len(stored(bucket, "london/")) == len(days)
+
+
+@only(("Privacy", "python", 1))
+def test_the_redacted_export_holds_no_phone_number(load, monkeypatch, bucket):
+    monkeypatch.setenv("AIRFLOW_VAR_CAPILLARY_REDACTION_SECRET", "made by openssl rand -hex 32")
+    with Emulator() as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
+        run(load(block("Privacy", "python")), logical_date=datetime(2025, 9, 19, tzinfo=UTC))
+    body = bucket.get_object(Bucket="my-bucket", Key="redacted/dt=2025-09-18/events.jsonl.gz")["Body"].read()
+    (record,) = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+    assert "message" not in record
+    assert re.fullmatch("[0-9a-f]{64}", json.loads(record["inputRequest"])["customer"])
+
+
+def test_the_records_of_a_customer_are_found(load, monkeypatch, bucket, capsys):
+    import shlex
+
+    from airflow_provider_capillary.commands import main
+
+    (found,) = [each for each in DAILY if each.is_for_this_airflow]
+    dag = load(found)
+    record = {"id": "a", "startTime": int(WEEK[2].timestamp() * 1000), "inputRequest": '{"mobile": 919800012345}'}
+    with Emulator(documented=False, records=[record, record | {"id": "b", "inputRequest": "{}"}]) as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
+        assert run(dag, logical_date=WEEK[2] + timedelta(days=1)).state == "success"
+    _, _, package, *arguments = shlex.split(block("Privacy", "bash").text)
+    assert package == "airflow_provider_capillary"
+    for options, words, ids in ((arguments, "would erase 1 of 2", {"a", "b"}), (arguments[:-1], "erased 1 of 2", {"b"})):
+        assert main(options) == 0
+        assert words in capsys.readouterr().out
+        assert list(stored(bucket, "event_logs/").values()) == [ids]
 
 
 def midnight_after(day):

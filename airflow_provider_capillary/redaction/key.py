@@ -1,0 +1,67 @@
+"""The key of the hashes, out of an Airflow variable or connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_capillary.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_capillary.redaction.rules import KeyReference
+
+__all__ = ["load_key"]
+
+_SHORTEST: Final = 16
+"""Characters. There are few phone numbers: whoever guesses the key of a hash has them all."""
+_MAKE_ONE: Final = "make one with `openssl rand -hex 32`"
+
+
+def load_key(reference: KeyReference) -> bytes:
+    """Look the key up, and have it masked in logs. Blanks around it don't count.
+
+    :raises ConfigurationError: there is no such variable or connection, or it holds no key of 16 characters or more.
+    """
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    text = _variable(reference.name) if reference.kind == "variable" else _password(reference.name)
+    key = text.strip()
+    if key:
+        mask_secret(key)
+    if len(key) < _SHORTEST:
+        where = f"The Airflow {reference.kind} {reference.name!r}, which redact['key'] names,"
+        raise ConfigurationError(
+            f"{where} holds {'a key of ' + str(len(key)) + ' characters' if key else 'no key'}",
+            hint=f"a key has at least {_SHORTEST} characters, so that nobody can guess it; {_MAKE_ONE}"
+            + (", and make it the connection's password" if reference.kind == "connection" else ""),
+        )
+    return key.encode(errors="surrogatepass")
+
+
+def _variable(name: str) -> str:
+    from airflow.providers.common.compat.sdk import Variable
+
+    value = Variable.get(name, None)
+    if value is None:
+        raise _missing("variable", name)
+    return str(value)
+
+
+def _password(conn_id: str) -> str:
+    from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
+
+    try:
+        return BaseHook.get_connection(conn_id).password or ""
+    except AirflowNotFoundException as error:
+        raise _missing("connection", conn_id) from error
+    except (AirflowException, ValueError, TypeError) as error:
+        # The exception may hold the connection's text.
+        raise ConfigurationError(
+            f"The Airflow connection {conn_id!r}, which redact['key'] names, can't be read ({type(error).__name__})", hint="write it anew"
+        ) from None
+
+
+def _missing(kind: str, name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"There is no Airflow {kind} {name!r}, which redact['key'] names, so nothing can be hashed",
+        hint=f"add it with the key of the hashes; {_MAKE_ONE}, and keep it: with another key, the same person has other hashes",
+    )

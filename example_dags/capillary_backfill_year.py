@@ -6,8 +6,9 @@ about, and the requests, time, bytes and disk that exporting them takes:
     python -m airflow_provider_capillary estimate capillary_default \
         --start 2024-09-18T00:00:00Z --end 2025-09-18T00:00:00Z --every 1d
 
-**2. Share the rate limit.** Capillary counts all tasks that use one key together. Give every task that reads through the connection the
-same pool, ``pool="capillary"``; this DAG takes it from the environment variable ``CAPILLARY_POOL``. Make the pool as large as the "Runs at
+**2. Share the rate limit.** Capillary counts all tasks that use one key together. The tasks of one user on one machine share the budget,
+the connection's ``requests_per_minute``, by themselves. With several workers, give every task that reads through the connection the same
+pool, ``pool="capillary"``; this DAG takes it from the environment variable ``CAPILLARY_POOL``. Make the pool as large as the "Runs at
 once" of the estimate:
 
     airflow pools set capillary 1 "one reader at a time"
@@ -28,10 +29,6 @@ at once: the connection's ``page_size``, or less. With 50,000 records a day and 
 the default budget of 60 a minute, a little under eight hours. Where most of a day's records lie within a few minutes, it is up to
 ``2.2 * ceil(N / p) + 8``. The estimate is a command and not a task: a task would send its requests again in each of the 365 runs.
 
-
-**The rate limit.** The tasks of one user on one machine share the budget, the connection's ``requests_per_minute``; Capillary counts the
-tasks of all machines together. With several workers, put every task that reads through the same connection into one pool while the backfill
-runs: ``pool="capillary"`` on each task, after ``airflow pools set capillary 1 "one reader at a time"``.
 
 **Watch it.** The grid, or ``airflow dags list-runs capillary_backfill_year --state failed`` (on Airflow 2 with ``-d`` before the name).
 The log of a task says every ten seconds how many requests and records there were, how far the reading has come, and how long it waited.

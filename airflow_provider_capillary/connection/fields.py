@@ -185,7 +185,8 @@ EXTRA_FIELDS: Final = (
         minimum=1,
         maximum=LARGEST_INTEGER,
         label="Requests a minute",
-        description="The budget of one client. Capillary counts all clients of one key together; demo clusters allow 100.",
+        description="The budget that the tasks of one user on one machine share. Capillary counts all machines together; demo clusters "
+        "allow 100.",
     ),
     ExtraField(
         name="connect_timeout",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.api.budget import MINUTE, lanes_for
+from airflow_provider_capillary.reading.lanes import WORTH_IT
+
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.sampling import Sample, Samples
 
@@ -19,7 +22,6 @@ REQUESTS_BESIDE: Final = 8
 at once; with bursts, 2.2 in place of 1.35."""
 SPOOL: Final = 1.2
 """Bytes of temporary disk by those of the JSON, beside the object itself, which is built on disk."""
-MINUTE: Final = 60.0
 
 STUDENT: Final = (12.7, 4.3, 3.2, 2.8, 2.6, 2.5, 2.4, 2.3, 2.3, 2.2)
 """By one less than the number of samples: within so many standard errors of the mean lie 95 of 100 means. About 2.2 for more samples."""
@@ -37,7 +39,7 @@ class Estimate:
     :ivar is_exact: whether the records were counted.
     :ivar is_rough: whether the samples differ by more than their mean, as where records come in bursts.
     :ivar requests: of one run; ``most_requests`` the same for ``most`` records.
-    :ivar seconds: of one run: of its requests, at the budget's pace or one after the other, whichever is slower.
+    :ivar seconds: of one run: of its requests, at the budget's pace, or at that of the API's answers where it is slower.
     :ivar json_bytes: of the records of one run as JSON; ``object_bytes`` the same of its object in ``.jsonl.gz``; ``None`` where no record
         was seen.
     :ivar runs_at_once: how many runs are enough to use the whole budget.
@@ -78,7 +80,9 @@ def estimate(samples: Samples, *, every: int | None = None, per_minute: int) -> 
     factor = IN_BURSTS if is_rough else REQUESTS_BY_FLOOR
     requests = _requests(records / runs, samples.capacity, factor)
     latency = median(samples.latencies)
-    pace = max(MINUTE / per_minute, latency)
+    # Only a long reading asks for several windows at once.
+    lanes = lanes_for(per_minute, latency) if requests >= WORTH_IT else 1
+    pace = max(MINUTE / per_minute, latency / lanes)
     weight = records / runs / samples.records if samples.records else None
     return Estimate(
         runs=runs,
@@ -92,7 +96,7 @@ def estimate(samples: Samples, *, every: int | None = None, per_minute: int) -> 
         seconds=requests * pace,
         json_bytes=None if weight is None else round(weight * samples.json_bytes),
         object_bytes=None if weight is None else round(weight * samples.gzip_bytes),
-        runs_at_once=max(1, math.floor(per_minute * latency / MINUTE)),
+        runs_at_once=max(1, math.floor(per_minute * latency / MINUTE / lanes)),
         latency=latency,
     )
 

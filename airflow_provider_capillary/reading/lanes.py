@@ -24,7 +24,7 @@ __all__ = ["AskedWindow", "Lanes"]
 MOST_AHEAD: Final = 16
 """Windows at most whose answers may lie in memory."""
 
-WORTH_IT: Final = 50
+WORTH_IT: Final = 100
 """Windows that an interval takes at least, where lanes open. The density is less well known for a window that is asked for ahead, so such a
 window is full more often. That costs a short reading more requests than its time is worth."""
 

@@ -34,8 +34,8 @@ request; how the API reads dates is known already.
 
 The cost for N records and a capacity of p, on a day without bursts, is about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration
 included; ``tests/benchmarks/reading_cost.py`` prints the table. A long reading whose pace the API's answers would set asks for windows
-ahead, side by side (:mod:`.lanes`): the answers are handled in the same order and prove the same. That costs up to a tenth more requests
-where the density changes by the hour.
+ahead, side by side (:mod:`.lanes`): the answers are handled in the same order and prove the same. That costs a few requests more,
+and up to a fifth where the density changes by the hour.
 """
 
 from __future__ import annotations

@@ -153,6 +153,7 @@ COSTS = [
     ({}, {}, {"runs": 10, "records": 24_000, "requests": 13, "seconds": 13.0, "runs_at_once": 1}),
     ({}, {}, {"json_bytes": 1_104_000, "object_bytes": 110_400, "spool_bytes": 1_435_200}),
     ({}, {"per_minute": 600}, {"seconds": 13 * LATENCY, "runs_at_once": 3}),
+    ({"capacity": 100}, {"every": None, "per_minute": 600}, {"requests": 332, "seconds": 33.2, "runs_at_once": 1}),  # side by side
     ({}, {"every": None}, {"runs": 1, "requests": 41, "json_bytes": 11_040_000}),
     ({}, {"every": 4 * DAY}, {"runs": 3, "requests": 19}),
     ({"capacity": 100}, {}, {"requests": 41}),

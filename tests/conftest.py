@@ -99,12 +99,21 @@ _make_package_importable()
 _make_tracebacks_plain()
 
 
+MASKERS = (
+    "airflow.utils.log.secrets_masker",  # 2.11
+    "airflow.sdk.execution_time.secrets_masker",  # 3.0
+    "airflow._shared.secrets_masker.secrets_masker",
+    "airflow.sdk._shared.secrets_masker.secrets_masker",
+)
+"""Modules of Airflow's versions that hold what is masked."""
+
+
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests() -> Iterator[None]:
-    """Airflow 2.11 masks secrets of any length, for the rest of the process: the password ``p`` of one test, in every path of the next."""
+    """Airflow masks secrets for the rest of the process, 2.11 of any length: the password ``p`` of one test, in every path of the next."""
     yield
-    if (module := sys.modules.get("airflow.utils.log.secrets_masker")) and hasattr(module, "_secrets_masker"):
-        masker = module._secrets_masker()
+    for module in filter(None, map(sys.modules.get, MASKERS)):
+        masker = module._secrets_masker() if hasattr(module, "_secrets_masker") else None
         if hasattr(masker, "patterns"):
             masker.patterns.clear()
             masker.replacer = None

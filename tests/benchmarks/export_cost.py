@@ -163,7 +163,7 @@ def main() -> int:
     parser.add_argument("--endings", nargs="+", choices=ENDINGS, default=ENDINGS)
     parser.add_argument("--seed", type=int, default=1, help="of the records; another one draws others")
     parser.add_argument("--style", choices=export_server.STYLES, default="compact", help="how the server writes JSON")
-    parser.add_argument("--peers", action="store_true", help="with dlt and a Singer tap; installs them")
+    parser.add_argument("--peers", action="store_true", help="with dlt, a Singer tap and an Airbyte source; installs them")
     parser.add_argument("--plot", metavar="FILE", help="write the CPU of each as an SVG")
     parser.add_argument("--guard", action="store_true", help="end with 1 where ours has become much slower beside the bare loop")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
 """Other tools that could read such an API, each in an environment of its own, for :mod:`export_cost`.
 
 Each reads by offset and limit, which the API of event logs hasn't: on the real one they would lose records without saying so. None sorts;
-dlt writes ``.jsonl.gz``, the Singer tap prints uncompressed JSON, here into a file. CPU is that of a run of all records less that of a run
-of a tenth of them, for nine tenths; start-up is what is left of the shorter one.
+dlt writes ``.jsonl.gz``; the Singer tap and the Airbyte source print uncompressed JSON, here into a file. CPU is that of a run of all
+records less that of a run of a tenth of them, for nine tenths; start-up is what is left of the shorter one.
 """
 
 from __future__ import annotations
@@ -79,6 +79,52 @@ os.dup2(os.open(TARGET, os.O_CREAT | os.O_WRONLY), 1)
 Bench(config={}).sync_all()
 """
 
+AIRBYTE = """
+import os
+from airbyte_cdk.entrypoint import launch
+from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
+KINDS = dict.fromkeys(("status", "eventName", "inputRequest", "id", "webhookId", "message"), "string")
+KINDS |= dict.fromkeys(("startTime", "responseTime", "orgId", "parentOrgId"), "integer")
+SCHEMA = {"type": "object", "properties": {name: {"type": [kind, "null"]} for name, kind in KINDS.items()}}
+def into(name):
+    return {"type": "RequestOption", "inject_into": "request_parameter", "field_name": name}
+STREAM = {
+    "type": "DeclarativeStream", "name": "logs", "primary_key": ["id"],
+    "schema_loader": {"type": "InlineSchemaLoader", "schema": SCHEMA},
+    "retriever": {
+        "type": "SimpleRetriever",
+        "requester": {"type": "HttpRequester", "url_base": URL, "path": "/paged", "http_method": "GET"},
+        "record_selector": {"type": "RecordSelector", "extractor": {"type": "DpathExtractor", "field_path": ["data"]}},
+        "paginator": {
+            "type": "DefaultPaginator", "page_size_option": into("limit"), "page_token_option": into("offset"),
+            "pagination_strategy": {"type": "OffsetIncrement", "page_size": PAGE},
+        },
+    },
+}
+MANIFEST = {
+    "type": "DeclarativeSource", "version": "6.0.0", "streams": [STREAM],
+    "check": {"type": "CheckStream", "stream_names": ["logs"]},
+    "spec": {"type": "Spec", "connection_specification": {"type": "object", "properties": {}}},
+}
+CATALOG = {"streams": [{
+    "stream": {"name": "logs", "json_schema": SCHEMA, "supported_sync_modes": ["full_refresh"]},
+    "sync_mode": "full_refresh", "destination_sync_mode": "append",
+}]}
+for name, value in (("config", {}), ("catalog", CATALOG)):
+    with open(f"{TARGET}.{name}", "w") as file:
+        json.dump(value, file)
+source = ConcurrentDeclarativeSource(
+    catalog=ConfiguredAirbyteCatalogSerializer.load(CATALOG), config={}, state=[], source_config=MANIFEST)
+terminal = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(TARGET, os.O_CREAT | os.O_WRONLY, 0o644), 1)
+launch(source, ["read", "--config", TARGET + ".config", "--catalog", TARGET + ".catalog"])
+sys.__stdout__.flush()
+sys.__stdout__ = terminal
+with open(TARGET, "rb") as file:
+    ROWS = sum(line.startswith(b'{"type":"RECORD"') for line in file)
+"""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -112,7 +158,8 @@ class Peer:
 def install(folder: str) -> dict[str, Peer]:
     """Make an environment for each tool, and install it there."""
     peers = {}
-    for name, package, script in (("dlt", "dlt[filesystem]", DLT), ("singer-sdk", "singer-sdk", SINGER)):
+    tools = (("dlt", "dlt[filesystem]", DLT), ("singer-sdk", "singer-sdk", SINGER), ("airbyte-cdk", "airbyte-cdk", AIRBYTE))
+    for name, package, script in tools:
         home = Path(folder, f"env-{name}")
         uv = shutil.which("uv")
         python = str(home / "bin" / "python")

@@ -50,6 +50,8 @@ SLOW = {
     "browser": "a browser",
     "clouds": "emulators of stores, as processes",
 }
+WITHOUT_AIRFLOW = ("api", "bench", "mutations", "reading")
+"""Folders whose tests run the same on every Airflow, for they import nothing of it: `.ci/run` runs them once."""
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
 LONG = 5.0
@@ -152,6 +154,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         place = next((number for number, name in enumerate(SLOW) if name in names), None)
         if place is not None:
             item.add_marker(pytest.mark.slow)
+        if path.parts[0] in WITHOUT_AIRFLOW:
+            item.add_marker(pytest.mark.without_airflow)
         marked[item] = len(SLOW) if place is None else place
     if hasattr(config, "workerinput"):
         items.sort(key=marked.__getitem__)

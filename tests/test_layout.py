@@ -12,6 +12,7 @@ import airflow_provider_capillary
 
 NAME = "airflow_provider_capillary"
 PACKAGE = Path(airflow_provider_capillary.__file__).parent
+TESTS = Path(__file__).parent
 
 BASE = {"errors", "error_text", "timestamps", "validation"}
 
@@ -98,6 +99,19 @@ PURE_MODULES = [path for path in MODULES if part_of(path) in PURE]
 @pytest.mark.parametrize("path", PURE_MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_deciding_module_can_do_no_io(path):
     assert impurities(path.read_text(encoding="utf-8")) == []
+
+
+def test_what_runs_on_one_airflow_alone_imports_nothing_of_it():
+    """Neither by itself nor through a part of this package that may."""
+    tree = ast.parse((TESTS / "conftest.py").read_text(encoding="utf-8"))
+    (folders,) = (ast.literal_eval(node.value) for node in tree.body if ast.unparse(node).startswith("WITHOUT_AIRFLOW = "))
+    paths = [path for folder in folders for path in (TESTS / folder).rglob("*.py")]
+    assert paths
+    allowed = {"emulator", "fast", *PURE, *BASE}
+    for path in paths:
+        names = list(imports_in(path.read_text(encoding="utf-8")))
+        assert not [name for name in names if name.partition(".")[0] == "airflow"], path
+        assert {name.split(".")[1] for name in names if name.startswith(f"{NAME}.")} <= allowed, path
 
 
 def test_no_two_modules_import_one_another_while_they_load():

@@ -62,12 +62,14 @@ def _isolate_environment() -> None:
     """Forget the user's Airflow, and give this process and its children one of their own."""
     for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
         del os.environ[name]
-    home = tempfile.mkdtemp(prefix="capillary-tests-")
+    # Beside that of the process that started this one, not in it: the name of a socket may have no more than 107 bytes.
+    outside = os.environ.setdefault("CAPILLARY_TESTS_TMPDIR", tempfile.gettempdir())
+    home = tempfile.mkdtemp(prefix="capillary-tests-", dir=outside)
     owner = os.getpid()  # a forked task runs the same exit handlers; only the process that made the folder removes it
     atexit.register(lambda: shutil.rmtree(home, ignore_errors=True) if os.getpid() == owner else None)
     os.environ["AIRFLOW_HOME"] = home
     # Processes of one machine share a budget of requests through the temporary folder; those of another session are not to.
-    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=home)
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="", dir=home)
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(TESTS / "dags")
     # Servers of the tests listen on loopback; a proxy of the user's would answer in their place.

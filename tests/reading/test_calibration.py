@@ -10,6 +10,7 @@ import pytest
 from bench.fake_api import FakeApi
 
 from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, SECOND, DateFormat, zone_of
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.api.executor import RequestExecutor
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
@@ -267,7 +268,7 @@ def test_another_window_decides_only_where_it_can_t_hold_the_same_beginning(unit
     """Else an API that cuts dates down to that unit could have answered both."""
     midnight = BASE - BASE % DAY
     known = [{"id": "best", "startTime": midnight + best}, {"id": "other", "startTime": midnight + other, "responseTime": 10**6}]
-    probes = _Probes(DateFormat("epoch_ms", zone_of("UTC")), unit, known)
+    probes = _Probes(DateFormat("epoch_ms", zone_of("UTC")), unit, EventLogs.of(known))
     assert probes.best.held
     assert probes.best.record["id"] == "best"
     found = probes.apart_from_best

@@ -123,7 +123,7 @@ def test_a_key_that_is_refused_half_way_is_sent_once_more_at_most(monkeypatch):
     assert not lanes_left()
 
 
-def until(is_so, seconds=8.0):
+def until(is_so, seconds=60.0):
     end = time.monotonic() + seconds
     while not is_so() and time.monotonic() < end:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What sensors and triggers use of Airflow that is new, private, or differs between versions: one small function for each.
+"""What this package uses of Airflow that is new, private, or differs between versions: one small function for each.
 
 Each docstring says since which version of Airflow the interface exists and what the function does before that version.
 ``tests/test_airflow_interfaces.py`` runs each of them against the installed Airflow and says what broke where a new version changes one.
@@ -6,19 +6,24 @@ Each docstring says since which version of Airflow the interface exists and what
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
     from airflow.triggers.shared_stream import SharedStreamProducer
 
 __all__ = [
     "SharedStreamProducer",
     "asset_state_store",
     "asset_without_providers",
+    "connection_id_of",
     "first_try_number",
     "has_asset_state",
+    "has_data_intervals",
+    "has_filesystem",
     "has_retry_policies",
     "has_shared_streams",
     "is_deferral_timeout",
@@ -26,6 +31,8 @@ __all__ = [
     "read_asset_state",
     "stores_of_watched_assets",
     "task_state_store",
+    "timetable_settings",
+    "with_path",
     "write_asset_state",
 ]
 
@@ -178,3 +185,47 @@ def is_deferral_timeout(error: Exception, next_method: str, next_kwargs: Mapping
     except ImportError:
         return next_method == "__fail__" and "traceback" not in (next_kwargs or {})
     return False
+
+
+def has_filesystem(scheme: str) -> bool:
+    """Whether an installed provider has a filesystem for URIs of this scheme (Airflow's ``has_fs``)."""
+    from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]  # exported lazily
+
+    if hasattr(io, "has_fs"):
+        return bool(io.has_fs(scheme))
+    # Airflow 3.0 moved ObjectStoragePath to the SDK, and not this function.
+    from airflow.io import has_fs  # type: ignore[attr-defined]  # there alone
+
+    return bool(has_fs(scheme))
+
+
+def connection_id_of(path: ObjectStoragePath) -> str | None:
+    """The connection id of a path, which Airflow 2 has in ``storage_options`` alone."""
+    return getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
+
+
+def with_path(path: ObjectStoragePath, text: str) -> ObjectStoragePath:
+    """The path with another text, and with the same connection and options: as Airflow does it after rendering a template."""
+    return path.deserialize(data=path.serialize() | {"path": text}, version=path.__version__)
+
+
+def has_data_intervals(timetable: object) -> bool:
+    """Whether the runs of a timetable have a data interval that is not empty, by its class name and settings."""
+    return "DataIntervalTimetable" in type(timetable).__name__ or bool(timetable_settings(timetable).get("interval"))
+
+
+def timetable_settings(timetable: object) -> dict[str, Any]:
+    """What a timetable was made with: its attributes on Airflow 3, its serialized form on Airflow 2.
+
+    :return: those of ``expression``, ``timezone``, ``delta`` and ``interval`` that the timetable has.
+    """
+    names = ("expression", "timezone", "delta", "interval")
+    settings = {name: value for name in names if (value := getattr(timetable, name, None)) is not None}
+    serialize = getattr(timetable, "serialize", None)
+    if not settings and serialize is not None:
+        serialized = serialize()
+        settings = {name: value for name in names if (value := serialized.get(name)) is not None}
+        for name in ("delta", "interval"):
+            if isinstance(settings.get(name), int | float):
+                settings[name] = timedelta(seconds=settings[name])
+    return settings

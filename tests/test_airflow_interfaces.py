@@ -1,4 +1,4 @@
-"""One test for each new, private or changing interface of Airflow that sensors and triggers use; its message says what broke.
+"""One test for each new, private or changing interface of Airflow that this package uses; its message says what broke.
 
 All of them run against the installed Airflow. Each also states what the package does where the interface is absent.
 """
@@ -11,7 +11,7 @@ import inspect
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from operators.support import instance, make_dag, run
+from operators.support import daily, instance, make_dag, run
 
 from airflow_provider_capillary import _airflow
 from airflow_provider_capillary.sensors._state import with_state_asset
@@ -273,3 +273,56 @@ def test_a_store_is_used_by_key_and_value():
         inspect.signature(getattr(AssetStateStoreAccessor, write)).bind(None, "key", "value")
         is_async = inspect.iscoroutinefunction(getattr(AssetStateStoreAccessor, write))
         assert is_async == (write == "aset"), f"`{write}` of an asset's store changed, so watchers save no progress."
+
+
+def test_airflow_tells_which_filesystems_are_installed():
+    assert _airflow.has_filesystem("s3"), "Airflow's has_fs does not know s3: every export to S3 fails with advice to install what is there"
+    assert not _airflow.has_filesystem("nosuch"), "Airflow's has_fs knows everything: a misspelt scheme is not refused while parsing"
+
+
+def test_a_path_tells_its_connection():
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    assert _airflow.connection_id_of(ObjectStoragePath("file://my_conn@/d/x.jsonl")) == "my_conn", (
+        "ObjectStoragePath keeps its connection id elsewhere: a missing connection is replaced by the worker's own credentials"
+    )
+    assert _airflow.connection_id_of(ObjectStoragePath("file:///d/x.jsonl")) is None
+
+
+def test_a_path_is_rebuilt_with_another_text_and_its_connection():
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    filled = _airflow.with_path(ObjectStoragePath("file://my_conn@/d/{x}.jsonl"), str(ObjectStoragePath("file://my_conn@/d/1.jsonl")))
+    assert (type(filled), str(filled)) == (ObjectStoragePath, str(ObjectStoragePath("file://my_conn@/d/1.jsonl"))), (
+        "ObjectStoragePath serializes in another way: placeholders in a path object are not filled in"
+    )
+    assert _airflow.connection_id_of(filled) == "my_conn", "a path with placeholders loses its connection"
+
+
+def timetables():
+    """A timetable, settings that it has, its zone, and whether its runs have a data interval."""
+    try:
+        from airflow.sdk import CronTriggerTimetable, DeltaDataIntervalTimetable
+    except ImportError:
+        from airflow.timetables.interval import DeltaDataIntervalTimetable
+        from airflow.timetables.trigger import CronTriggerTimetable
+    return [
+        (CronTriggerTimetable("0 3 * * *", timezone="Europe/London"), {"expression": "0 3 * * *"}, "Europe/London", False),
+        (CronTriggerTimetable("0 3 * * *", timezone="UTC", interval=timedelta(days=1)), {"interval": timedelta(days=1)}, "UTC", True),
+        (DeltaDataIntervalTimetable(timedelta(hours=6)), {"delta": timedelta(hours=6)}, None, True),
+        (daily("Europe/London"), {"expression": "0 0 * * *"}, "Europe/London", True),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_timetable_tells_what_it_was_made_with(number):
+    timetable, expected, zone, with_intervals = timetables()[number]
+    settings = _airflow.timetable_settings(timetable)
+    assert expected.items() <= settings.items(), (
+        "timetables keep their settings elsewhere: the error of a run without an interval does not show the DAG's own schedule"
+    )
+    shown = settings.get("timezone")
+    assert getattr(shown, "name", shown) == zone, "timetables keep their zone elsewhere: the error shows the schedule with a wrong zone"
+    assert _airflow.has_data_intervals(timetable) == with_intervals, (
+        "timetables with data intervals have other names: the error proposes a schedule that the DAG has already, or does not propose one"
+    )

@@ -34,7 +34,7 @@ ALLOWED = {
     "reading": BASE | {"api"},
     "polling": BASE | {"api"},
     "connection": BASE | {"api"},
-    "export": BASE | {"__version__", "api", "fast", "polling", "reading"},
+    "export": BASE | {"__version__", "_airflow", "api", "fast", "polling", "reading"},
     "redaction": BASE | {"api"},
     "erasure": BASE | {"__version__", "export", "redaction"},
     "hooks": BASE | {"api", "connection", "polling", "reading"},

@@ -1,4 +1,4 @@
-"""What the export uses of Airflow, fsspec and the stores' clients although nobody promises to keep it: undocumented or private names.
+"""What the export uses of fsspec and the stores' clients although nobody promises to keep it: undocumented or private names.
 
 Each function wraps one such interface, and nothing else in :mod:`.export` touches it. ``tests/export/test_private_interfaces.py`` checks
 each against the real library and says what breaks when a new version changes it.
@@ -7,29 +7,22 @@ each against the real library and says what breaks when a new version changes it
 from __future__ import annotations
 
 import inspect
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
 
 __all__ = [
     "abort_s3_upload",
     "begin_s3_upload",
-    "connection_id_of",
     "error_codes",
-    "has_data_intervals",
-    "has_filesystem",
     "is_s3",
     "list_google_bucket",
     "list_s3_uploads",
     "parent_of",
     "put_options_of",
-    "timetable_settings",
-    "with_path",
 ]
 
 
@@ -92,47 +85,3 @@ def error_codes(error: BaseException | None) -> Iterator[str]:
             if each is not None:
                 yield str(each)
         error = error.__cause__ or error.__context__
-
-
-def has_filesystem(scheme: str) -> bool:
-    """Whether an installed provider has a filesystem for URIs of this scheme (Airflow's ``has_fs``)."""
-    from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]  # exported lazily
-
-    if hasattr(io, "has_fs"):
-        return bool(io.has_fs(scheme))
-    # Airflow 3.0 moved ObjectStoragePath to the SDK, and not this function.
-    from airflow.io import has_fs  # type: ignore[attr-defined]  # there alone
-
-    return bool(has_fs(scheme))
-
-
-def connection_id_of(path: ObjectStoragePath) -> str | None:
-    """The connection id of a path, which Airflow 2 has in ``storage_options`` alone."""
-    return getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
-
-
-def with_path(path: ObjectStoragePath, text: str) -> ObjectStoragePath:
-    """The path with another text, and with the same connection and options: as Airflow does it after rendering a template."""
-    return path.deserialize(data=path.serialize() | {"path": text}, version=path.__version__)
-
-
-def has_data_intervals(timetable: object) -> bool:
-    """Whether the runs of a timetable have a data interval that is not empty, by its class name and settings."""
-    return "DataIntervalTimetable" in type(timetable).__name__ or bool(timetable_settings(timetable).get("interval"))
-
-
-def timetable_settings(timetable: object) -> dict[str, Any]:
-    """What a timetable was made with: its attributes on Airflow 3, its serialized form on Airflow 2.
-
-    :return: those of ``expression``, ``timezone``, ``delta`` and ``interval`` that the timetable has.
-    """
-    names = ("expression", "timezone", "delta", "interval")
-    settings = {name: value for name in names if (value := getattr(timetable, name, None)) is not None}
-    serialize = getattr(timetable, "serialize", None)
-    if not settings and serialize is not None:
-        serialized = serialize()
-        settings = {name: value for name in names if (value := serialized.get(name)) is not None}
-        for name in ("delta", "interval"):
-            if isinstance(settings.get(name), int | float):
-                settings[name] = timedelta(seconds=settings[name])
-    return settings

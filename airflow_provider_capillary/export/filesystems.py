@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from airflow_provider_capillary._airflow import connection_id_of, has_filesystem
 from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationError, PublishError
-from airflow_provider_capillary.export._private_interfaces import connection_id_of, has_filesystem
 from airflow_provider_capillary.export.destination import EXTRAS
 from airflow_provider_capillary.export.local_disk import LocalFile
 from airflow_provider_capillary.export.object_store import StoreObject

@@ -11,8 +11,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary._airflow import with_path
 from airflow_provider_capillary.errors import ConfigurationError, DestinationError
-from airflow_provider_capillary.export._private_interfaces import with_path
 from airflow_provider_capillary.export.destination import masked
 from airflow_provider_capillary.validation import is_template
 

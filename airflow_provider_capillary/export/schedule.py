@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_capillary.export._private_interfaces import has_data_intervals, timetable_settings
+from airflow_provider_capillary._airflow import has_data_intervals, timetable_settings
 from airflow_provider_capillary.timestamps import format_timestamp
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from export.support import export, make_records
 
+from airflow_provider_capillary import _airflow
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import _private_interfaces, exporter, formats, object_store, spool, target
+from airflow_provider_capillary.export import exporter, formats, object_store, spool, target
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
@@ -147,7 +148,7 @@ def main():
     loader_of_all = loaders.JSONFileLoader()
     loaders.JSONFileLoader.__new__ = lambda *_: loader_of_all
     boto3.client("s3", region_name="us-east-1")
-    assert _private_interfaces.has_filesystem("s3")
+    assert _airflow.has_filesystem("s3")
     BaseHook.get_connection("capillary_tests_s3")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

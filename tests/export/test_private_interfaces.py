@@ -1,14 +1,12 @@
-"""What the export uses of other packages without their promise, checked against the installed version: each message says what breaks."""
+"""What the export uses of fsspec and the stores' clients without their promise, as installed here: each message says what breaks."""
 
 from __future__ import annotations
 
 import inspect
 import uuid
-from datetime import timedelta
 
 import pytest
 from export.support import target_at
-from operators.support import daily
 
 from airflow_provider_capillary.export import _private_interfaces as private
 from airflow_provider_capillary.export import store_errors
@@ -79,56 +77,3 @@ def test_gcsfs_sends_any_request_by_call():
     taken = inspect.signature(gcsfs.GCSFileSystem._call).parameters
     assert {"method", "path", "json_out"} <= set(taken), "gcsfs's call changed: a missing bucket at Google is found only after reading"
     assert hasattr(gcsfs.GCSFileSystem, "call"), "gcsfs has no call any more: a missing bucket at Google is found only after reading"
-
-
-def test_airflow_tells_which_filesystems_are_installed():
-    assert private.has_filesystem("s3"), "Airflow's has_fs does not know s3: every export to S3 fails with advice to install what is there"
-    assert not private.has_filesystem("nosuch"), "Airflow's has_fs knows everything: a misspelt scheme is not refused while parsing"
-
-
-def test_a_path_tells_its_connection():
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    assert private.connection_id_of(ObjectStoragePath("file://my_conn@/d/x.jsonl")) == "my_conn", (
-        "ObjectStoragePath keeps its connection id elsewhere: a missing connection is replaced by the worker's own credentials"
-    )
-    assert private.connection_id_of(ObjectStoragePath("file:///d/x.jsonl")) is None
-
-
-def test_a_path_is_rebuilt_with_another_text_and_its_connection():
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    filled = private.with_path(ObjectStoragePath("file://my_conn@/d/{x}.jsonl"), str(ObjectStoragePath("file://my_conn@/d/1.jsonl")))
-    assert (type(filled), str(filled)) == (ObjectStoragePath, str(ObjectStoragePath("file://my_conn@/d/1.jsonl"))), (
-        "ObjectStoragePath serializes in another way: placeholders in a path object are not filled in"
-    )
-    assert private.connection_id_of(filled) == "my_conn", "a path with placeholders loses its connection"
-
-
-def timetables():
-    """A timetable, settings that it has, its zone, and whether its runs have a data interval."""
-    try:
-        from airflow.sdk import CronTriggerTimetable, DeltaDataIntervalTimetable
-    except ImportError:
-        from airflow.timetables.interval import DeltaDataIntervalTimetable
-        from airflow.timetables.trigger import CronTriggerTimetable
-    return [
-        (CronTriggerTimetable("0 3 * * *", timezone="Europe/London"), {"expression": "0 3 * * *"}, "Europe/London", False),
-        (CronTriggerTimetable("0 3 * * *", timezone="UTC", interval=timedelta(days=1)), {"interval": timedelta(days=1)}, "UTC", True),
-        (DeltaDataIntervalTimetable(timedelta(hours=6)), {"delta": timedelta(hours=6)}, None, True),
-        (daily("Europe/London"), {"expression": "0 0 * * *"}, "Europe/London", True),
-    ]
-
-
-@pytest.mark.parametrize("number", range(4))
-def test_a_timetable_tells_what_it_was_made_with(number):
-    timetable, expected, zone, with_intervals = timetables()[number]
-    settings = private.timetable_settings(timetable)
-    assert expected.items() <= settings.items(), (
-        "timetables keep their settings elsewhere: the error of a run without an interval does not show the DAG's own schedule"
-    )
-    shown = settings.get("timezone")
-    assert getattr(shown, "name", shown) == zone, "timetables keep their zone elsewhere: the error shows the schedule with a wrong zone"
-    assert private.has_data_intervals(timetable) == with_intervals, (
-        "timetables with data intervals have other names: the error proposes a schedule that the DAG has already, or does not propose one"
-    )

@@ -35,11 +35,11 @@ START, END = datetime.fromisoformat("2025-09-01T00:00:00Z"), datetime.fromisofor
 LOW, HIGH = to_millis(START), to_millis(END)
 WORLD = {"events": 36, "seed": 5, "limit_cap": 15, "drip_seconds": 0.01, "throttle_seconds": 7, "big_body_bytes": 200_000_000}
 NEW_FAILURE = {"id": "new-failure", "startTime": HIGH - 1000, "status": "EMF_PROCESSOR_FAILED", "inputRequest": "canary-of-a-body"}
-STEPS = ("first request", "calibration", "first page", "middle page", "last page", "token fetch", "look")
+STEPS = ("first request", "calibration", "first page", "middle page", "last page", "token fetch", "poll")
 DRIVERS = ("task", "event loop")
 FOR_EVER = 10**6
-LOOKS = 2
-"""So many looks of a sensor a fault outlasts that stays; then it is over, for a sensor would wait for ever."""
+POLLS = 2
+"""So many polls of a sensor a fault outlasts that stays; then it is over, for a sensor would wait for ever."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Seen:
     before: dict = field(default_factory=dict)
     after: dict = field(default_factory=dict)
     expected: list[str] = field(default_factory=list)
-    first_look: int = 0
+    first_poll: int = 0
     log: str = ""
     place: int = 0
     plain: list[Asked] = field(default_factory=list)
@@ -100,15 +100,15 @@ class Bench:
     """One stand-in and one driver.
 
     :param world: of the stand-in, and ``extras`` of the connection, where they differ from those of the table.
-    :param look: whether a sensor looks, twice, where otherwise an interval is read.
+    :param poll: whether a sensor polls, twice, where otherwise an interval is read.
     :param after: after how many requests the failure appears for which the sensor waits; left out, after the first poke.
     """
 
     def __init__(
-        self, monkeypatch, folder, *, driver, oauth=False, look=False, after=None, fault=None, elsewhere=None, world=None, **extras
+        self, monkeypatch, folder, *, driver, oauth=False, poll=False, after=None, fault=None, elsewhere=None, world=None, **extras
     ):
         self._patch, self._folder, self._fault = monkeypatch, folder, fault
-        self._driver, self._look, self._after = driver, look, after
+        self._driver, self._poll, self._after = driver, poll, after
         options = {
             **WORLD,
             **(world or {}),
@@ -124,7 +124,7 @@ class Bench:
         with self._in_place():
             seen.before = listing(self._folder)
             try:
-                if self._look:
+                if self._poll:
                     {"task": self._poke, "event loop": self._trigger}[self._driver]()
                 else:
                     {"task": self._export, "event loop": self._read}[self._driver]()
@@ -132,7 +132,7 @@ class Bench:
                 seen.error = error
         seen.after, seen.arrived, seen.pauses = listing(self._folder), self._api.requests, self._clock.pauses
         inside = [record for record in self._api.records if LOW <= record["startTime"] < HIGH]
-        seen.expected = [record["id"] for record in inside if not self._look or record.get("status") != "EVENT_SUCCESS"]
+        seen.expected = [record["id"] for record in inside if not self._poll or record.get("status") != "EVENT_SUCCESS"]
         return seen
 
     @contextlib.contextmanager
@@ -214,13 +214,13 @@ class Bench:
     def _poke(self):
         sensor = self._sensor()
         with _as_its_cause():
-            for _ in range(1 + LOOKS + 1):
+            for _ in range(1 + POLLS + 1):
                 if answer := sensor.poke(CONTEXT):
                     self._seen.ids = answer.xcom_value["ids"]
                     assert answer.xcom_value["count"] == len(self._seen.ids)
                     return
                 if self._after is None:
-                    self._after = self._seen.first_look = len(self._seen.asked)
+                    self._after = self._seen.first_poll = len(self._seen.asked)
         raise AssertionError("the sensor looked too often")
 
     def _trigger(self):
@@ -271,7 +271,7 @@ def place_of(step, plain):
         "middle page": (2 + last) // 2,
         "last page": last,
         "token fetch": 0,
-        "look": plain.first_look,
+        "poll": plain.first_poll,
     }[step]
 
 

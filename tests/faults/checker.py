@@ -14,17 +14,17 @@ MOST_WAITED = 300.0
 """Seconds that one reading waits at most."""
 
 
-def check(seen, *, row, look, longer, writes):
+def check(seen, *, row, poll, longer, writes):
     """Judge a run with a fault by the row of the fault and the run without.
 
     :param writes: whether the run writes an object where it survives.
     :param longer: how many times a row's number of tries the fault lasted; 0 where it befell one request.
     """
     tries = _tries(row, longer)
-    survives = row.verdict == "harmless" or (row.verdict == "passing" and (not longer or look))
+    survives = row.verdict == "harmless" or (row.verdict == "passing" and (not longer or poll))
     _check_asked(seen, tries, survives=survives, again=survives and bool(longer) and row.verdict == "passing")
     _check_arrived(seen, row, tries, longer)
-    _check_pauses(seen, row, longer, look=look)
+    _check_pauses(seen, row, longer, poll=poll)
     if not survives:
         _check_error(seen, row)
     check_end(seen, survives=survives, writes=writes)
@@ -76,7 +76,7 @@ def _check_arrived(seen, row, tries, longer):
     assert [each.fault for each in seen.arrived[place : place + faults]] == befallen
 
 
-def _check_pauses(seen, row, longer, *, look):
+def _check_pauses(seen, row, longer, *, poll):
     waited = sum(seen.pauses)
     if row.verdict != "passing":
         assert waited == 0
@@ -85,7 +85,7 @@ def _check_pauses(seen, row, longer, *, look):
         # After a pause, each further request waits for its turn, a moment.
         assert row.pause[0] * pauses <= waited <= row.pause[1] * pauses + 0.1
     else:
-        assert 20 < waited <= MOST_WAITED * (2 if look else 1)
+        assert 20 < waited <= MOST_WAITED * (2 if poll else 1)
 
 
 def _check_error(seen, row):

@@ -17,10 +17,10 @@ def plain(tmp_path_factory):
     made = {}
     with pytest.MonkeyPatch.context() as patch:
         for driver in DRIVERS:
-            for kind, options in {"interval": {}, "interval with a token": {"oauth": True}, "looks": {"look": True}}.items():
+            for kind, options in {"interval": {}, "interval with a token": {"oauth": True}, "polls": {"poll": True}}.items():
                 folder = tmp_path_factory.mktemp("plain")
-                if kind == "looks" and driver == "event loop":
-                    options["after"] = made["task", "looks"].first_look
+                if kind == "polls" and driver == "event loop":
+                    options["after"] = made["task", "polls"].first_poll
                 made[driver, kind] = seen = Bench(patch, folder, driver=driver, **options).run()
                 assert seen.error is None
                 assert Counter(seen.ids) == Counter(seen.expected)
@@ -57,16 +57,16 @@ def run(monkeypatch, store, plain, elsewhere, caplog):
     caplog.set_level("WARNING", logger="airflow_provider_capillary.emulator")
 
     def run(driver, step, row, length):
-        of_token, look = step == "token fetch", step == "look"
-        kind = "looks" if look else "interval with a token" if of_token else "interval"
+        of_token, poll = step == "token fetch", step == "poll"
+        kind = "polls" if poll else "interval with a token" if of_token else "interval"
         place = place_of(step, plain["task", kind])
         seen = Bench(
             monkeypatch,
             store,
             driver=driver,
             oauth=of_token,
-            look=look,
-            after=plain["task", kind].first_look or None,
+            poll=poll,
+            after=plain["task", kind].first_poll or None,
             fault=Fault(row=row, first=place + 1, last=place + length, of_token=of_token),
             elsewhere=elsewhere.url.replace("127.0.0.1", "localhost"),
         ).run()

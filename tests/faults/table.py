@@ -4,7 +4,7 @@
 verdict   meaning
 ========  ==================================================================================================================
 passing   another try may help it. Once: the same request is sent again, and all goes on as if nothing had been. Where it
-          stays: the error of the row, after its number of tries. A sensor waits on, look after look.
+          stays: the error of the row, after its number of tries. A sensor waits on, poll after poll.
 final     no retry helps it: the error of the row, after one request.
 harmless  not a fault to who reads: nothing is asked twice, nothing is lost.
 ========  ==================================================================================================================

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from faults.bench import DRIVERS, FOR_EVER, LOOKS, STEPS
+from faults.bench import DRIVERS, FOR_EVER, POLLS, STEPS
 from faults.checker import check
 from faults.table import TABLE, row_of
 
@@ -17,19 +17,19 @@ def cases():
             passing = row_of(fault, step).verdict == "passing"
             if passing:
                 yield fault, step, "once"
-            if not passing or step in {"calibration", "middle page", "token fetch", "look"}:
+            if not passing or step in {"calibration", "middle page", "token fetch", "poll"}:
                 yield fault, step, "for long"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(("fault", "step", "how_long"), list(cases()))
 def test_a_fault(run, fault, step, how_long, driver):
-    row, look = row_of(fault, step), step == "look"
+    row, poll = row_of(fault, step), step == "poll"
     # A sensor would wait for ever, so a fault that passes is over at some time.
-    longer = 0 if how_long == "once" else LOOKS if look else 1
-    length = 1 if how_long == "once" else LOOKS * row.tries if look and row.verdict == "passing" else FOR_EVER
+    longer = 0 if how_long == "once" else POLLS if poll else 1
+    length = 1 if how_long == "once" else POLLS * row.tries if poll and row.verdict == "passing" else FOR_EVER
     seen = run(driver, step, row, length)
-    check(seen, row=row, look=look, longer=longer, writes=driver == "task" and not look)
+    check(seen, row=row, poll=poll, longer=longer, writes=driver == "task" and not poll)
 
 
 def test_every_fault_of_the_stand_in_is_in_the_table():

@@ -21,7 +21,7 @@ STAYS = {
 ONCE = {
     "first request": (None, [LIMIT, NOTHING, LIMIT]),  # another limit
     "calibration": (CalibrationError, [WINDOW, LIMIT]),  # the date format is set, so there is no other to try
-    **dict.fromkeys(("first page", "middle page", "look"), (None, [WINDOW, LIMIT, WINDOW])),  # a shorter window
+    **dict.fromkeys(("first page", "middle page", "poll"), (None, [WINDOW, LIMIT, WINDOW])),  # a shorter window
     "last page": (None, [WINDOW, LIMIT]),  # asked for again to see whether the API still gives as much: any long answer shows it
     "token fetch": (AuthenticationError, [TOKEN]),
 }
@@ -48,4 +48,4 @@ def test_a_refused_question(run, how_long, step, driver):
         assert not seen.error.retryable
         assert seen.error.hint
         assert "HTTP 400" in seen.error.response or kind_of_error is CalibrationError
-    check_end(seen, survives=kind_of_error is None, writes=driver == "task" and step != "look")
+    check_end(seen, survives=kind_of_error is None, writes=driver == "task" and step != "poll")

@@ -74,7 +74,9 @@ WITHOUT_AIRFLOW = (
     "redaction/test_detectors.py",
     "redaction/test_hashing.py",
 )
-"""Folders and files whose tests run the same on every Airflow, for they import nothing of it: `.ci/run` runs them once."""
+"""Folders and files whose tests import nothing of Airflow."""
+BESIDE_AIRFLOW = ("export/test_kill.py", "export/test_store_access.py", "export/test_store_faults.py", "faults")
+"""Those whose faults are of HTTP, stores and disks. Like the ones above they run the same on every Airflow: `.ci/run` runs both once."""
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
 LONG = 5.0
@@ -172,7 +174,7 @@ def airflow_db(empty_airflow_db: Path) -> None:
 
 def pytest_configure() -> None:
     """Refuse a table that has not followed a file that was renamed: its tests would be no longer slow."""
-    if missing := [name for name in (*SLOW, *WITHOUT_AIRFLOW) if not (TESTS / name).exists()]:
+    if missing := [name for name in (*SLOW, *WITHOUT_AIRFLOW, *BESIDE_AIRFLOW) if not (TESTS / name).exists()]:
         raise pytest.UsageError(f"tests/conftest.py: its tables name what is not there: {', '.join(missing)}")
 
 
@@ -185,8 +187,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         place = next((number for number, name in enumerate(SLOW) if name in names), None)
         if place is not None:
             item.add_marker(pytest.mark.slow)
-        if not set(names).isdisjoint(WITHOUT_AIRFLOW):
-            item.add_marker(pytest.mark.without_airflow)
+        if not set(names).isdisjoint((*WITHOUT_AIRFLOW, *BESIDE_AIRFLOW)):
+            item.add_marker(pytest.mark.once)
         marked[item] = len(SLOW) if place is None else place
     if hasattr(config, "workerinput"):
         items.sort(key=marked.__getitem__)

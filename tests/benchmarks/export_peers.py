@@ -165,7 +165,7 @@ def install(folder: str) -> dict[str, Peer]:
         python = str(home / "bin" / "python")
         if uv:
             subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
-            subprocess.run([uv, "pip", "install", "--quiet", "--python", python, package], check=True)
+            subprocess.run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, package], check=True)
         else:
             subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
             subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import sys
 import time
 from typing import TYPE_CHECKING
+
+from airflow_provider_capillary.report_printing import print_report
 
 if TYPE_CHECKING:
     import argparse
@@ -25,21 +23,8 @@ def run(options: argparse.Namespace) -> int:
     """
     from airflow_provider_capillary.errors import ConfigurationError
 
-    try:
-        # On Airflow 2, log lines go to the standard output, which is to hold the report alone.
-        with contextlib.redirect_stdout(sys.stderr):
-            report = _report_on(options.conn_id)
-    except ConfigurationError as error:
-        if options.json:
-            print(json.dumps({"ok": False, "error": {"class": type(error).__name__, "text": str(error)}}, indent=2))
-        else:
-            print(f"FAILED Connection  {error}")
-        return 1
-    if options.json:
-        print(json.dumps(report.to_data(), indent=2))
-    else:
-        print(report.to_text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-    return 0 if report.is_good else 1
+    made = print_report(lambda: _report_on(options.conn_id), name="Connection", as_json=options.json, expected=ConfigurationError)
+    return 0 if not isinstance(made, ConfigurationError) and made.is_good else 1
 
 
 def _report_on(conn_id: str) -> Report:

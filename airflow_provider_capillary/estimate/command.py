@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import re
-import sys
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+
+from airflow_provider_capillary.report_printing import print_report
 
 if TYPE_CHECKING:
     import argparse
@@ -30,21 +28,10 @@ def run(options: argparse.Namespace) -> int:
     """
     from airflow_provider_capillary.errors import CapillaryError, IntervalError
 
-    try:
-        # On Airflow 2, log lines go to the standard output, which is to hold the report alone.
-        with contextlib.redirect_stdout(sys.stderr):
-            report = _report_on(options)
-    except CapillaryError as error:
-        if options.json:
-            print(json.dumps({"ok": False, "error": {"class": type(error).__name__, "text": str(error)}}, indent=2))
-        else:
-            print(f"FAILED Estimate  {error}")
-        return _WRONG_USAGE if isinstance(error, IntervalError) else 1
-    if options.json:
-        print(json.dumps(report.to_data(), indent=2))
-    else:
-        print(report.to_text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-    return 0
+    made = print_report(lambda: _report_on(options), name="Estimate", as_json=options.json, expected=CapillaryError)
+    if isinstance(made, IntervalError):
+        return _WRONG_USAGE
+    return 1 if isinstance(made, CapillaryError) else 0
 
 
 def _report_on(options: argparse.Namespace) -> Report:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_capillary.reading.lanes import MOST_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,9 +14,6 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.hooks._session import ApiSession
 
 __all__ = ["LanePool", "outcome_of"]
-
-MOST_THREADS: Final = 16
-"""As many as a reading asks for windows ahead."""
 
 
 class LanePool:
@@ -43,7 +42,7 @@ class LanePool:
     def start(self, flow: Flow[Any]) -> Future[Any]:
         """Begin a flow in a thread."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="capillary-lane")
+            self._threads = ThreadPoolExecutor(MOST_AHEAD, thread_name_prefix="capillary-lane")
         return self._threads.submit(self._work, flow)
 
     def interrupt(self) -> None:

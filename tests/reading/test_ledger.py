@@ -122,3 +122,14 @@ def test_a_record_shows_that_windows_reach_as_far(window: tuple[int, int], times
 
 def record(time: int, name: str) -> dict[str, Any]:
     return {"id": name, "startTime": time}
+
+
+def test_an_answer_to_a_request_that_was_sent_before_a_span_was_added_does_not_prove_it() -> None:
+    """Its answer may have been given before the API came to give less."""
+    ledger = Ledger(0, 100)
+    earlier = ledger.added
+    ledger.add(60, count=9, capacity=20)
+    ledger.confirm(15, asked_after=earlier)
+    assert ledger.frontier == 100
+    ledger.confirm(15, asked_after=ledger.added)
+    assert ledger.frontier == 60

@@ -29,7 +29,8 @@ def test_every_page_is_in_the_contents():
 def test_every_public_module_of_airflow_is_in_the_reference():
     reference = (PAGES / "reference.rst").read_text()
     info = get_provider_info()
-    modules = {module for kind in ("hooks", "operators", "sensors", "triggers") for entry in info[kind] for module in entry["python-modules"]}
+    entries = [entry for kind in ("hooks", "operators", "sensors", "triggers") for entry in info[kind]]
+    modules = {module for entry in entries for module in entry["python-modules"]}
     for module in modules | {airflow_provider_capillary.errors.__name__}:
         assert f":: {module}" in reference, module
 

@@ -37,7 +37,7 @@ ALLOWED = {
     "export": BASE | {"__version__", "_airflow", "api", "fast", "polling", "reading"},
     "redaction": BASE | {"api"},
     "erasure": BASE | {"__version__", "export", "redaction"},
-    "hooks": BASE | {"api", "connection", "polling", "reading"},
+    "hooks": BASE | {"_airflow", "api", "connection", "polling", "reading"},
     "triggers": BASE | {"_airflow", "api", "hooks", "polling"},
     "operators": BASE | {"_airflow", "_fail_fast", "api", "export", "hooks", "redaction", "rendering", "retry_policy"},
     "sensors": BASE | {"_airflow", "_fail_fast", "api", "hooks", "polling", "rendering", "triggers"},

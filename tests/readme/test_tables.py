@@ -17,6 +17,7 @@ from airflow_provider_capillary.connection.fields import DATE_FORMATS, EXTRA_FIE
 from airflow_provider_capillary.emulator import Emulator, ServerOptions, documented_records
 from airflow_provider_capillary.emulator.auth import Authenticator
 from airflow_provider_capillary.export.exporter import Receipt
+from airflow_provider_capillary.hooks._metrics import METRICS
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
@@ -99,6 +100,10 @@ def test_the_extras_to_install_are_those_of_the_package():
     project = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]
     told = {name for extra, _ in table("Install", "extra") for name in names(extra)}
     assert told == set(project["optional-dependencies"]) - {"test", "lint", "docs"}
+
+
+def test_the_metrics_are_those_that_are_sent():
+    assert {metric.strip("`"): meaning for metric, meaning in table("Metrics", "metric")} == METRICS
 
 
 def test_every_error_that_is_raised_is_in_the_table():

@@ -226,28 +226,6 @@ def test_reading_begins_when_the_interval_has_settled(api_of, tmp_path, logged, 
     assert ("Trigger completed" in out or "running trigger in line" in out) is deferrable
 
 
-def test_the_events_of_outlets_carry_the_counts(api_of, tmp_path):
-    from airflow.providers.common.compat.sdk import Asset
-    from airflow.utils.session import create_session
-
-    try:
-        from airflow.models.asset import AssetEvent
-    except ImportError:
-        from airflow.models.dataset import DatasetEvent as AssetEvent
-
-    api_of()
-    with make_dag() as dag:
-        export_task(tmp_path / "out.jsonl", **ALL, outlets=[Asset(f"capillary://{dag.dag_id}/events")])
-    dag_run = run(dag)
-    with create_session() as session:
-        (event,) = session.query(AssetEvent).filter_by(source_dag_id=dag.dag_id).all()
-        extra = dict(event.extra)
-    receipt = receipt_of(dag_run)
-    assert extra.items() >= {key: receipt[key] for key in ("path", "start", "end", "events", "failures", "statuses", "late_events")}.items()
-    assert not RECEIPT & set(extra) - set(receipt)
-    assert "inputRequest" not in json.dumps(extra)
-
-
 def test_neither_log_holds_a_secret_or_anything_of_the_records(api_of, tmp_path, logged):
     import base64
 

@@ -9,6 +9,8 @@ import string
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from airflow_provider_capillary._airflow import add_alias_event
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
@@ -27,8 +29,8 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
     """Put counts on the events of the task's outlets, and name API and object to the lineage collector.
 
     An ``Asset`` among the outlets gets the counts, the path and the interval as the event's extra. An ``AssetAlias`` gets an event for the
-    asset of :func:`asset_uri_of`, with the same extra. A task without outlets emits no event: an asset that nobody asked for would appear
-    in everybody's asset graph, and a DAG that is scheduled by a prefix of its URI would start.
+    asset of :func:`asset_uri_of`, with the same extra; on Airflow 2, ``statuses`` is JSON text there. A task without outlets emits no
+    event: an asset that nobody asked for would appear in everybody's asset graph.
 
     Without an object (``on_empty="skip"``) the task emits nothing. Airflow makes an event for each outlet of a task that succeeds, and has
     no way to prevent that, so the outlets are removed from this run's copy of the task.
@@ -51,7 +53,7 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
             extra["partition_key"] = partition_key
         for outlet in operator.outlets:
             if isinstance(outlet, AssetAlias):
-                events[outlet].add(Asset(_ascii(asset_uri_of(written, receipt["uri"]))), extra=extra)
+                add_alias_event(events[outlet], Asset(_ascii(asset_uri_of(written, receipt["uri"]))), extra)
             else:
                 events[outlet].extra.update(extra)
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector

@@ -47,7 +47,7 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
     if events is not None and operator.outlets:
         from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
-        extra: dict[str, Any] = {name: receipt[name] for name in _ON_EVENTS}  # type: ignore[literal-required]
+        extra: dict[str, Any] = {name: receipt[name] for name in _ON_EVENTS}
         # Airflow puts the run's partition key on the event itself, too; who reads only the extra finds it here.
         if (partition_key := context.get("partition_key")) is not None:
             extra["partition_key"] = partition_key
@@ -109,7 +109,7 @@ def openlineage_of(receipt: Receipt | None, api_url: str | None) -> object:
         namespace, name = _openlineage_name(receipt["uri"])
         statistics = OutputStatisticsOutputDatasetFacet(rowCount=receipt["events"], size=receipt["bytes"], fileCount=1)
         outputs.append(OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": statistics}))
-    return OperatorLineage(inputs=inputs, outputs=outputs)
+    return OperatorLineage(inputs=inputs, outputs=outputs)  # type: ignore[misc,unused-ignore]  # where it is installed, mypy wants its type
 
 
 def _openlineage_name(uri: str) -> tuple[str, str]:

@@ -47,8 +47,10 @@ def test_a_run_leaves_the_interval_in_one_object_and_its_receipt_alone_in_xcom(a
     content = (tmp_path / "out" / f"events{ending}").read_bytes()
     assert {record["id"] for record in unpack(content, ending)} == IDS
     assert names_in(tmp_path / "out") == [manifest_name(f"events{ending}"), f"events{ending}"]
-    ((key, receipt),) = xcoms(dag_run).items()
-    assert key == ("export", -1, "return_value")
+    left = xcoms(dag_run)
+    receipt = left.pop(("export", -1, "return_value"))
+    # Airflow 3 leaves the link to the object beside it, which a local file has not.
+    assert left in ({}, {("export", -1, "_link_ExportedObjectLink"): ""})
     assert set(receipt) == RECEIPT
     assert receipt["events"] == 10
     assert receipt["failures"] == 9

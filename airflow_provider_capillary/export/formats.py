@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-__all__ = ["ENDINGS", "ForeignObjectError", "format_of", "read_lines", "read_pairs", "require_format", "write_object"]
+__all__ = ["ENDINGS", "ForeignObjectError", "format_of", "read_entries", "read_lines", "read_pairs", "require_format", "write_object"]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 """The endings, each the name of its format."""
@@ -164,6 +164,12 @@ def read_lines(source: Path, *, ending: str) -> Iterator[bytes]:
     """
     for entry in _read(source, ending=ending, lines=True):
         yield entry.line
+
+
+def read_entries(source: Path, *, ending: str) -> Iterator[tuple[tuple[int, str], bytes]]:
+    """The ``(startTime, id)`` and the JSON of each record of an object that this package wrote: :func:`read_pairs`, :func:`read_lines`."""
+    for entry in _read(source, ending=ending, lines=True):
+        yield (entry.start_time, entry.record_id), entry.line
 
 
 def _read(source: Path, *, ending: str, lines: bool) -> Iterator[_Entry]:

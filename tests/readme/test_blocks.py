@@ -53,6 +53,7 @@ SHOWN_BY = {
     ("Backfills", "bash", 1): "test_the_cost_of_a_backfill_is_estimated",
     ("Late records", "python", 1): "test_days_are_read_again",
     ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
+    ("Verifying what was published", "python", 1): "test_an_object_is_verified_after_a_week",
     ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
     ("Privacy", "python", 1): "test_the_redacted_export_holds_no_phone_number",
     ("Privacy", "bash", 1): "test_the_records_of_a_customer_are_found",
@@ -285,6 +286,15 @@ def test_days_are_read_again(load, api, bucket):
     assert receipt["late_events"] == 1
     assert "late" in stored(bucket, "event_logs/")[f"event_logs/dt={day:%Y-%m-%d}/events.jsonl.gz"]
     assert receipt_of(dag_run, "after_7_days")["start"] == f"{ends - timedelta(days=8):%Y-%m-%d}T00:00:00.000Z"
+
+
+@only(("Verifying what was published", "python", 1))
+def test_an_object_is_verified_after_a_week(load, api, bucket):
+    run(load(block("The daily export", "python")), logical_date=WEEK[2] + timedelta(days=1))
+    dag_run = run(load(block("Verifying what was published", "python")), logical_date=WEEK[2] + timedelta(days=8))
+    receipt = receipt_of(dag_run, "verify")
+    assert (receipt["is_equal"], receipt["start"]) == (True, f"{WEEK[2]:%Y-%m-%d}T00:00:00.000Z")
+    assert receipt["events"] == len(happened(api, WEEK[2], WEEK[2] + timedelta(days=1))) > 0
 
 
 @only(("Days of local time", "python", 1))

@@ -17,6 +17,7 @@ from airflow_provider_capillary.emulator import Emulator, ServerOptions, documen
 from airflow_provider_capillary.emulator.auth import Authenticator
 from airflow_provider_capillary.export.exporter import Receipt
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+from airflow_provider_capillary.operators.verification import CapillaryEventLogsVerificationOperator
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
 
@@ -53,6 +54,7 @@ def shown(default):
     ("cls", "section", "number"),
     [
         (CapillaryEventLogsToObjectStorageOperator, "Arguments of the operator", 0),
+        (CapillaryEventLogsVerificationOperator, "Verifying what was published", 0),
         (CapillaryEventStatusSensor, "Arguments of the sensor and the watch", 0),
         (CapillaryEventWatchTrigger, "Arguments of the sensor and the watch", 1),
     ],

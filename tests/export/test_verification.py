@@ -15,7 +15,9 @@ from airflow_provider_capillary.erasure.erase import erase
 from airflow_provider_capillary.errors import DestinationError, ReadingStoppedError, UnverifiableError
 from airflow_provider_capillary.export import published_object
 from airflow_provider_capillary.export.destination import parse_destination
-from airflow_provider_capillary.export.formats import read_lines, write_object
+from airflow_provider_capillary.export.formats import block_form, read_lines, write_object
+from airflow_provider_capillary.export.spool import Spool
+from airflow_provider_capillary.export.tempdir import open_tempdir
 from airflow_provider_capillary.export.verification import MOST_IDS, open_verification, summary
 
 CANARY = "asha.canary@example.com"
@@ -117,8 +119,11 @@ def rewrite(place, name, tmp_path, change):
     """Let somebody else rewrite an object, sorted as it was, and leave its manifest."""
     ending = name.removeprefix("x")
     (tmp_path / "old").write_bytes(place.read(name))
-    lines = change(list(read_lines(tmp_path / "old", ending=ending)))
-    write_object((line + b"\n" for line in lines), tmp_path / "new", ending=ending)
+    with open_tempdir() as tempdir:
+        spool = Spool(tempdir, stop=lambda: False, form=block_form(ending))
+        for line in change(list(read_lines(tmp_path / "old", ending=ending))):
+            spool.add_line(line)
+        write_object(spool.blocks(), tmp_path / "new", ending=ending)
     place.write(name, (tmp_path / "new").read_bytes())
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from operator import gt, lt
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-__all__ = ["EventLog", "EventLogs", "RowForm", "event_log"]
+__all__ = ["MAPPINGS", "EventLog", "EventLogs", "RowForm", "event_log"]
 
 
 class EventLog(dict[str, Any]):
@@ -35,7 +35,7 @@ class EventLog(dict[str, Any]):
         return self.raw.decode()
 
 
-def event_log(fields: dict[str, Any], raw: bytes) -> EventLog:
+def event_log(fields: Mapping[str, Any], raw: bytes) -> EventLog:
     """The record of these fields, and of the JSON from which they were decoded."""
     record = EventLog(fields)
     record.raw = raw
@@ -45,30 +45,35 @@ def event_log(fields: dict[str, Any], raw: bytes) -> EventLog:
 class RowForm(Protocol):
     """How the rows of :class:`EventLogs` hold records."""
 
-    def log(self, row: Any) -> Mapping[str, Any]:  # noqa: ANN401  # a row of this form
-        """The record of a row."""
+    def fields(self, row: Any) -> Mapping[str, Any]:  # noqa: ANN401  # a row of this form
+        """The fields of a row."""
 
     def column(self, rows: list[Any], name: str) -> list[Any]:
         """A field of each row; ``None`` where it is absent."""
 
-    def lines(self, rows: list[Any]) -> bytes:
-        """The JSON of each row, as it stood in the answer, with a line feed behind it."""
+    def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+        """See :meth:`EventLogs.columns`."""
 
 
 class _Mappings:
-    """Rows that are the records."""
+    """Rows that are the records, or mappings of their fields."""
 
-    def log(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         return row
 
     def column(self, rows: list[Mapping[str, Any]], name: str) -> list[Any]:
         return [row.get(name) for row in rows]
 
-    def lines(self, rows: list[EventLog]) -> bytes:
-        return b"\n".join([*[row.raw for row in rows], b""])
+    def columns(self, rows: list[Mapping[str, Any]], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+        values = [self.column(rows, name) for name in names]
+        if sum(map(len, rows)) == len(names) * len(rows) - sum(column.count(None) for column in values):
+            return values, []
+        counts = [len(names) - row.count(None) for row in zip(*values, strict=True)]
+        return values, [place for place, row in enumerate(rows) if len(row) != counts[place]]
 
 
-_MAPPINGS = _Mappings()
+MAPPINGS: Final = _Mappings()
+"""The form of rows that are mappings."""
 
 
 class EventLogs(Sequence[Any]):
@@ -76,20 +81,24 @@ class EventLogs(Sequence[Any]):
 
     :param times: the ``startTime`` of each.
     :param ids: the ``id`` of each.
-    :param rows: the records, in a form that ``form`` knows.
+    :param rows: the fields of each, in a form that ``form`` knows.
+    :param texts: the JSON of each, as it stood in the answer; ``None`` where the rows are the records themselves.
     """
 
-    __slots__ = ("_form", "_rows", "ids", "times")
+    __slots__ = ("_form", "_rows", "_texts", "ids", "times")
 
-    def __init__(self, times: list[int], ids: list[str], rows: list[Any], form: RowForm = _MAPPINGS) -> None:
+    def __init__(
+        self, times: list[int], ids: list[str], rows: list[Any], *, texts: list[bytes] | None = None, form: RowForm = MAPPINGS
+    ) -> None:
         self.times = times
         self.ids = ids
         self._rows = rows
+        self._texts = texts
         self._form = form
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]]) -> EventLogs:
-        """These records; :meth:`lines` needs each to be an :class:`EventLog`."""
+        """These records; :meth:`texts` needs each to be an :class:`EventLog`."""
         rows = list(records)
         return cls([row["startTime"] for row in rows], [row["id"] for row in rows], rows)
 
@@ -97,7 +106,9 @@ class EventLogs(Sequence[Any]):
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._form.log, self._rows)
+        if self._texts is None:
+            return iter(self._rows)
+        return map(event_log, map(self._form.fields, self._rows), self._texts)
 
     @overload
     def __getitem__(self, place: int) -> Any: ...  # noqa: ANN401  # a record
@@ -106,25 +117,35 @@ class EventLogs(Sequence[Any]):
     def __getitem__(self, place: slice) -> EventLogs: ...
 
     def __getitem__(self, place: int | slice) -> Any:
+        texts = self._texts
         if isinstance(place, slice):
-            return EventLogs(self.times[place], self.ids[place], self._rows[place], self._form)
-        return self._form.log(self._rows[place])
+            some = None if texts is None else texts[place]
+            return EventLogs(self.times[place], self.ids[place], self._rows[place], texts=some, form=self._form)
+        return self._rows[place] if texts is None else event_log(self._form.fields(self._rows[place]), texts[place])
 
     def __reduce__(self) -> tuple[Callable[..., EventLogs], tuple[list[Any]]]:
         return EventLogs.of, (list(self),)
 
     @property
     def is_text(self) -> bool:
-        """Whether :meth:`lines` can be asked."""
-        return self._form is not _MAPPINGS or all(type(row) is EventLog for row in self._rows)
+        """Whether :meth:`texts` can be asked."""
+        return self._texts is not None or all(type(row) is EventLog for row in self._rows)
 
     def column(self, name: str) -> list[Any]:
         """A field of each record; ``None`` where it is absent."""
         return self._form.column(self._rows, name)
 
-    def lines(self) -> bytes:
-        """The JSON of each record, as it stood in the answer, with a line feed behind it."""
-        return self._form.lines(self._rows)
+    def columns(self, names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+        """These fields of each record, and the places of the records that hold something else too: another field, or a ``null``.
+
+        :param names: two at least.
+        :return: for each name, a list of its own, with ``None`` where a record lacks the field.
+        """
+        return self._form.columns(self._rows, names)
+
+    def texts(self) -> list[bytes]:
+        """The JSON of each record, as it stood in the answer."""
+        return [row.raw for row in self._rows] if self._texts is None else self._texts
 
     def pairs(self) -> list[tuple[int, str]]:
         """``(startTime, id)`` of each record."""
@@ -173,4 +194,6 @@ class EventLogs(Sequence[Any]):
         if len(places) == len(self._rows) and places == list(range(len(places))):
             return self
         times, ids = [self.times[place] for place in places], [self.ids[place] for place in places]
-        return EventLogs(times, ids, [self._rows[place] for place in places], self._form)
+        rows = [self._rows[place] for place in places]
+        texts = None if self._texts is None else [self._texts[place] for place in places]
+        return EventLogs(times, ids, rows, texts=texts, form=self._form)

@@ -10,12 +10,10 @@ import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
-from airflow_provider_capillary.api.event_logs import EventLogs, event_log
+from airflow_provider_capillary.api.event_logs import EventLogs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sized
-
-    from airflow_provider_capillary.api.event_logs import EventLog
+    from collections.abc import Iterable, Sequence, Sized
 
 __all__ = ["Layouts", "errors_of_msgspec", "texts_of"]
 
@@ -135,27 +133,23 @@ class _Layout:
         """A list of records; ``None`` where it is not just what would be encoded for them, with a space behind commas and colons or not."""
         try:
             rows = self._decode(listed)
-            encoded = self._encoder.encode(rows)
-            if encoded != listed:
-                return self._with_spaces(rows, encoded, listed)
+            # One encoding is the proof and the lines. No line feed stands inside of what is encoded.
+            lines = self._encoder.encode_lines(rows)
+            encoded = b"[" + lines[:-1].replace(b"\n", b",") + b"]"
+            texts = lines.split(b"\n")[:-1] if encoded == listed else self._spaced_texts(rows, encoded, listed)
         except errors_of_msgspec():
             return None
-        return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), rows, self)
+        if not texts:
+            return None
+        return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), rows, texts=texts, form=self)
 
-    def _with_spaces(self, rows: list[Any], encoded: bytes, listed: bytes) -> EventLogs | None:
+    def _spaced_texts(self, rows: list[Any], encoded: bytes, listed: bytes) -> list[bytes] | None:
         if b'": ' not in listed[:_SPACES] or self._format(encoded, indent=0) != listed:
             return None
-        texts = texts_of(listed, rows)
-        if texts is None:
-            return None
-        return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), list(zip(rows, texts, strict=True)), _Texts(self))
-
-    def log(self, row: Any) -> EventLog:  # noqa: ANN401  # a class that is made above
-        """See :class:`.RowForm`."""
-        return event_log(self.fields(row), self._encoder.encode(row))
+        return texts_of(listed, rows)
 
     def fields(self, row: Any) -> dict[str, Any]:  # noqa: ANN401  # a class that is made above
-        """The fields of a row that are there."""
+        """See :class:`.RowForm`."""
         return {name: value for name, attribute in self._attributes.items() if (value := getattr(row, attribute)) is not self._unset}
 
     def column(self, rows: list[Any], name: str) -> list[Any]:
@@ -165,22 +159,18 @@ class _Layout:
         unset = self._unset
         return [None if value is unset else value for value in map(attrgetter(self._attributes[name]), rows)]
 
-    def lines(self, rows: list[Any]) -> bytes:
+    def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :class:`.RowForm`."""
-        return self._encoder.encode_lines(rows)
-
-
-class _Texts:
-    """The form of rows of a layout that have their JSON beside them."""
-
-    def __init__(self, layout: _Layout) -> None:
-        self._layout = layout
-
-    def log(self, row: tuple[Any, bytes]) -> EventLog:
-        return event_log(self._layout.fields(row[0]), row[1])
-
-    def column(self, rows: list[tuple[Any, bytes]], name: str) -> list[Any]:
-        return self._layout.column([row for row, _ in rows], name)
-
-    def lines(self, rows: list[tuple[Any, bytes]]) -> bytes:
-        return b"\n".join([*[text for _, text in rows], b""])
+        unset = self._unset
+        known = [name for name in names if name in self._attributes]
+        others = [attribute for name, attribute in self._attributes.items() if name not in known]
+        irregular: set[int] = set()
+        values = {}
+        for name, column in zip(known, zip(*map(attrgetter(*[self._attributes[name] for name in known]), rows), strict=True), strict=True):
+            kinds = set(map(type, column))
+            if type(None) in kinds:
+                irregular.update(place for place, value in enumerate(column) if value is None)
+            values[name] = [None if value is unset else value for value in column] if type(unset) in kinds else list(column)
+        for attribute in others:
+            irregular.update(place for place, value in enumerate(map(attrgetter(attribute), rows)) if value is not unset)
+        return [values[name] if name in values else [None] * len(rows) for name in names], sorted(irregular)

@@ -18,13 +18,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_capillary import fast
-from airflow_provider_capillary.api.event_logs import EventLogs, event_log
+from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.api.layouts import Layouts, errors_of_msgspec, texts_of
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from airflow_provider_capillary.api.event_logs import EventLog
 
 __all__ = ["decode_records"]
 
@@ -125,22 +123,5 @@ def _have_each_key_once(records: list[dict[str, Any]], listed: bytes) -> bool:
     return text.count(b'"') - text.count(rb"\"") == 2 * (sum(map(len, records)) + kinds.count(str))
 
 
-class _Decoded:
-    """Rows of the fields of a record and its JSON."""
-
-    def log(self, row: tuple[dict[str, Any], bytes]) -> EventLog:
-        return event_log(*row)
-
-    def column(self, rows: list[tuple[dict[str, Any], bytes]], name: str) -> list[Any]:
-        return [fields.get(name) for fields, _ in rows]
-
-    def lines(self, rows: list[tuple[dict[str, Any], bytes]]) -> bytes:
-        return b"\n".join([*[text for _, text in rows], b""])
-
-
-_DECODED = _Decoded()
-
-
 def _decoded(records: list[dict[str, Any]], texts: list[bytes]) -> EventLogs:
-    times, ids = [record["startTime"] for record in records], [record["id"] for record in records]
-    return EventLogs(times, ids, list(zip(records, texts, strict=True)), _DECODED)
+    return EventLogs([record["startTime"] for record in records], [record["id"] for record in records], records, texts=texts)

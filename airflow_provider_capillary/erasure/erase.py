@@ -12,7 +12,7 @@ from airflow_provider_capillary.erasure.matching import Matcher
 from airflow_provider_capillary.erasure.places import objects_below
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, DestinationConflictError, PublishError
 from airflow_provider_capillary.export.filesystems import open_target
-from airflow_provider_capillary.export.formats import ForeignObjectError, read_lines, require_format, write_object
+from airflow_provider_capillary.export.formats import ForeignObjectError, block_form, read_lines, require_format, write_object
 from airflow_provider_capillary.export.json_lines import fields_of, to_json
 from airflow_provider_capillary.export.manifest import erased_digest, find_manifests, manifest_of
 from airflow_provider_capillary.export.spool import Spool
@@ -111,7 +111,7 @@ class _Erasure:
         self._ending = ending
         self._tempdir = tempdir
         self._matcher = matcher
-        self._spool = Spool(tempdir, stop=lambda: False)
+        self._spool = Spool(tempdir, stop=lambda: False, form=block_form(ending))
 
     def run(self, fingerprint: str | None, *, dry_run: bool) -> Outcome:
         target = self._target

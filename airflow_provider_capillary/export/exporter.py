@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from airflow_provider_capillary.errors import CapillaryError, DestinationConflictError, PublishError, ReadingStoppedError
 from airflow_provider_capillary.export.filesystems import open_target
-from airflow_provider_capillary.export.formats import write_object
+from airflow_provider_capillary.export.formats import block_form, write_object
 from airflow_provider_capillary.export.manifest import manifest_of, manifest_text, prepare_manifest
 from airflow_provider_capillary.export.previous_export import PreviousExport
 from airflow_provider_capillary.export.spool import Spool
@@ -165,7 +165,7 @@ class Export:
         if manifest:
             prepare_manifest(self._target)
         self._stopped = False
-        self._spool = Spool(tempdir, stop=lambda: self._stopped)
+        self._spool = Spool(tempdir, stop=lambda: self._stopped, form=block_form(ending))
 
     def add_all(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Take records, as the API sent them, in any order.

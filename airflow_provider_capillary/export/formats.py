@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from airflow_provider_capillary import fast
 from airflow_provider_capillary.errors import DestinationError
-from airflow_provider_capillary.export.json_lines import fields_of
+from airflow_provider_capillary.export.json_lines import JsonLines, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-__all__ = ["ENDINGS", "ForeignObjectError", "format_of", "read_lines", "read_pairs", "require_format", "write_object"]
+    from airflow_provider_capillary.export.runs import BlockForm
+
+__all__ = ["ENDINGS", "ForeignObjectError", "block_form", "format_of", "read_lines", "read_pairs", "require_format", "write_object"]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 """The endings, each the name of its format."""
@@ -85,10 +87,19 @@ def require_format(ending: str) -> None:
         ) from error
 
 
+def block_form(ending: str) -> BlockForm:
+    """How the records of such an object are spooled for :func:`write_object`."""
+    if ending == ".parquet":
+        from airflow_provider_capillary.export.parquet import Columns
+
+        return Columns()
+    return JsonLines()
+
+
 def write_object(blocks: Iterable[bytes], target: Path, *, ending: str) -> None:
     """Write a local file.
 
-    :param blocks: JSON objects in UTF-8, each followed by a line feed, in the order to write; a block holds whole lines.
+    :param blocks: records of the :func:`block_form` of this ending, in the order to write.
     :param target: path of the local file, replaced if it exists.
     """
     with target.open("wb") as raw:

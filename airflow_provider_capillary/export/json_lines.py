@@ -13,7 +13,9 @@ from airflow_provider_capillary.errors import MalformedAnswerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
+    from airflow_provider_capillary.api.event_logs import EventLogs
+
+__all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
 
 # What JSON allows raw inside a string and text tools take for the end of a line, and lone surrogates, which UTF-8 cannot carry.
 _TO_ESCAPE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
@@ -95,6 +97,32 @@ def are_lines(text: bytes, count: int) -> bool:
     if text.isascii() or not any(lead in text for lead in _LEADS):
         return True
     return not any(separator in text for separator, _ in _SEPARATORS)
+
+
+class JsonLines:
+    """Blocks of records as lines of JSON in UTF-8, each with a line feed behind it; a form of :class:`.runs.Block`."""
+
+    def of_page(self, records: EventLogs) -> bytes | None:
+        """See :class:`.runs.BlockForm`."""
+        text = self.of_lines(records.texts())
+        return text if are_lines(text, len(records)) else None
+
+    def of_lines(self, lines: list[bytes]) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        return b"\n".join([*lines, b""])
+
+    def opened(self, content: bytes) -> list[bytes]:
+        """See :class:`.runs.BlockForm`."""
+        # Not by splitlines, which splits at carriage returns too.
+        return content[:-1].split(b"\n")
+
+    def part(self, opened: list[bytes], low: int, high: int) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        return self.of_lines(opened[low:high])
+
+    def joined(self, contents: list[bytes]) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        return b"".join(contents)
 
 
 def to_json(value: object) -> str:

@@ -18,17 +18,24 @@ The order of a record's fields is not kept here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+import contextlib
+from bisect import bisect_right
+from functools import reduce
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from airflow_provider_capillary.api.event_logs import MAPPINGS
 from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from pyarrow import RecordBatch, Schema, Table
+    from pyarrow import RecordBatch, Schema
 
-__all__ = ["read_parquet_lines", "read_parquet_pairs", "write_parquet"]
+    from airflow_provider_capillary.api.event_logs import EventLogs
+
+__all__ = ["Columns", "read_parquet_lines", "read_parquet_pairs", "write_parquet"]
 
 _INTEGERS = frozenset({"startTime", "responseTime", "orgId", "parentOrgId"})
 _COLUMNS = (
@@ -46,12 +53,13 @@ _COLUMNS = (
 # Columns whose values come again and again: a dictionary of the values saves room.
 _REPEATED = ("responseTime", "orgId", "status", "eventName", "webhookId", "parentOrgId", "message")
 _EXTRA = "_extra"
+_NONE: Final = type(None)
 
 # A row group is closed by whichever comes first. Both count the records themselves, so that equal records give equal row groups, and
-# the bytes (of JSON) keep memory bounded where a record is large.
+# the bytes (of texts) keep memory bounded where a record is large.
 _ROWS_IN_GROUP = 10_000
 _BYTES_IN_GROUP = 4 * 1024 * 1024
-# Rows that are Python objects at one time; arrow holds the same in a fraction of the room.
+# Rows that are Python objects at one time when a file is read; arrow holds the same in a fraction of the room.
 _ROWS_AT_ONCE = 500
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -65,93 +73,122 @@ def _schema() -> Schema:
     return pa.schema(list(types.items()))
 
 
+class Columns:
+    """Blocks of records as columns, each block a message of Arrow's IPC format; a form of :class:`.runs.Block`.
+
+    The fields pass from the decoded answer to the columns. Only for a record that needs ``_extra`` its JSON is looked at again.
+    """
+
+    def __init__(self) -> None:
+        self._schema = _schema()
+
+    def of_page(self, records: EventLogs) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        return self._block(*records.columns(_COLUMNS), records.texts)
+
+    def of_lines(self, lines: list[bytes]) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        return self._block(*MAPPINGS.columns(list(map(fields_of, lines)), _COLUMNS), lambda: lines)
+
+    def opened(self, content: bytes) -> RecordBatch:
+        """See :class:`.runs.BlockForm`."""
+        import pyarrow as pa
+
+        return pa.ipc.read_record_batch(pa.py_buffer(content), self._schema)
+
+    def part(self, opened: RecordBatch, low: int, high: int) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        return opened.slice(low, high - low).serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
+
+    def joined(self, contents: list[bytes]) -> bytes:
+        """See :class:`.runs.BlockForm`."""
+        import pyarrow as pa
+
+        (batch,) = pa.Table.from_batches(map(self.opened, contents), self._schema).combine_chunks().to_batches()
+        return batch.serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
+
+    def _block(self, columns: list[list[Any]], irregular: list[int], lines: Callable[[], list[bytes]]) -> bytes:
+        """A block of these fields.
+
+        :param irregular: the places of records that hold something else too.
+        :param lines: gives the JSON of all records.
+        """
+        import pyarrow as pa
+
+        if not irregular and all(
+            {int, _NONE}.issuperset(map(type, column)) for name, column in zip(_COLUMNS, columns, strict=True) if name in _INTEGERS
+        ):
+            # What is not of a column's type, is out of its range or no Unicode. Arrow takes fractions and truths for integers.
+            with contextlib.suppress(pa.ArrowException, ValueError, OverflowError):
+                return self._written([*columns, pa.nulls(len(columns[0]), pa.string())])
+        places = set(irregular)
+        for name, column in zip(_COLUMNS, columns, strict=True):
+            places.update(place for place, value in enumerate(column) if value is not None and not _fits(name, value))
+        texts, extra = lines(), [None] * len(columns[0])
+        for place in places:
+            for column, value in zip([*columns, extra], _row_of(texts[place]), strict=True):
+                column[place] = value
+        return self._written([*columns, extra])
+
+    def _written(self, columns: list[Any]) -> bytes:
+        import pyarrow as pa
+
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        return pa.record_batch(arrays, schema=self._schema).serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
+
+
 def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
-    """Write records (blocks of lines, one JSON object each) to an open file; without any, a file with the columns and no rows."""
+    """Write blocks of :class:`Columns` to an open file; without any, a file with the columns and no rows."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = _schema()
     # Snappy, format 2.6 and no schema of Arrow's own beside parquet's: what every query engine reads alike.
     options = {"compression": "snappy", "version": "2.6", "store_schema": False, "use_dictionary": list(_REPEATED)}
     with pq.ParquetWriter(raw, schema, **options) as writer:
-        for text in _groups(blocks):
+        for batches in _groups(map(Columns().opened, blocks)):
             # One chunk, however it came to be: where pages of a column end depends on that.
-            table = (_fast_table(text, schema) or _table(text, schema)).combine_chunks()
-            writer.write_table(table, row_group_size=_ROWS_IN_GROUP)
+            writer.write_table(pa.Table.from_batches(batches, schema).combine_chunks(), row_group_size=_ROWS_IN_GROUP)
 
 
-def _table(text: bytes, schema: Schema) -> Table:
-    """The lines as columns; any record."""
-    import pyarrow as pa
-
-    rows = text[:-1].split(b"\n")
-    return pa.Table.from_batches([_batch(rows[at : at + _ROWS_AT_ONCE], schema) for at in range(0, len(rows), _ROWS_AT_ONCE)], schema)
-
-
-def _fast_table(text: bytes, schema: Schema) -> Table | None:
-    """:func:`_table` by Arrow's own reader of JSON, for lines of which it surely says the same; ``None`` where a record needs ``_extra``.
-
-    Arrow refuses what is in no column and what doesn't fit its column. What it takes in silence is a ``null``.
-    """
-    import pyarrow as pa
-    from pyarrow import json
-
-    # A null inside of a text follows an escaped quote. A field's name that ends in a backslash looks so too, and is none of the columns'.
-    if b"null" in text and text.count(b"null") != text.count(rb"\":null") + text.count(rb"\": null"):
-        return None
-    columns = pa.schema([pa.field(name, pa.int64() if name in _INTEGERS else pa.string()) for name in _COLUMNS])
-    try:
-        table = json.read_json(
-            pa.BufferReader(text),
-            read_options=json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-            parse_options=json.ParseOptions(explicit_schema=columns, unexpected_field_behavior="error"),
-        )
-    except pa.ArrowException:
-        return None
-    if table.num_rows != text.count(b"\n"):
-        return None
-    table = table.set_column(0, schema.field("startTime"), table.column("startTime").cast(pa.timestamp("ms", tz="UTC")))
-    return table.append_column(schema.field(_EXTRA), pa.nulls(table.num_rows, pa.string())).cast(schema)
-
-
-def _batch(rows: list[bytes], schema: Schema) -> RecordBatch:
-    import pyarrow as pa
-
-    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-    for line in rows:
-        _split(line, columns)
-    return pa.record_batch([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
-
-
-def _groups(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of each row group."""
-    pending: list[bytes] = []
+def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
+    """The records of each row group: as few as have more bytes than :data:`_BYTES_IN_GROUP` in their texts, or :data:`_ROWS_IN_GROUP`."""
+    group: list[RecordBatch] = []
     size = rows = 0
-    for block in blocks:
-        pending.append(block)
-        size, rows = size + len(block), rows + block.count(b"\n")
-        if size > _BYTES_IN_GROUP or rows >= _ROWS_IN_GROUP:
-            rest = b"".join(pending)
-            while (end := rest.find(b"\n", _BYTES_IN_GROUP) + 1) or rest.count(b"\n") >= _ROWS_IN_GROUP:
-                group = rest[:end] if end else rest
-                if group.count(b"\n") > _ROWS_IN_GROUP:
-                    group = b"\n".join([*group.split(b"\n", _ROWS_IN_GROUP)[:-1], b""])
+    for batch in batches:
+        rest = batch
+        while rest.num_rows:
+            sizes = _sizes_of(rest)
+            ends = list(accumulate(sizes, initial=size))[1:] if size + sum(sizes) > _BYTES_IN_GROUP else []
+            count = min(rest.num_rows, _ROWS_IN_GROUP - rows, bisect_right(ends, _BYTES_IN_GROUP) + 1 if ends else rest.num_rows)
+            group.append(rest.slice(0, count))
+            size, rows = size + sum(sizes[:count]), rows + count
+            rest = rest.slice(count)
+            if size > _BYTES_IN_GROUP or rows == _ROWS_IN_GROUP:
                 yield group
-                rest = rest[len(group) :]
-            pending, size, rows = [rest], len(rest), rest.count(b"\n")
-    if rows:
-        yield b"".join(pending)
+                group, size, rows = [], 0, 0
+    if group:
+        yield group
 
 
-def _split(line: bytes, columns: dict[str, list[Any]]) -> None:
+def _sizes_of(batch: RecordBatch) -> list[int]:
+    """The bytes of all texts of each row."""
+    from pyarrow import compute
+
+    texts = [batch.column(name) for name in batch.schema.names if name not in _INTEGERS]
+    sizes = [compute.fill_null(compute.binary_length(text), 0) for text in texts]
+    return reduce(compute.add, sizes).to_pylist()  # type: ignore[no-any-return]  # of an optional package
+
+
+def _row_of(line: bytes) -> list[Any]:
+    """What each column, and ``_extra``, hold of a record."""
     record = fields_of(line)
     extra = [name for name, value in record.items() if name not in _COLUMNS or not _fits(name, value)]
-    for name in _COLUMNS:
-        columns[name].append(None if name in extra else record.get(name))
-    if extra:
-        exact = exact_fields_of(line)
-        columns[_EXTRA].append(to_json({name: exact[name] for name in extra}))
-    else:
-        columns[_EXTRA].append(None)
+    row = [None if name in extra else record.get(name) for name in _COLUMNS]
+    if not extra:
+        return [*row, None]
+    exact = exact_fields_of(line)
+    return [*row, to_json({name: exact[name] for name in extra})]
 
 
 def _fits(name: str, value: object) -> bool:

@@ -1,8 +1,8 @@
 """Sorted runs of records in one file without a name, and their merge by blocks.
 
-A block holds some hundred records: an index (time and id, status) and the lines themselves. The least and the greatest key of a block are
-read apart from the index, and the index apart from the lines. So a block that overlaps with no other is neither decoded nor split, and
-counting costs a tenth of reading.
+A block holds some hundred records: an index (time and id, status) and the records themselves. The least and the greatest key of a block
+are read apart from the index, and the index apart from the records. So a block that overlaps with no other is neither decoded nor split,
+and counting costs a tenth of reading.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bisect import bisect_left
 from functools import cached_property, partial
 from heapq import heapify, heappop, heapreplace
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from airflow_provider_capillary.export.json_lines import pair_line
 from airflow_provider_capillary.export.tempdir import local_disk_errors
@@ -23,15 +23,35 @@ from airflow_provider_capillary.export.tempdir import local_disk_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.export.tempdir import TempDir
 
-__all__ = ["Block", "Key", "RunFile", "merge"]
+__all__ = ["Block", "BlockForm", "Key", "RunFile", "merge"]
 
 Key: TypeAlias = tuple[int, str]
 """``(startTime, id)``; text compares by code point."""
 
-# Records, bytes of the first pair, of the last pair, of all pairs, of the lines.
+# Records, bytes of the first pair, of the last pair, of all pairs, of the content.
 _HEAD = struct.Struct("=IQQQQ")
+
+
+class BlockForm(Protocol):
+    """How the records of a block are written: :class:`.json_lines.JsonLines` or :class:`.parquet.Columns`."""
+
+    def of_page(self, records: EventLogs) -> bytes | None:
+        """The records of one answer, or ``None`` where each has to be looked at by itself: :meth:`of_lines`."""
+
+    def of_lines(self, lines: list[bytes]) -> bytes:
+        """Records as :func:`.json_lines.line_of` gives them."""
+
+    def opened(self, content: bytes) -> Any:  # noqa: ANN401  # what `part` takes
+        """A block from which parts are taken."""
+
+    def part(self, opened: Any, low: int, high: int) -> bytes:  # noqa: ANN401  # what `opened` gives
+        """The records from ``low`` up to ``high``."""
+
+    def joined(self, contents: list[bytes]) -> bytes:
+        """The records of all of them."""
 
 
 class Block:
@@ -41,20 +61,31 @@ class Block:
     :param last: the greatest key.
     :param size: how many records.
     :param index: what gives :func:`.json_lines.pair_line` of each, and a number for the status of each.
-    :param text: what gives the lines, each with its line feed.
+    :param content: what gives the records.
+    :param form: how they are written.
     """
 
-    def __init__(self, first: Key, last: Key, size: int, index: Callable[[], tuple[bytes, array[int]]], text: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        first: Key,
+        last: Key,
+        size: int,
+        *,
+        index: Callable[[], tuple[bytes, array[int]]],
+        content: Callable[[], bytes],
+        form: BlockForm,
+    ) -> None:
         self.first = first
         self.last = last
         self._size = size
         self._read_index = index
-        self.text = text
+        self.content = content
+        self._form = form
 
     @classmethod
-    def of(cls, keys: list[Key], pairs: bytes, statuses: array[int], text: bytes) -> Block:
+    def of(cls, keys: list[Key], pairs: bytes, statuses: array[int], content: bytes, form: BlockForm) -> Block:
         """A block in memory."""
-        block = cls(keys[0], keys[-1], len(keys), lambda: (pairs, statuses), lambda: text)
+        block = cls(keys[0], keys[-1], len(keys), index=lambda: (pairs, statuses), content=lambda: content, form=form)
         block.keys = keys
         return block
 
@@ -76,21 +107,24 @@ class Block:
         pairs = self.index[0]
         return pairs if high - low == len(self) else b"".join(pairs.splitlines(keepends=True)[low:high])
 
-    def text_of(self, low: int, high: int) -> bytes:
-        """The lines of some of the records."""
-        return self.text() if high - low == len(self) else b"".join(self._split[low:high])
+    def content_of(self, low: int, high: int) -> bytes:
+        """Some of the records."""
+        return self.content() if high - low == len(self) else self._form.part(self._opened, low, high)
 
     @cached_property
-    def _split(self) -> list[bytes]:
-        # Not by splitlines, which splits at carriage returns too.
-        return [line + b"\n" for line in self.text()[:-1].split(b"\n")]
+    def _opened(self) -> Any:  # noqa: ANN401  # as the form likes it
+        return self._form.opened(self.content())
 
 
 class RunFile:
-    """A file without a name that holds runs one after another."""
+    """A file without a name that holds runs one after another.
 
-    def __init__(self, tempdir: TempDir) -> None:
+    :param form: how the records of all blocks are written.
+    """
+
+    def __init__(self, tempdir: TempDir, form: BlockForm) -> None:
         self._tempdir = tempdir
+        self._form = form
         self._file = tempdir.descriptor()
         self._ends = [0]
 
@@ -101,10 +135,10 @@ class RunFile:
         """
         end = self._ends[-1]
         for block in blocks:
-            first, last, text = pair_line(*block.first), pair_line(*block.last), block.text()
+            first, last, content = pair_line(*block.first), pair_line(*block.last), block.content()
             pairs, statuses = block.index
-            head = _HEAD.pack(len(block), len(first), len(last), len(pairs), len(text))
-            end += self._write([head, first, last, pairs, statuses.tobytes(), text])
+            head = _HEAD.pack(len(block), len(first), len(last), len(pairs), len(content))
+            end += self._write([head, first, last, pairs, statuses.tobytes(), content])
         self._ends.append(end)
 
     def runs(self, *, once: bool = False) -> list[Iterator[Block]]:
@@ -142,13 +176,16 @@ class RunFile:
 
     def _read_run(self, at: int, end: int) -> Iterator[Block]:
         while at < end:
-            count, first_size, last_size, pairs_size, text_size = _HEAD.unpack(self._read(at, _HEAD.size))
+            count, first_size, last_size, pairs_size, content_size = _HEAD.unpack(self._read(at, _HEAD.size))
             at += _HEAD.size
             ends = self._read(at, first_size + last_size)
             at += len(ends)
-            index, text = partial(self._read_index, at, count, pairs_size), at + pairs_size + count * array("H").itemsize
-            yield Block(_key_of(ends[:first_size]), _key_of(ends[first_size:]), count, index, partial(self._read, text, text_size))
-            at = text + text_size
+            index = partial(self._read_index, at, count, pairs_size)
+            at += pairs_size + count * array("H").itemsize
+            content = partial(self._read, at, content_size)
+            first, last = _key_of(ends[:first_size]), _key_of(ends[first_size:])
+            yield Block(first, last, count, index=index, content=content, form=self._form)
+            at += content_size
 
     def _read_index(self, at: int, count: int, pairs_size: int) -> tuple[bytes, array[int]]:
         statuses = array("H")

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_capillary.api.event_logs import EventLog
 from airflow_provider_capillary.api.statuses import NO_STATUS, SUCCESS, name_of
 from airflow_provider_capillary.errors import MalformedAnswerError, ReadingStoppedError
-from airflow_provider_capillary.export.json_lines import are_lines, fields_of, line_of, pair_line, pair_lines, to_json
+from airflow_provider_capillary.export.json_lines import JsonLines, are_lines, fields_of, line_of, pair_line, pair_lines, to_json
 from airflow_provider_capillary.export.runs import Block, RunFile, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_provider_capillary.api.event_logs import EventLogs
-    from airflow_provider_capillary.export.runs import Key
+    from airflow_provider_capillary.export.runs import BlockForm, Key
     from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["OTHER_STATUSES", "Spool", "pair_line", "to_json"]
@@ -64,6 +64,7 @@ class Spool:
     """Takes records in any order, gives them back sorted.
 
     :param tempdir: for the temporary file.
+    :param form: how the records are kept and given back; ``None`` for lines of JSON.
     :param stop: asked every few hundred records; once it says true, adding and iterating raise :class:`ReadingStoppedError`.
 
     Of several records of one ``(startTime, id)`` the first is kept. Times are epoch milliseconds. What is counted is found by reading the
@@ -71,9 +72,10 @@ class Spool:
     bytes.
     """
 
-    def __init__(self, tempdir: TempDir, *, stop: Callable[[], bool]) -> None:
+    def __init__(self, tempdir: TempDir, *, stop: Callable[[], bool], form: BlockForm | None = None) -> None:
         self._stop = stop
-        self._file = RunFile(tempdir)
+        self._form = form or JsonLines()
+        self._file = RunFile(tempdir, self._form)
         self._blocks: list[Block] = []
         """One for each answer that came; or, where records came otherwise, of each of them:"""
         self._keys: list[Key] = []
@@ -150,21 +152,21 @@ class Spool:
         if not all(map(lt, keys, islice(keys, 1, None))):
             records = records.ordered()
             keys = records.pairs()
-        text = records.lines()
-        if not are_lines(text, len(keys)):
+        if not keys:
+            return
+        content = self._form.of_page(records)
+        if content is None:
             self.add_all(records)
             return
         if self._keys:
             self._sort()
-        if not keys:
-            return
         try:
             statuses = array("H", map(self._status_numbers.__getitem__, records.column("status")))
         except (KeyError, TypeError):  # a new status; one that is a list
             statuses = array("H", map(self._number_of, records.column("status")))
         self._totals = None
-        self._blocks.append(Block.of(keys, pair_lines(keys), statuses, text))
-        self._grow(len(text) + len(keys) * _OVERHEAD)
+        self._blocks.append(Block.of(keys, pair_lines(keys), statuses, content, self._form))
+        self._grow(len(content) + len(keys) * _OVERHEAD)
 
     def add_line(self, line: bytes) -> None:
         """Keep a record of an earlier object, its text as it is, unless one with its ``(startTime, id)`` is kept already.
@@ -176,18 +178,18 @@ class Spool:
         self._keep(fields_of(line), line)
 
     def blocks(self) -> Iterator[bytes]:
-        """Each record once, sorted by ``(startTime, id)``, as lines of UTF-8 JSON; each item holds whole lines with their line feeds.
+        """Each record once, sorted by ``(startTime, id)``; each item holds some, in the spool's form.
 
         Ids are ordered by code point.
         """
         for block, low, high in self._merged():
-            yield block.text_of(low, high)
+            yield block.content_of(low, high)
 
     def drain(self) -> Iterator[bytes]:
         """:meth:`blocks` for the last time: what has been given takes no more room on disk. Counts can still be asked for."""
         self._counted()
         for block, low, high in self._merged(once=True):
-            yield block.text_of(low, high)
+            yield block.content_of(low, high)
 
     def count_of(self, pairs: Iterable[Key]) -> tuple[int, int]:
         """How many of these distinct pairs there are, and how many of them are spooled.
@@ -269,7 +271,7 @@ class Spool:
             return
         self._write_last_run()
         if self._blocks:
-            self._last_run = list(_joined(merge([iter([block]) for block in self._blocks])))
+            self._last_run = list(_joined(merge([iter([block]) for block in self._blocks]), self._form))
             self._blocks, self._bytes = [], 0
             return
         keys, lines, statuses = self._keys, self._lines, self._statuses
@@ -281,9 +283,10 @@ class Spool:
         step = max(1, len(order) * _BLOCK_BYTES // self._bytes)
         for begin in range(0, len(order), step):
             places = order[begin : begin + step]
-            text = b"\n".join([*[lines[place] for place in places], b""])
+            content = self._form.of_lines([lines[place] for place in places])
             part = ordered[begin : begin + step]
-            self._last_run.append(Block.of(part, pair_lines(part), array("H", [statuses[place] for place in places]), text))
+            numbers = array("H", [statuses[place] for place in places])
+            self._last_run.append(Block.of(part, pair_lines(part), numbers, content, self._form))
         self._keys, self._lines, self._statuses, self._bytes = [], [], [], 0
 
     def _merged(self, *, once: bool = False) -> Iterator[tuple[Block, int, int]]:
@@ -315,29 +318,30 @@ class Spool:
             raise ReadingStoppedError("The task was stopped while it exported; nothing was published")
 
 
-def _joined(parts: Iterable[tuple[Block, int, int]]) -> Iterator[Block]:
+def _joined(parts: Iterable[tuple[Block, int, int]], form: BlockForm) -> Iterator[Block]:
     """Blocks of a useful size, each of one part or of several small ones."""
     small: list[tuple[Block, int, int]] = []
     size = 0
     for part in parts:
         block, low, high = part
-        is_large = high - low == len(block) and len(block.text()) >= _BLOCK_BYTES
+        is_large = high - low == len(block) and len(block.content()) >= _BLOCK_BYTES
         if not is_large:
             small.append(part)
-            size += len(block.text()) * (high - low) // len(block)
+            size += len(block.content()) * (high - low) // len(block)
         if small and (is_large or size >= _BLOCK_BYTES):
-            yield _one_of(small)
+            yield _one_of(small, form)
             small, size = [], 0
         if is_large:
             yield block
     if small:
-        yield _one_of(small)
+        yield _one_of(small, form)
 
 
-def _one_of(parts: list[tuple[Block, int, int]]) -> Block:
+def _one_of(parts: list[tuple[Block, int, int]], form: BlockForm) -> Block:
     keys = [key for block, low, high in parts for key in block.keys[low:high]]
     statuses = array("H", [status for block, low, high in parts for status in block.index[1][low:high]])
-    return Block.of(keys, pair_lines(keys), statuses, b"".join([block.text_of(low, high) for block, low, high in parts]))
+    content = form.joined([block.content_of(low, high) for block, low, high in parts])
+    return Block.of(keys, pair_lines(keys), statuses, content, form)
 
 
 def _key_of(record: Mapping[str, Any]) -> Key:

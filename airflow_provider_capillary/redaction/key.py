@@ -40,7 +40,10 @@ def load_key(reference: KeyReference) -> bytes:
 def _variable(name: str) -> str:
     from airflow.providers.common.compat.sdk import Variable
 
-    value = Variable.get(name, None)
+    try:
+        value = Variable.get(name, None)
+    except ImportError:  # Airflow 3.0, in a command: no secrets backend has it, and there is no task whose supervisor could be asked
+        value = None
     if value is None:
         raise _missing("variable", name)
     return str(value)

@@ -82,8 +82,8 @@ class Rule:
 
     @property
     def does_anything(self) -> bool:
-        """Whether it drops or hashes anything."""
-        return not {"drop", "hash"}.isdisjoint(self._actions)
+        """Whether it drops or hashes anything, or may once its templates are rendered."""
+        return not {"keep", None}.issuperset(self._actions)
 
     @property
     def hashes(self) -> bool:
@@ -154,7 +154,7 @@ def parse_redact(value: object, *, rendered: bool = True) -> Rule | None:
     )
     if rule.key is None and rule.hashes:
         raise ConfigurationError("redact hashes, and has no key for it", hint=_KEY_HINT)
-    if rendered and not rule.does_anything:
+    if not rule.does_anything:
         raise ConfigurationError(
             f"redact={dict(value)!r:.200} drops and hashes nothing" if "key" not in value else "redact drops and hashes nothing",
             hint='write "drop" or "hash" for a field, a key of inputRequest or a detector; or leave redact out',

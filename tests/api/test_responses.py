@@ -254,17 +254,17 @@ def test_a_page_is_read_alike_by_each_reader(monkeypatch, name, envelope):
 # Two records that a page holds among others, and the readers that take it all at once: without msgspec, with it, and with a layout.
 USUAL = {
     "compact": ({"id": "a", "x": "é", "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
-    "with spaces": ({"id": "a", "x": "},{", "startTime": 1}, {"id": "b", "startTime": 2}, (", ", ": "), "DDT"),
+    "with spaces": ({"id": "a", "x": "},{", "startTime": 1}, {"id": "b", "startTime": 2}, (", ", ": "), "DDL"),
     "a text that looks like two records": ({"id": "a", "x": 'a"},{"id":"', "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
     "spaces and a number that would be written otherwise": (
         {"id": "a", "x": 1e5, "startTime": 1},
         {"id": "b", "startTime": 2},
         None,
-        "DDT",
+        "DDL",
     ),
     "nested": ({"id": "a", "startTime": 1, "x": [{"id": "c"}, {"id": "d"}]}, {"id": "b", "startTime": 2}, (",", ":"), "-DD"),
 }
-FORMS = {"_Decoded": "D", "_Layout": "L", "_Texts": "T"}
+FORMS = {"_Mappings": "D", "_Layout": "L"}
 
 
 @pytest.mark.parametrize("name", USUAL)
@@ -285,7 +285,7 @@ def test_the_usual_page_is_taken_at_once(monkeypatch, name):
     for page in told:
         assert [record.raw for record in page.records] == texts
         assert list(page.records) == [one, other] * 50
-        assert page.records.lines() == b"\n".join([*texts, b""])
+        assert page.records.texts() == texts
         assert [page.records.column(field) for field in ("x", "none")] == [[one["x"], None] * 50, [None] * 100]
 
 
@@ -298,10 +298,10 @@ def test_a_layout_follows_the_order_of_the_fields_as_it_changes(monkeypatch):
         body = json.dumps({"data": [{name: 7 if name != "id" else "a" for name in order}]}, separators=(",", ":")).encode()
         uses.append([type(read(body).records._form).__name__ for _ in range(4)])
     assert uses == [
-        ["_Decoded", "_Layout", "_Layout", "_Layout"],
-        ["_Decoded", "_Layout", "_Layout", "_Layout"],
+        ["_Mappings", "_Layout", "_Layout", "_Layout"],
+        ["_Mappings", "_Layout", "_Layout", "_Layout"],
         ["_Layout", "_Layout", "_Layout", "_Layout"],
-        ["_Decoded", "_Layout", "_Layout", "_Layout"],
+        ["_Mappings", "_Layout", "_Layout", "_Layout"],
         ["_Layout", "_Layout", "_Layout", "_Layout"],
     ]
     assert layouts._layout.names == ("startTime", "x", "id")

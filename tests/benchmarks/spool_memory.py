@@ -54,12 +54,12 @@ def event_logs(count: int):
 def run_one(ending: str, count: int) -> None:
     """Spool and write so many."""
     from airflow_provider_capillary.api.event_logs import EventLogs
-    from airflow_provider_capillary.export.formats import write_object
+    from airflow_provider_capillary.export.formats import block_form, write_object
     from airflow_provider_capillary.export.spool import Spool
     from airflow_provider_capillary.export.tempdir import open_tempdir
 
     with open_tempdir() as tempdir:
-        spool = Spool(tempdir, stop=lambda: False)
+        spool = Spool(tempdir, stop=lambda: False, form=block_form(ending))
         logs = event_logs(count)
         while page := list(islice(logs, 1_000)):
             spool.add_page(EventLogs.of(page))

@@ -92,11 +92,23 @@ READ = {
 
 
 def export(
-    records, destination, *, running=None, read=None, log=None, on_empty="write", on_vanished="fail", manifest=True, apply=None, **subject
+    records,
+    destination,
+    *,
+    pages=(),
+    running=None,
+    read=None,
+    log=None,
+    on_empty="write",
+    on_vanished="fail",
+    manifest=True,
+    apply=None,
+    **subject,
 ):
     """One export, as the operator does it, with defaults for what a test does not care about.
 
     :param apply: what redacts the records.
+    :param pages: records as answers hold them, added after the others.
     :param running: a list that gets the export once it is open, so that records and others can stop it.
     """
     from airflow_provider_capillary.export.destination import parse_destination
@@ -115,6 +127,7 @@ def export(
         if running is not None:
             running.append(opened)
         opened.add_all(records)
+        opened.add_pages(pages)
         return opened.publish(**(READ | (read or {})))
 
 

@@ -12,11 +12,15 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from export.support import ENDINGS, START_MS, export, in_order, lines_of, make_records, unpack
 
+from airflow_provider_capillary import fast
+from airflow_provider_capillary.api import usual_pages
 from airflow_provider_capillary.api.effects import Response
+from airflow_provider_capillary.api.layouts import Layouts
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export import parquet
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
+from airflow_provider_capillary.export.json_lines import to_json
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 
@@ -133,21 +137,30 @@ def test_large_records_close_a_row_group_early(tmp_path):
 
 
 def test_row_groups_are_the_same_whatever_the_blocks(monkeypatch):
-    """Each is the least number of lines that has more than so many bytes, or so many lines."""
+    """Each is the least number of records whose texts have more than so many bytes, or so many records."""
+    import pyarrow as pa
+
     monkeypatch.setattr(parquet, "_BYTES_IN_GROUP", 1_000)
     monkeypatch.setattr(parquet, "_ROWS_IN_GROUP", 20)
     rng = random.Random(5)
-    lines = [b"x" * rng.choice((0, 3, 10, 100, 400, 3_000)) + b"\n" for _ in range(3_000)]
-    expected, group = [], b""
-    for line in lines:
-        group += line
-        if len(group) > 1_000 or group.count(b"\n") == 20:
+    texts = ["é" * (rng.choice((0, 3, 10, 100, 400, 3_000)) // 2) for _ in range(600)]
+    expected, group = [], []
+    for text in texts:
+        group.append(text)
+        if sum(len(each.encode()) for each in group) > 1_000 or len(group) == 20:
             expected.append(group)
-            group = b""
+            group = []
     expected += [group] if group else []
     for size in (1, 7, 50, 3_000):
-        blocks = [b"".join(lines[begin : begin + size]) for begin in range(0, len(lines), size)]
-        assert list(parquet._groups(blocks)) == expected
+        blocks = [
+            pa.record_batch({"orgId": [7] * len(some), "a": some, "b": pa.nulls(len(some), pa.string())}) for some in batched(texts, size)
+        ]
+        for each in (parquet._groups(blocks), parquet._groups(block.slice(0) for block in blocks)):
+            assert [pa.Table.from_batches(group)["a"].to_pylist() for group in each] == expected
+
+
+def batched(items, size):
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
 
 # What stands in an answer for one record, and what of it stands in ``_extra`` of parquet: the number's own text.
@@ -189,13 +202,13 @@ def test_every_format_has_what_the_api_wrote_number_for_number(tmp_path, ending)
     assert len(list(read_pairs(target, ending=ending))) == len(OWN_TEXT) - 1
 
 
-# What Arrow's own reader of JSON may take otherwise than Python's. ``True``: it reads the row, and a field in ``_extra`` is none.
+# What a column may take otherwise than it is. ``True``: no record needs ``_extra``, and none is looked at by itself.
 ROWS = {
     "every column": (b'{"startTime":1,"responseTime":2,"orgId":3,"status":"a","eventName":"b","inputRequest":"c","id":"d"}', True),
     "few columns": (b'{"startTime":1,"id":"d"}', True),
     "another order": (b'{"id":"d","message":"m","startTime":1}', True),
     "nulls inside of a text": (rb'{"id":"d","startTime":1,"inputRequest":"{\"a\":null,\"b\": null}"}', True),
-    "a word in a text": (b'{"id":"d","startTime":1,"message":"null and void"}', False),
+    "a word in a text": (b'{"id":"d","startTime":1,"message":"null and void"}', True),
     "a column that is null": (b'{"id":"d","startTime":1,"message":null}', False),
     "a column that is null, after a space": (b'{"id": "d", "startTime": 1, "message": null}', False),
     "an unknown field": (b'{"id":"d","startTime":1,"x":1}', False),
@@ -224,22 +237,46 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_table_is_made_alike_by_both_of_its_makers(name):
-    schema = parquet._schema()
+def test_columns_are_made_alike_of_answers_and_of_lines(monkeypatch, name):
+    import pyarrow as pa
+
     row, is_fast = ROWS[name]
-    text = b'{"startTime":1,"id":"before","message":"m"}\n' + row + b"\n"
-    made = parquet._fast_table(text, schema)
-    assert (made is not None) == is_fast
-    if made is not None:
-        assert made.combine_chunks().equals(parquet._table(text, schema).combine_chunks())
+    lines = [b'{"startTime":1,"id":"before","message":"m"}', row, b'{"startTime":2,"id":"after"}']
+    columns, by_row, looked_at = parquet.Columns(), parquet._row_of, []
+    expected = [pa.array(column, field.type) for column, field in zip(zip(*map(by_row, lines), strict=True), columns._schema, strict=True)]
+    monkeypatch.setattr(parquet, "_row_of", lambda line: looked_at.append(line) or by_row(line))
+    made = [columns.of_lines(lines)]
+    if b'"startTime":-1' not in row and b'"id":""' not in row:
+        body = b'{"data":[' + b",".join(lines) + b"]}"
+        monkeypatch.setattr(usual_pages, "_layouts", Layouts())
+        answers = [read_page(Response(status=200, headers={}, body=body), "asked") for _ in range(2)]  # the second by its layout, if usual
+        with monkeypatch.context() as patched:
+            patched.setattr(fast, "optional", lambda _name: None)
+            answers.append(read_page(Response(status=200, headers={}, body=body), "asked"))
+        made += [columns.of_page(answer.records) for answer in answers]
+    for block in made:
+        assert columns.opened(block).columns == expected
+    assert len(looked_at) == (0 if is_fast else len(made))
 
 
-def test_parquet_is_the_same_file_by_both_makers_of_tables(tmp_path, monkeypatch):
-    records = [record | {"status": record.get("status", "S")} for record in make_records(12_000)]
-    export(records, str(tmp_path / "fast.parquet"))
-    monkeypatch.setattr(parquet, "_fast_table", lambda *_: None)
-    export(records, str(tmp_path / "plain.parquet"))
-    assert (tmp_path / "fast.parquet").read_bytes() == (tmp_path / "plain.parquet").read_bytes()
+def test_blocks_of_columns_are_cut_and_joined():
+    columns = parquet.Columns()
+    lines = [b'{"startTime":%d,"id":"%d","x":%d}' % (number, number, number) for number in range(9)]
+    parts = [columns.part(columns.opened(columns.of_lines(lines)), low, high) for low, high in ((0, 2), (2, 3), (3, 9))]
+    assert columns.opened(columns.joined(parts)) == columns.opened(columns.of_lines(lines))
+
+
+def test_parquet_is_the_same_file_from_answers_and_from_records(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_ROWS_IN_GROUP", 1_100)
+    records = [record | {"status": record.get("status", "S")} for record in make_records(2_500)]
+    export(records, str(tmp_path / "records.parquet"))
+    bodies = [b'{"data":[' + b",".join(to_json(record).encode() for record in some) + b"]}" for some in batched(records, 1_000)]
+    for name in ("fast", "plain"):
+        if name == "plain":
+            monkeypatch.setattr(fast, "optional", lambda _name: None)
+        pages = [read_page(Response(status=200, headers={}, body=body), "asked").records for body in bodies]
+        export([], str(tmp_path / f"{name}.parquet"), pages=pages)
+        assert (tmp_path / f"{name}.parquet").read_bytes() == (tmp_path / "records.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -265,7 +265,7 @@ def test_a_full_disk_names_the_directory_and_the_way_out(tmp_path, ending, limit
         f"""
         import resource, sys
         from airflow_provider_capillary.errors import PublishError
-        from airflow_provider_capillary.export.formats import write_object
+        from airflow_provider_capillary.export.formats import block_form, write_object
         from airflow_provider_capillary.export.spool import Spool
         from airflow_provider_capillary.export.tempdir import local_disk_errors, open_tempdir
         import os
@@ -273,7 +273,7 @@ def test_a_full_disk_names_the_directory_and_the_way_out(tmp_path, ending, limit
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         try:
             with open_tempdir() as tempdir:
-                spool = Spool(tempdir, stop=lambda: False)
+                spool = Spool(tempdir, stop=lambda: False, form=block_form({ending!r}))
                 for number in range(20_000):
                     spool.add({{"id": str(number), "startTime": number, "message": os.urandom(450).hex()}})
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, {limit}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib.metadata
 import json
 import resource
 import time
@@ -14,6 +15,8 @@ from hooks.support import DRIPS, EMPTY, RawServer, always, answer, check_error, 
 
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, TransportError
+
+BOUNDED_UNPACKING = tuple(map(int, importlib.metadata.version("urllib3").split(".")[:2])) >= (2, 6)
 
 
 @pytest.mark.parametrize("what", DRIPS)
@@ -57,7 +60,9 @@ def test_a_body_without_end_is_given_up_on_in_bounded_memory(monkeypatch, clock,
     assert "page_size" in error.hint
     assert server.connections == 1
     assert how == "packed" or len(sent) < 60
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 * 1024
+    # urllib3 before 2.6 unpacks each piece of 64 KiB at once, to a thousand times as much.
+    most = 60 if how != "packed" or BOUNDED_UNPACKING else 200
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < most * 1024
 
 
 HEADERS = {

@@ -7,7 +7,8 @@ from live.happenings import FIGURES
 from live.waiting import Live
 
 
-@pytest.fixture(scope="session")
+# Until the last test of this module, not of the session: an idle Airflow takes a third of a processor from the tests after it.
+@pytest.fixture(scope="module")
 def live(tmp_path_factory, empty_airflow_db):
     """An Airflow with every DAG of this folder, each of them waiting for failures."""
     with Live(tmp_path_factory.mktemp("live"), database=empty_airflow_db) as running:

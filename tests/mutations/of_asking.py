@@ -120,8 +120,8 @@ MUTATIONS = (
     Mutation(
         breaks="a layout is taken for what gives the answer's own text alone",
         file="api/layouts.py",
-        text="            if encoded != listed:\n",
-        becomes="            if False:\n",
+        text="[:-1] if encoded == listed else ",
+        becomes="[:-1] if True else ",
         caught_by=ANSWERS,
     ),
     Mutation(

@@ -213,8 +213,8 @@ MUTATIONS = (
     Mutation(
         breaks="a record's own text in a column of parquet",
         file="export/parquet.py",
-        text="        exact = exact_fields_of(line)\n",
-        becomes="        exact = record\n",
+        text="    exact = exact_fields_of(line)\n",
+        becomes="    exact = record\n",
         caught_by=FORMATS,
     ),
     Mutation(

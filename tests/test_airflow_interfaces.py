@@ -43,6 +43,20 @@ def test_only_airflow_from_3_3_on_asks_a_retry_policy():
     assert has_policies == SINCE_33, "Operators have no `retry_policy`, so what no retry helps no longer fails at once."
 
 
+def test_a_command_is_told_to_ask_the_database():
+    """What it does then: ``readme/test_blocks.py``, with the command line."""
+    supervisor = pytest.importorskip("airflow.sdk.execution_time.supervisor", reason="Airflow 2 always asks the database")
+
+    def backends():
+        return {type(backend).__name__ for backend in supervisor.ensure_secrets_backend_loaded()}
+
+    if "MetastoreBackend" in (outside := backends()):
+        pytest.skip("Airflow 3.0 always asks the database")
+    with _airflow.database_is_asked():
+        assert "MetastoreBackend" in backends(), "Commands no longer find connections that are stored in Airflow's database."
+    assert backends() == outside
+
+
 @only_since_33
 def test_airflow_asks_the_retry_policy(airflow_db):
     from airflow_provider_capillary.errors import AuthenticationError

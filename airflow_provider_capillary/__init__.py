@@ -7,7 +7,7 @@ import sys
 
 __all__ = ["__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _OLDEST_AIRFLOW = (2, 11)
 

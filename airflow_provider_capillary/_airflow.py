@@ -6,6 +6,7 @@ Each docstring says since which version of Airflow the interface exists and what
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SharedStreamProducer",
+    "airflow_stats",
     "asset_state_store",
     "asset_without_providers",
     "connection_id_of",
@@ -142,6 +144,25 @@ async def write_asset_state(store: Any, key: str, value: str) -> None:  # noqa: 
     from asgiref.sync import sync_to_async
 
     await sync_to_async(store.set)(key, value)
+
+
+def airflow_stats() -> Any:  # noqa: ANN401  # of another class in each version
+    """Airflow's metrics client, which sends what ``[metrics]`` of Airflow's configuration says: in every version.
+
+    Airflow 3.3 sets up the metrics of its SDK in the process of a task and not in that of the triggerer, where they would be dropped in
+    silence. There this function does it, as Airflow's own serializers do. Before 3.3, the client sets itself up.
+    """
+    from airflow.providers.common.compat.sdk import Stats
+
+    module = sys.modules[Stats.__module__]
+    if getattr(module, "_factory", module) is None:
+        from airflow.providers.common.compat.sdk import conf
+        from airflow.sdk.observability.metrics import stats_utils
+
+        Stats.initialize(
+            factory=stats_utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True)
+        )
+    return Stats
 
 
 def latest_xcom(ti: Any, key: str) -> object:  # noqa: ANN401  # the task instance of either version

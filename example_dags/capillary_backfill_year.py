@@ -32,7 +32,7 @@ the default budget of 60 a minute, a little under eight hours. Where most of a d
 
 **Watch it.** The grid, or ``airflow dags list-runs capillary_backfill_year --state failed`` (on Airflow 2 with ``-d`` before the name).
 The log of a task says every ten seconds how many requests and records there were, how far the reading has come, and how long it waited.
-Metrics: ``capillary.requests``, ``capillary.event_logs``.
+Metrics: ``capillary.requests``, ``capillary.event_logs``, ``capillary.throttled_seconds`` and others that the README lists.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ SLOW = {
     "reading/test_calibration.py": "hundreds of calibrations and readings",
     "reading/test_reader.py": "hundreds of readings",
     "hooks/test_turns.py": "processes that wait for their turns",
+    "hooks/test_metrics.py": "an export that is throttled, and polls",
     "hooks/test_lanes.py": "requests that hang",
     "hooks/test_both_drivers.py": "each reading twice",
     "hooks/test_proxies.py": "proxies, and a process for each setting",

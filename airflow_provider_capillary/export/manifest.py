@@ -2,7 +2,7 @@
 
 .. code-block:: json
 
-    {"manifest_version": 2, "provider": "airflow-provider-capillary", "provider_version": "0.1.0",
+    {"manifest_version": 2, "provider": "airflow-provider-capillary", "provider_version": "0.2.0",
      "object": {"name": "events.jsonl.gz", "bytes": 1234, "sha256": "...", "etag": null},
      "stands_for": {"start": "2025-09-18T00:00:00.000Z", "end": "2025-09-19T00:00:00.000Z", "event_name": null, "statuses": null,
                     "redact": null, "capillary_conn_id": "capillary_default"},

@@ -1,4 +1,4 @@
-"""Progress of a reading: a line in the log every few seconds, and counters for Airflow's metrics."""
+"""Progress of a reading: a line in the log every few seconds."""
 
 from __future__ import annotations
 
@@ -85,15 +85,6 @@ class Progress:
         parts.append(format_duration(timedelta(seconds=round(time.monotonic() - self._began, 1))))
         interval = f"[{format_timestamp(from_millis(self._start))}, {format_timestamp(from_millis(self._end))})"
         self._log("Read %d event logs of %s: %s", self.records, interval, ", ".join(parts))
-
-    def count(self) -> None:
-        """Add this reading to Airflow's metrics."""
-        from airflow.providers.common.compat.sdk import Stats
-
-        Stats.incr("capillary.requests", self.requests)
-        Stats.incr("capillary.event_logs", self.records)
-        for name, count in self.retries.items():
-            Stats.incr(f"capillary.retries.{name}", count)
 
     def _how_far(self, now: float) -> list[str]:
         done, way = self._done()

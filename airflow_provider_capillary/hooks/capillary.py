@@ -276,16 +276,20 @@ class CapillaryHook(FlowDriver, BaseHook):
 
     def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Generator[EventLogs]:
         from airflow_provider_capillary.hooks._filters import Tally
+        from airflow_provider_capillary.hooks._metrics import ReadingMetrics
         from airflow_provider_capillary.hooks._progress import Progress
 
+        metrics = ReadingMetrics(self._executor.stats, conn_id=self.capillary_conn_id)
         progress = Progress(self.log.info, self._executor.stats, start=start, end=end)
         tally = Tally(event_name, statuses)
         self._events_read = 0
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
+                metrics.add(len(records))
+                metrics.send_when_due()
                 yield tally.kept_of(records)
         finally:
-            progress.count()
+            metrics.send()
         self._events_read = tally.read
         proof = self._reader.proof
         self._proof = None if proof is None else {**proof, "shown_at": format_timestamp(datetime.now(UTC).replace(microsecond=0))}
@@ -294,6 +298,7 @@ class CapillaryHook(FlowDriver, BaseHook):
             self.log.warning("%s", why)
         elif event_name is not None and not tally.read and start < end:
             self._doubt_name(event_name)
+            metrics.send()
 
     def _doubt_name(self, event_name: str) -> None:
         """Warn where neither the interval nor the newest event logs of the API have this name.

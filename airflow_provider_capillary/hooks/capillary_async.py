@@ -62,13 +62,19 @@ class CapillaryAsyncHook(CapillaryHook):
         :raises RequestError: the API does not answer.
         :raises CompletenessError: the API answers, and it can't be proved that nothing is missing.
         """
+        from airflow_provider_capillary.hooks._metrics import ReadingMetrics
+
+        metrics = ReadingMetrics(self._executor.stats, conn_id=self.capillary_conn_id)
         steps = self._reader.read(start, end, event_name=event_name)
         try:
             async for records in self._records(steps):
+                metrics.add(len(records))
                 yield records
         except asyncio.CancelledError:
             await self.close()
             raise
+        finally:
+            await self._in_thread(metrics.send)
 
     async def close(self) -> None:
         """End a request that is under way, and close the connection."""

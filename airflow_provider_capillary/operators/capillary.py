@@ -291,6 +291,7 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     def _export(self, context: Context, arguments: RunArguments, due: datetime | None) -> Receipt:
         from airflow_provider_capillary.export.exporter import open_export
         from airflow_provider_capillary.export.manifest import Subject
+        from airflow_provider_capillary.hooks._metrics import count_bytes
         from airflow_provider_capillary.operators._lineage import emit_lineage
 
         if due is not None:
@@ -329,5 +330,6 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
                 source=interval.source,
             )
         self._receipt = receipt
+        count_bytes(receipt["bytes"], conn_id=self.capillary_conn_id)
         emit_lineage(self, context, receipt)
         return receipt

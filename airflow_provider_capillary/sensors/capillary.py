@@ -273,6 +273,8 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
 
     def _poll(self, state: PollState) -> PollState:
         """Poll once, with the repeats that :mod:`~airflow_provider_capillary.polling.failed_poll` allows."""
+        from airflow_provider_capillary.hooks._metrics import count_failed_poll
+
         repeats = 0
         while True:
             try:
@@ -280,6 +282,8 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
             except CapillaryError as error:
                 match failed_poll.next_step(error, repeats):
                     case failed_poll.NextStep.RAISE:
+                        if not isinstance(error, ReadingStoppedError):
+                            count_failed_poll(error, conn_id=self.capillary_conn_id)
                         raise
                     case failed_poll.NextStep.RECALIBRATE:
                         self.hook.recalibrate()

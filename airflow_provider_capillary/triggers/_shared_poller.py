@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.api.date_formats import HOUR
 from airflow_provider_capillary.errors import CapillaryError
+from airflow_provider_capillary.hooks._metrics import count_failed_poll
 from airflow_provider_capillary.hooks.capillary_async import CapillaryAsyncHook
 from airflow_provider_capillary.polling import failed_poll
 from airflow_provider_capillary.polling.failed_poll import NextStep
@@ -199,11 +200,13 @@ class SharedPoller:
         except CapillaryError as fatal:
             error = fatal
             logger.warning("Polling of connection %s ended. %s", self._conn_id, fatal)
+            await self._count(fatal)
         except Exception as unknown:  # noqa: BLE001  # whatever it is, each subscriber has to be told
             # Another library wrote the error's text, which may hold a secret.
             error = CapillaryError(f"Polling of connection {self._conn_id!r} ended with {type(unknown).__name__}", hint="retry")
             error.retryable = True
             logger.error("Polling of connection %s ended with %s", self._conn_id, type(unknown).__name__)  # noqa: TRY400  # as above
+            await self._count(unknown)
         finally:
             self._unregister()
             self._error = error
@@ -232,10 +235,15 @@ class SharedPoller:
                 raise
             self._failures += 1
             self._postpone(error)
+            await self._count(error)
         else:
             if self._failures:
                 self._warn(f"Connection {self._conn_id}: the API answers again, after {self._failures} failed polls")
             self._failures = 0
+
+    async def _count(self, error: Exception) -> None:
+        """Count a failed poll in Airflow's metrics; in a thread, because a metrics client may block."""
+        await asyncio.to_thread(count_failed_poll, error, conn_id=self._conn_id)
 
     async def _poll_group(self, hook: CapillaryAsyncHook, group: list[Subscriber]) -> None:
         states = await _poll_together(hook, [subscriber.state for subscriber in group])

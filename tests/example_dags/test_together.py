@@ -57,7 +57,7 @@ class Everything:
                 if path.is_file() and (path.stem != "capillary_on_failures" or WATCHES):
                     shutil.copy(path, airflow.dags)
             if WATCHES:
-                (airflow.dags / "alert_at_once.py").write_text(block("Waiting for failures", "python", 2).text)
+                (airflow.dags / "alert_at_once.py").write_text(block("The watch", "python").text)
             self.airflow = airflow.__enter__()
         except BaseException:
             self.api.stop()

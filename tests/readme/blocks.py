@@ -1,4 +1,4 @@
-"""The fenced blocks and the tables of the README, each under the heading where it stands, and for which Airflow it is."""
+"""The fenced blocks and the tables of the README and of the pages, each under the heading where it stands, and for which Airflow it is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["AIRFLOW", "README", "Block", "block", "blocks", "table"]
+__all__ = ["AIRFLOW", "PAGES", "README", "Block", "block", "blocks", "documents", "headings", "table", "tables"]
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+PAGES = README.parent / "airflow_provider_capillary" / "docs"
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 
+_HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VERSIONS = re.compile(r"[Oo]n Airflow ((?:\d+(?:\.\d+)?(?:, | and (?=\d))?)+)( and later)?")
 
@@ -45,16 +47,27 @@ class Block:
         return any(version <= AIRFLOW if named[2] else AIRFLOW[: len(version)] == version for version in versions)
 
 
+def documents() -> list[Path]:
+    """The README, then each page."""
+    return [README, *sorted(PAGES.glob("*.md"))]
+
+
+def headings(document: Path) -> list[str]:
+    """Its headings, in order; a line of a fenced block that begins with ``#`` is none."""
+    return [match[2] for match in _HEADING.finditer(_FENCE.sub("", document.read_text()))]
+
+
 def blocks() -> list[Block]:
     """All of them, in order."""
-    text = README.read_text()
     found: list[Block] = []
-    for match in _FENCE.finditer(text):
-        before = _FENCE.sub("", text[: match.start()])
-        section = re.findall(r"^#+ (.+)$", before, re.MULTILINE)[-1]
-        number = 1 + sum(each.section == section and each.language == match[1] for each in found)
-        lead = before.rstrip().rpartition("\n\n")[2]
-        found.append(Block(section=section, language=match[1], number=number, text=match[2], lead=lead))
+    for document in documents():
+        text = document.read_text()
+        for match in _FENCE.finditer(text):
+            before = _FENCE.sub("", text[: match.start()])
+            section = _HEADING.findall(before)[-1][1]
+            number = 1 + sum(each.section == section and each.language == match[1] for each in found)
+            lead = before.rstrip().rpartition("\n\n")[2]
+            found.append(Block(section=section, language=match[1], number=number, text=match[2], lead=lead))
     return found
 
 
@@ -64,8 +77,27 @@ def block(section: str, language: str, number: int = 1) -> Block:
     return found
 
 
+def _text_below(section: str) -> str:
+    """What stands below a heading, up to the next one."""
+    (text,) = [
+        parts[place + 1]
+        for parts in (re.split(r"^#+ (.+)$", _FENCE.sub("", document.read_text()), flags=re.MULTILINE) for document in documents())
+        for place in range(1, len(parts), 2)
+        if parts[place] == section
+    ]
+    return text
+
+
+def tables(section: str, header: str) -> list[list[list[str]]]:
+    """The cells of each table below a heading whose header begins with some text, without those of the header."""
+    return [
+        [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in part.strip().splitlines()[2:]]
+        for part in _text_below(section).split("\n\n")
+        if part.lstrip().startswith(f"| {header} |")
+    ]
+
+
 def table(section: str, header: str) -> list[list[str]]:
-    """The cells of a table, without those of its header: the one of a section whose header begins with some text."""
-    text = README.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    (lines,) = [part.splitlines() for part in text.split("\n\n") if part.lstrip().startswith(f"| {header} |")]
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines[2:]]
+    """The only one of them."""
+    (found,) = tables(section, header)
+    return found

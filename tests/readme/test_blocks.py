@@ -1,4 +1,4 @@
-"""Every block of the README runs as it is printed, on the Airflow that it is for.
+"""Every block of the README and of the pages runs as it is printed, on the Airflow that it is for.
 
 A test gives a block what stands outside of it: an emulator of the API and an S3 server behind the connections that it names, an Airflow
 home. Nothing in its text is changed.
@@ -22,9 +22,10 @@ from pathlib import Path
 
 import pytest
 from operators.support import receipt_of, run
-from readme.blocks import README, block, blocks
+from readme.blocks import PAGES, README, block, blocks, documents, headings
 from readme.week import WEEK
 
+from airflow_provider_capillary import __version__
 from airflow_provider_capillary.emulator import Emulator
 
 # What shows that each block works: a function of this file, or where else it is run.
@@ -32,17 +33,29 @@ SHOWN_BY = {
     ("Quick start", "sh", 1): "the script of checks, literally, from a fresh clone",
     ("Quick start", "sh", 2): "the script of checks, literally, from a fresh clone",
     ("Install", "bash", 1): "test_what_is_installed_exists",
-    ("Connection", "bash", 1): "test_the_connection_of_the_environment_is_read",
-    ("Connection", "bash", 2): "test_the_connection_of_the_command_line_is_stored",
-    ("Connection", "bash", 3): "test_a_connection_is_tried",
-    ("Connection", "bash", 4): "tests/check/test_command.py",
+    ("Connection", "bash", 1): "test_the_connection_of_the_command_line_is_stored",
+    ("Connection", "bash", 2): "tests/check/test_command.py",
     ("The daily export", "python", 1): "test_the_daily_export_writes_its_day",
     ("Waiting for failures", "python", 1): "test_the_sensor_alerts",
-    (
-        "Waiting for failures",
-        "python",
-        2,
-    ): "test_the_watch_is_a_dag_of_its_asset, and started by a real event in example_dags/test_together.py",
+    ("Documentation", "bash", 1): "test_site.py",
+    ("Backfills", "bash", 1): "test_the_cost_of_a_backfill_is_estimated",
+    ("Late records", "python", 1): "test_days_are_read_again",
+    ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
+    ("In the environment or a secrets backend", "bash", 1): "test_the_connection_of_the_environment_is_read",
+    ("Try the connection", "bash", 1): "test_a_connection_is_tried",
+    ("Check what the API does", "bash", 1): "tests/check/test_command.py",
+    ("Deploying", "text", 1): "test_what_is_installed_exists",
+    ("Deploying", "json", 1): "test_the_secret_is_a_connection",
+    ("Docker", "docker", 1): "test_what_is_installed_exists",
+    ("Helm", "yaml", 1): "nothing: no Kubernetes here; it follows the documentation of the chart",
+    ("Helm", "bash", 1): "nothing: no Kubernetes here; it follows the documentation of kubectl",
+    ("After the deployment", "bash", 1): "test_the_provider_is_listed",
+    ("On Airflow 2.11, 3.0 and 3.1", "python", 1): "test_the_daily_export_writes_its_day",
+    ("On Airflow 2.11, 3.0 and 3.1", "bash", 1): "test_missed_days_are_exported_by_airflow_2",
+    ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
+    ("Permissions at the store", "json", 1): "test_permissions.py",
+    ("Privacy", "python", 1): "test_the_redacted_export_holds_no_phone_number",
+    ("To erase one customer", "bash", 1): "test_the_records_of_a_customer_are_found",
     ("Reading the objects", "python", 1): "test_reading.py",
     ("Reading the objects", "python", 2): "test_reading.py",
     ("Reading the objects", "python", 3): "test_reading.py",
@@ -50,16 +63,14 @@ SHOWN_BY = {
     ("Reading the objects", "sql", 1): "nothing: no such engine here; its columns by test_tables.py",
     ("Reading the objects", "sql", 2): "nothing: no such engine here; its columns by test_tables.py",
     ("Reading the objects", "sql", 3): "nothing: no such engine here; its columns by test_tables.py",
-    ("Backfills", "bash", 1): "test_the_cost_of_a_backfill_is_estimated",
-    ("Late records", "python", 1): "test_days_are_read_again",
-    ("Late records", "bash", 1): "test_missed_days_get_runs_with_their_intervals",
-    ("Days of local time", "python", 1): "test_local_days_meet_neither_in_time_nor_in_place",
-    ("Privacy", "python", 1): "test_the_redacted_export_holds_no_phone_number",
-    ("Privacy", "bash", 1): "test_the_records_of_a_customer_are_found",
-    ("Permissions at the store", "json", 1): "test_permissions.py",
-    ("On Airflow 2.11, 3.0 and 3.1", "python", 1): "test_the_daily_export_writes_its_day",
-    ("On Airflow 2.11, 3.0 and 3.1", "bash", 1): "test_missed_days_are_exported_by_airflow_2",
     ("In your own code and tests", "python", 1): "test_the_hook_yields_all_records",
+    ("A DAG test with pytest", "python", 1): "test_the_test_of_a_dag_passes",
+    ("An Airflow with an API that is alive", "bash", 1): "tests/emulator/test_command.py",
+    (
+        "The watch",
+        "python",
+        1,
+    ): "test_the_watch_is_a_dag_of_its_asset, and started by a real event in example_dags/test_together.py",
 }
 DAILY = [block("The daily export", "python"), block("On Airflow 2.11, 3.0 and 3.1", "python")]
 
@@ -102,16 +113,33 @@ def test_there_is_one_daily_export_for_each_airflow():
     assert first == second
 
 
-def test_the_links_lead_somewhere():
-    text = README.read_text()
-    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    links = re.findall(r"\]\(([^)]+)\)", text)
-    assert links
+def anchor_of(title):
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def test_no_heading_is_in_two_documents():
+    """Blocks and tables are found by their heading."""
+    titles = [title for document in documents() for title in headings(document)]
+    assert sorted(titles) == sorted(set(titles))
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(README.parent).as_posix())
+def test_the_links_lead_somewhere(document):
+    links = re.findall(r"\]\(([^)]+)\)", document.read_text())
     for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif "://" not in link:
-            assert (README.parent / link).exists(), link
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in {anchor_of(title) for title in headings(target)}, link
+
+
+def test_every_page_is_linked_from_the_list_of_pages_and_most_from_the_readme():
+    pages = {path.name for path in PAGES.glob("*.md")} - {"README.md", "index.md"}
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", (PAGES / "README.md").read_text())) == pages
+    assert set(re.findall(r"/docs/([\w-]+\.md)", README.read_text())) == pages | {"README.md"}
 
 
 # ---- shell
@@ -159,15 +187,31 @@ print(json.dumps([settings.base_url, settings.login, settings.password, settings
 '"""
 
 
-def test_what_is_installed_exists():
+# Each block that installs the package; whether it names the version.
+@pytest.mark.parametrize(
+    ("section", "language", "has_version"), [("Install", "bash", False), ("Deploying", "text", True), ("Docker", "docker", True)]
+)
+def test_what_is_installed_exists(section, language, has_version):
     project = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]
-    name, extras = re.fullmatch(r'pip install "([\w-]+)\[([\w,]+)\]"\n', block("Install", "bash").text).groups()
-    assert name == project["name"]
+    extras, version = re.search(rf"{project['name']}\[([\w,]+)\](?:==([\w.]+))?", block(section, language).text).groups()
     assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    assert version == (__version__ if has_version else None)
+
+
+def test_the_secret_is_a_connection():
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_capillary.connection.settings import Settings
+
+    assert Settings.from_connection(Connection(conn_id="c", **json.loads(block("Deploying", "json").text))).login == "till.user"
+
+
+def test_the_provider_is_listed(shell):
+    assert "airflow-provider-capillary" in shell(block("After the deployment", "bash").text)
 
 
 def test_the_connection_of_the_environment_is_read(shell):
-    printed = shell(block("Connection", "bash", 1).text + READ_SETTINGS)
+    printed = shell(block("In the environment or a secrets backend", "bash").text + READ_SETTINGS)
     assert json.loads(printed.splitlines()[-1])[:4] == [
         "https://eu.api.capillarytech.com",
         "till.user",
@@ -177,7 +221,7 @@ def test_the_connection_of_the_environment_is_read(shell):
 
 
 def test_the_connection_of_the_command_line_is_stored(shell):
-    shell(block("Connection", "bash", 2).text, TILL_PASSWORD_MD5="5f4dcc3b5aa765d61d8327deb882cf99")
+    shell(block("Connection", "bash", 1).text, TILL_PASSWORD_MD5="5f4dcc3b5aa765d61d8327deb882cf99")
     assert rows(shell, "SELECT conn_type, host, login FROM connection WHERE conn_id = 'capillary_default'") == [
         ("capillary", "https://eu.api.capillarytech.com", "till.user")
     ]
@@ -185,7 +229,7 @@ def test_the_connection_of_the_command_line_is_stored(shell):
 
 def test_a_connection_is_tried(shell, api):
     """What it says of a wrong credential: ``tests/hooks/test_button.py``."""
-    assert "Connection success!" in shell(block("Connection", "bash", 3).text)
+    assert "Connection success!" in shell(block("Try the connection", "bash").text)
 
 
 def test_the_cost_of_a_backfill_is_estimated(shell, api):
@@ -263,10 +307,10 @@ def test_the_sensor_alerts(load, monkeypatch, capfd):
     assert re.search(r"\d+ \{'EMF_PROCESSOR_FAILED': \d+\} \['failure \d+'", capfd.readouterr().out)
 
 
-@only(("Waiting for failures", "python", 2))
+@only(("The watch", "python", 1))
 def test_the_watch_is_a_dag_of_its_asset(load):
     """An event of the real watch starts it in a real Airflow: ``example_dags/test_together.py``."""
-    dag = load(block("Waiting for failures", "python", 2))
+    dag = load(block("The watch", "python", 1))
     assert "capillary_new_failures" in str(dag.timetable.asset_condition)
     assert dag.task_ids == ["alert"]
 
@@ -331,7 +375,7 @@ def test_the_records_of_a_customer_are_found(load, monkeypatch, bucket, capsys):
     with Emulator(documented=False, records=[record, record | {"id": "b", "inputRequest": "{}"}]) as api:
         monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
         assert run(dag, logical_date=WEEK[2] + timedelta(days=1)).state == "success"
-    _, _, package, *arguments = shlex.split(block("Privacy", "bash").text)
+    _, _, package, *arguments = shlex.split(block("To erase one customer", "bash").text)
     assert package == "airflow_provider_capillary"
     for options, words, ids in ((arguments, "would erase 1 of 2", {"a", "b"}), (arguments[:-1], "erased 1 of 2", {"b"})):
         assert main(options) == 0
@@ -376,3 +420,9 @@ def test_the_hook_yields_all_records(tmp_path):
     done = subprocess.run([sys.executable, "block.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) == 510
+
+
+def test_the_test_of_a_dag_passes(tmp_path, monkeypatch):
+    names = {}
+    exec(compile(block("A DAG test with pytest", "python").text, "testing.md", "exec"), names)  # noqa: S102  # what the test is for
+    names["test_the_export_has_every_event_log"](tmp_path, monkeypatch)

@@ -1,4 +1,4 @@
-"""What the tables of the README say is what the code does: arguments, extras, errors, fields of an object."""
+"""What the tables of the README and of the pages say is what the code does: arguments, extras, errors, fields of an object."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import inspect
 import re
 import tomllib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from readme.blocks import README, blocks, table
+from readme.blocks import README, blocks, documents, table, tables
 
 import airflow_provider_capillary.errors
 from airflow_provider_capillary.connection.fields import DATE_FORMATS, EXTRA_FIELDS, Kind
 from airflow_provider_capillary.emulator import Emulator, ServerOptions, documented_records
 from airflow_provider_capillary.emulator.auth import Authenticator
 from airflow_provider_capillary.export.exporter import Receipt
+from airflow_provider_capillary.hooks._metrics import METRICS
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
@@ -25,14 +27,8 @@ def names(cell):
     return re.findall(r"`(\w+)`", cell)
 
 
-def tables_of(section, header):
-    """All tables of a section with this header."""
-    text = README.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    return [
-        [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines()[2:]]
-        for part in text.split("\n\n")
-        if part.startswith(f"| {header} |")
-    ]
+def everything_told():
+    return "\n".join(document.read_text() for document in documents())
 
 
 def shown(default):
@@ -58,9 +54,7 @@ def shown(default):
     ],
 )
 def test_the_arguments_are_those_of_the_class(cls, section, number):
-    told = {
-        name: (default, "*t*" in argument) for argument, default, _ in tables_of(section, "argument")[number] for name in names(argument)
-    }
+    told = {name: (default, "*t*" in argument) for argument, default, _ in tables(section, "argument")[number] for name in names(argument)}
     parameters = {
         name: parameter for name, parameter in inspect.signature(cls).parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
@@ -75,7 +69,7 @@ def test_the_arguments_are_those_of_the_class(cls, section, number):
 
 
 def test_the_receipt_is_told_whole():
-    text = re.sub(r"\s+", " ", README.read_text())
+    text = re.sub(r"\s+", " ", everything_told())
     told = re.search(r"The receipt holds (.*?)\. With", text)[1]
     assert set(names(told)) - {"ObjectStoragePath"} - {"statuses", "event_name"} == set(Receipt.__annotations__) - {"statuses"}
     assert "`failures`, `statuses`" in told
@@ -88,24 +82,28 @@ def shown_extra(default):
 def test_the_extras_of_the_connection_are_those_of_the_form():
     told = {
         name: value
-        for extra, default, _ in table("Connection", "extra")
+        for extra, default, _ in table("Extras of the connection", "extra")
         for name, value in zip(names(extra), default.replace("`", "").split(", "), strict=True)
     }
     assert told == {field.name: "none" if field.default is None else shown_extra(field.default) for field in EXTRA_FIELDS}
 
 
 def test_each_value_that_an_extra_takes_by_name_and_each_key_of_the_form_is_told():
-    told = {names(extra)[0]: set(names(meaning)) for extra, _, meaning in table("Connection", "extra")}
+    told = {names(extra)[0]: set(names(meaning)) for extra, _, meaning in table("Extras of the connection", "extra")}
     for field in EXTRA_FIELDS:
         named = field.choices or (DATE_FORMATS if field.kind is Kind.DATE_FORMAT else ())
         assert set(named) <= told.get(field.name, set()), field.name
-        assert not field.form_name or f"`{field.form_name}`" in README.read_text(), field.name
+        assert not field.form_name or f"`{field.form_name}`" in everything_told(), field.name
 
 
 def test_the_extras_to_install_are_those_of_the_package():
     project = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]
     told = {name for extra, _ in table("Install", "extra") for name in names(extra)}
-    assert told == set(project["optional-dependencies"]) - {"test", "lint"}
+    assert told == set(project["optional-dependencies"]) - {"test", "lint", "docs"}
+
+
+def test_the_metrics_are_those_that_are_sent():
+    assert {metric.strip("`"): meaning for metric, meaning in table("Metrics", "metric")} == METRICS
 
 
 def test_every_error_that_is_raised_is_in_the_table():
@@ -160,7 +158,7 @@ def imports_of(path):
 
 
 def test_the_map_names_every_package_and_each_imports_only_from_below():
-    package = README.parent / "airflow_provider_capillary"
+    package = Path(airflow_provider_capillary.errors.__file__).parent
     named = [re.search(r"`(\w+)(?:/|\.py)`", cell)[1] for cell, _ in table("The map", "in `airflow_provider_capillary/`")]
     folders = {path.parent.name for path in package.glob("*/__init__.py")}
     assert set(named) == folders | {"commands", "errors", "report_printing"}
@@ -181,7 +179,7 @@ def test_the_options_of_the_emulator_are_in_its_table():
 
 
 def test_the_recipes_name_files_and_names_that_exist():
-    text = README.read_text().partition("\n## Recipes\n")[2]
+    text = everything_told().partition("\n## Recipes\n")[2].partition("\n## ")[0]
     root = README.parent
     files = {
         path: next(each for each in (root / path, root / "airflow_provider_capillary" / path) if each.exists())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -141,7 +143,6 @@ def form_of_airflow_2(monkeypatch):
             }
             for name, field in form._fields.items()
         }
-    import sys
     from types import ModuleType
 
     for module, names in {
@@ -227,6 +228,9 @@ def served_form(monkeypatch, *sensitive):
     app.dependency_overrides[get_user] = lambda: None
     masker = _secrets_masker()
     monkeypatch.setattr(masker, "sensitive_variables_fields", [*masker.sensitive_variables_fields, *sensitive])
+    # Airflow 3.2 stands in for packages that are not installed, and would stumble over what it left there the last time.
+    for name in [name for name, module in sys.modules.items() if isinstance(module, Mock)]:
+        monkeypatch.delitem(sys.modules, name)
     HookMetaService.hook_meta_data.cache_clear()
     try:
         answer = TestClient(app).get("/connections/hook_meta")

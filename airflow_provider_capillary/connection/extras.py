@@ -70,6 +70,12 @@ def read_extras(label: str, conn: ConnectionLike) -> dict[str, Any]:
 def _extras_of(label: str, conn: ConnectionLike) -> Mapping[str, Any]:
     # Airflow reads text that is not JSON as an empty extra and only logs it: settings that somebody wrote would be ignored.
     text = getattr(conn, "extra", None)
+    if isinstance(text, Mapping):
+        # A connection that Airflow 3.2 made of a URI. Its own reading fails there, and so masks nothing.
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        mask_secret(dict(text))
+        return text
     parsed = _parse_json(text) if isinstance(text, str) and text.strip() else {}
     if isinstance(parsed, Mapping):
         parsed = conn.extra_dejson or {}  # Airflow's own reading, which masks what looks like a secret

@@ -153,7 +153,8 @@ def test_the_cure_for_an_empty_interval_is_the_dag_s_own_schedule_with_intervals
         pytest.skip("on Airflow 2 the runs of this schedule have intervals")
     hint = cure_of(context)
     code, timetable = proposed_by(hint)
-    assert code == expected
+    # Airflow 3.2 keeps the name of a preset as it is written.
+    assert code.replace("@daily", "0 0 * * *").replace("@hourly", "0 * * * *") == expected
     assert "CronTriggerTimetable" not in hint
     assert "lookback" not in hint
     assert f"airflow backfill create --dag-id {context['dag'].dag_id} --from-date ... --to-date 2025-09-18T12:00:00Z" in hint

@@ -6,11 +6,13 @@ Airflow masks the password, and the value of each extra whose name it takes for 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hooks.support import CONN, MD5, PASSWORD
 
 from airflow_provider_capillary.connection.fields import EXTRA_FIELDS
+from airflow_provider_capillary.connection.settings import Settings
 from airflow_provider_capillary.emulator import Emulator
 from airflow_provider_capillary.errors import AuthenticationError
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
@@ -66,6 +68,25 @@ def test_the_check_sees_a_word_that_is_masked():
     from airflow.providers.common.compat.sdk import mask_secret
 
     mask_secret({"password_format": "plain"})
+    assert "plain" not in shown(WORDS)
+
+
+def test_extras_that_are_no_text_but_a_dict_are_read_and_masked():
+    """As Airflow 3.2 has them in a connection that it made of a URI."""
+    extra = {"password_format": "plain", "page_size": "5"}
+    conn = SimpleNamespace(
+        conn_id="cap",
+        conn_type="capillary",
+        host="x.example",
+        login="u",
+        password=PASSWORD,
+        schema=None,
+        port=None,
+        extra=extra,
+        extra_dejson=None,
+    )
+    settings = Settings.from_connection(conn)
+    assert (settings.password_format, settings.page_size) == ("plain", 5)
     assert "plain" not in shown(WORDS)
 
 

@@ -6,6 +6,7 @@ Each docstring says since which version of Airflow the interface exists and what
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SharedStreamProducer",
+    "add_alias_event",
     "airflow_stats",
     "asset_state_store",
     "asset_without_providers",
@@ -144,6 +146,19 @@ async def write_asset_state(store: Any, key: str, value: str) -> None:  # noqa: 
     from asgiref.sync import sync_to_async
 
     await sync_to_async(store.set)(key, value)
+
+
+def add_alias_event(accessor: Any, asset: object, extra: dict[str, Any]) -> None:  # noqa: ANN401  # an object of Airflow's own
+    """Add an event of an asset to an asset alias: in every version.
+
+    Airflow 2 hashes each value of the extra after the task has succeeded, and fails the task if that is impossible. There, a value that is
+    a dict or a list becomes its JSON text.
+
+    :param accessor: of the alias in the task's ``outlet_events``.
+    """
+    if hasattr(accessor, "dataset_alias_events"):
+        extra = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in extra.items()}
+    accessor.add(asset, extra=extra)
 
 
 def airflow_stats() -> Any:  # noqa: ANN401  # of another class in each version

@@ -6,7 +6,7 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, object]:
-    """Name, connection type with its form, hooks, operators, sensor and triggers, by Airflow's ``provider_info.schema.json``.
+    """Name, connection type with its form, hooks, operators, links, sensor and triggers, by Airflow's ``provider_info.schema.json``.
 
     ``package-name`` must be the name of the distribution; otherwise every ``airflow`` command fails.
     """
@@ -30,6 +30,7 @@ def get_provider_info() -> dict[str, object]:
         ],
         "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.sensors.capillary"]}],
         "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.triggers.capillary"]}],
+        "extra-links": ["airflow_provider_capillary.operators._links.ExportedObjectLink"],
         "cli": ["airflow_provider_capillary.commands.airflow_commands"],
         "connection-types": [
             {

@@ -40,6 +40,8 @@ class ObjectOperator(TemplatedArguments):
 
     _killed = False
     _interval: Interval | None = None
+    _written: str | None = None
+    """The destination without its placeholders filled in."""
 
     @cached_property
     def hook(self) -> CapillaryHook:
@@ -62,6 +64,7 @@ class ObjectOperator(TemplatedArguments):
         """As in every operator; the destination's placeholders are filled in as well, so that Airflow shows the final path."""
         rendered = super().render_template(content, context, jinja_env, seen_oids)
         if content is self.destination:
+            self._written = str(rendered)
             # An error here would not be an error of the task. `execute` raises it.
             with suppress(CapillaryError):
                 self._interval = self._resolve_interval(context)

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_capillary._fail_fast import fail_fast, set_retry_policy
 from airflow_provider_capillary.errors import ReadingStoppedError
 from airflow_provider_capillary.operators._arguments import check_as_written, check_rendered
+from airflow_provider_capillary.operators._links import ExportedObjectLink
 from airflow_provider_capillary.operators._object_operator import ObjectOperator
 from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
 
@@ -128,6 +129,7 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"redact": "json"}
     ui_color = "#e4f1e1"
+    operator_extra_links = (ExportedObjectLink(),)
 
     event_name: str | None
     statuses: Collection[str] | str | None
@@ -140,6 +142,7 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
 
     _running: Export | None = None
     _receipt: Receipt | None = None
+    _api_url: str | None = None
 
     def __init__(
         self,
@@ -217,21 +220,24 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
             self._running.stop()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
-        """Name the object as output, for the OpenLineage provider."""
+        """Name the API as input and the object as output, for the OpenLineage provider."""
         from airflow_provider_capillary.operators._lineage import openlineage_of
 
         del task_instance  # OpenLineage passes it
-        return openlineage_of(self._receipt)
+        return openlineage_of(self._receipt, self._api_url)
 
     def _prepare(self, context: Context) -> RunArguments:
         """Check everything that can be checked before any waiting: arguments, formats, the interval, the connection."""
+        from airflow_provider_capillary.api.executor import LOGS_PATH
+
         # A task object may be executed twice in one process, as in a user's tests; each execution has its own hook.
         self.__dict__.pop("hook", None)
+        self._receipt = self._api_url = None
         self.raise_template_errors()
         # Known already where Airflow has just rendered the task with this context.
         interval, self._interval = self._interval or self._resolve_interval(context), None
         arguments = check_rendered(self, interval)
-        _ = self.hook.settings
+        self._api_url = f"{self.hook.settings.base_url}{LOGS_PATH}"
         return arguments
 
     def _export(self, context: Context, arguments: RunArguments, due: datetime | None) -> Receipt:
@@ -277,5 +283,5 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
             )
         self._receipt = receipt
         count_bytes(receipt["bytes"], conn_id=self.capillary_conn_id)
-        emit_lineage(self, context, receipt)
+        emit_lineage(self, context, receipt, written=self._written or str(self.destination), api_url=self._api_url or "")
         return receipt

@@ -1,14 +1,13 @@
-"""The operator by itself: arguments while a DAG is parsed, deferral and resumption, being killed, retry decisions, lineage."""
+"""The operator by itself: arguments while a DAG is parsed, deferral and resumption, being killed, retry decisions."""
 
 from __future__ import annotations
 
 import inspect
 import itertools
-import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from operators.support import ALL, export_task, make_dag, names_in
@@ -341,58 +340,3 @@ def test_without_retry_policies_an_error_keeps_its_text_and_is_the_cause(tmp_pat
         raise passing
     with pytest.raises(errors.AuthenticationError), fail_fast(SimpleNamespace(retry_policy=None)):
         raise error
-
-
-def test_the_object_is_named_to_the_lineage_collector_without_a_connection(api_of, tmp_path, s3_bucket, monkeypatch):
-    from airflow.providers.common.compat.lineage import hook as lineage_hook
-
-    added = []
-    collector = SimpleNamespace(add_output_asset=lambda **told: added.append(told))
-    monkeypatch.setattr(lineage_hook, "get_hook_lineage_collector", lambda: collector)
-    api_of()
-    for destination in (tmp_path / "x.jsonl", "s3://operator_tests_s3@events/a/x.jsonl"):
-        task = export_task(destination, **ALL)
-        task.execute({})
-        assert added[-1]["context"] is task
-    assert [told["uri"] for told in added] == [f"file://{tmp_path}/x.jsonl", "s3://events/a/x.jsonl"]
-    export_task(tmp_path / "y.jsonl", event_name="nobody's", on_empty="skip", **ALL).execute({})
-    assert len(added) == 2
-
-
-def test_airflow_s_own_collector_takes_it(api_of, tmp_path):
-    from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
-
-    api_of()
-    export_task(tmp_path / "told.jsonl", **ALL).execute({})
-    collector = get_hook_lineage_collector()
-    if type(collector).__name__ == "NoOpCollector":
-        assert not collector.collected_assets.outputs  # nobody reads lineage here, and nothing broke
-    else:
-        assert [told.asset.uri for told in collector.collected_assets.outputs] == [f"file://{tmp_path}/told.jsonl"]
-
-
-def test_openlineage_is_told_of_the_object(api_of, tmp_path, s3_bucket, monkeypatch):
-    class OperatorLineage:
-        def __init__(self, outputs=()):
-            self.outputs = list(outputs)
-
-    class Dataset(SimpleNamespace):
-        pass
-
-    # Stand-ins for two modules that come with the OpenLineage provider.
-    extractors = ModuleType("airflow.providers.openlineage.extractors")
-    extractors.OperatorLineage = OperatorLineage
-    facet = ModuleType("airflow.providers.common.compat.openlineage.facet")
-    facet.Dataset = Dataset
-    for module in (ModuleType("airflow.providers.openlineage"), extractors, facet):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    api_of()
-    expected = {
-        f"file://{tmp_path}/x.jsonl": ("file", f"{tmp_path}/x.jsonl"),
-        "s3://operator_tests_s3@events/a/x.jsonl": ("s3://events", "a/x.jsonl"),
-    }
-    for destination, (namespace, name) in expected.items():
-        task = export_task(destination, **ALL)
-        assert task.get_openlineage_facets_on_complete(None).outputs == []
-        task.execute({})
-        assert task.get_openlineage_facets_on_complete(None).outputs == [Dataset(namespace=namespace, name=name)]

@@ -47,8 +47,10 @@ def test_a_run_leaves_the_interval_in_one_object_and_its_receipt_alone_in_xcom(a
     content = (tmp_path / "out" / f"events{ending}").read_bytes()
     assert {record["id"] for record in unpack(content, ending)} == IDS
     assert names_in(tmp_path / "out") == [manifest_name(f"events{ending}"), f"events{ending}"]
-    ((key, receipt),) = xcoms(dag_run).items()
-    assert key == ("export", -1, "return_value")
+    left = xcoms(dag_run)
+    receipt = left.pop(("export", -1, "return_value"))
+    # Airflow 3 leaves the link to the object beside it, which a local file has not.
+    assert left in ({}, {("export", -1, "_link_ExportedObjectLink"): ""})
     assert set(receipt) == RECEIPT
     assert receipt["events"] == 10
     assert receipt["failures"] == 9
@@ -224,28 +226,6 @@ def test_reading_begins_when_the_interval_has_settled(api_of, tmp_path, logged, 
     assert "Waiting " in out
     assert "5 seconds after its end" in out
     assert ("Trigger completed" in out or "running trigger in line" in out) is deferrable
-
-
-def test_the_events_of_outlets_carry_the_counts(api_of, tmp_path):
-    from airflow.providers.common.compat.sdk import Asset
-    from airflow.utils.session import create_session
-
-    try:
-        from airflow.models.asset import AssetEvent
-    except ImportError:
-        from airflow.models.dataset import DatasetEvent as AssetEvent
-
-    api_of()
-    with make_dag() as dag:
-        export_task(tmp_path / "out.jsonl", **ALL, outlets=[Asset(f"capillary://{dag.dag_id}/events")])
-    dag_run = run(dag)
-    with create_session() as session:
-        (event,) = session.query(AssetEvent).filter_by(source_dag_id=dag.dag_id).all()
-        extra = dict(event.extra)
-    receipt = receipt_of(dag_run)
-    assert extra.items() >= {key: receipt[key] for key in ("path", "start", "end", "events", "failures", "statuses", "late_events")}.items()
-    assert not RECEIPT & set(extra) - set(receipt)
-    assert "inputRequest" not in json.dumps(extra)
 
 
 def test_neither_log_holds_a_secret_or_anything_of_the_records(api_of, tmp_path, logged):

@@ -12,10 +12,14 @@ import hashlib
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from airflow_provider_capillary.errors import PublishError
+from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
     import logging
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["Create", "ObjectInfo", "Target", "sha256_of", "without_connection"]
 
@@ -107,6 +111,17 @@ class Target(abc.ABC):
 
         :raises PublishError: the folder can't be made.
         """
+
+    def file_to_build(self, tempdir: TempDir) -> Path:
+        """A path to a new, empty local file for the object, as of :meth:`.TempDir.file`."""
+        return tempdir.file()
+
+    def errors_of_building(self, tempdir: TempDir) -> AbstractContextManager[None]:
+        """Turn the errors of writing into :meth:`file_to_build` into such as name the disk.
+
+        :raises PublishError: instead of ``OSError``.
+        """
+        return local_disk_errors(tempdir)
 
     @abc.abstractmethod
     def _put(self, source: Path, *, create: Create) -> None:

@@ -41,7 +41,7 @@ class ObjectOperator(TemplatedArguments):
     _killed = False
     _interval: Interval | None = None
     _written: str | None = None
-    """The destination without its placeholders filled in."""
+    """The destination with its templates rendered and its placeholders as the user wrote them; ``None`` until Airflow has rendered it."""
 
     @cached_property
     def hook(self) -> CapillaryHook:

@@ -7,6 +7,7 @@ home. Nothing in its text is changed.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -33,8 +34,8 @@ SHOWN_BY = {
     ("Quick start", "sh", 1): "the script of checks, literally, from a fresh clone",
     ("Quick start", "sh", 2): "the script of checks, literally, from a fresh clone",
     ("Install", "bash", 1): "test_what_is_installed_exists",
-    ("Connection", "bash", 1): "test_the_connection_of_the_command_line_is_stored",
-    ("Connection", "bash", 2): "tests/check/test_command.py",
+    ("Connection", "bash", 1): "test_the_connection_of_the_command_line_is_stored_and_checked",
+    ("Connection", "bash", 2): "test_the_connection_of_the_command_line_is_stored_and_checked",
     ("The daily export", "python", 1): "test_the_daily_export_writes_its_day",
     ("Waiting for failures", "python", 1): "test_the_sensor_alerts",
     ("Documentation", "bash", 1): "test_site.py",
@@ -221,11 +222,15 @@ def test_the_connection_of_the_environment_is_read(shell):
     ]
 
 
-def test_the_connection_of_the_command_line_is_stored(shell):
-    shell(block("Connection", "bash", 1).text, TILL_PASSWORD_MD5="5f4dcc3b5aa765d61d8327deb882cf99")
-    assert rows(shell, "SELECT conn_type, host, login FROM connection WHERE conn_id = 'capillary_default'") == [
-        ("capillary", "https://eu.api.capillarytech.com", "till.user")
-    ]
+def test_the_connection_of_the_command_line_is_stored_and_checked(shell):
+    """The check has to find it in Airflow's database, in no environment variable."""
+    with Emulator(login="till.user", password="secret", events=300, limit_cap=100) as api:
+        shell(block("Connection", "bash", 1).text, TILL_PASSWORD_MD5=hashlib.md5(b"secret").hexdigest())  # noqa: S324  # as the API wants it
+        (stored,) = rows(shell, "SELECT conn_type, host, login FROM connection WHERE conn_id = 'capillary_default'")
+        assert stored == ("capillary", "https://eu.api.capillarytech.com", "till.user")
+        with closing(sqlite3.connect(shell.home / "airflow.db")) as database, database:
+            database.execute("UPDATE connection SET host = ?", [api.url])
+        assert f"reachable and authorised at {api.url}" in shell(block("Connection", "bash", 2).text)
 
 
 def test_a_connection_is_tried(shell, api):

@@ -66,7 +66,7 @@ def blocks() -> list[Block]:
             before = _FENCE.sub("", text[: match.start()])
             section = _HEADING.findall(before)[-1][1]
             number = 1 + sum(each.section == section and each.language == match[1] for each in found)
-            lead = before.rstrip().rpartition("\n\n")[2]
+            lead = " ".join(before.rstrip().rpartition("\n\n")[2].split())
             found.append(Block(section=section, language=match[1], number=number, text=match[2], lead=lead))
     return found
 

@@ -78,7 +78,18 @@ WITHOUT_AIRFLOW = (
     "redaction/test_hashing.py",
 )
 """Folders and files whose tests import nothing of Airflow."""
-BESIDE_AIRFLOW = ("export/test_kill.py", "export/test_store_access.py", "export/test_store_faults.py", "faults")
+BESIDE_AIRFLOW = (
+    "export/test_kill.py",
+    "export/test_store_access.py",
+    "export/test_store_faults.py",
+    "faults",
+    "hooks/test_both_drivers.py",
+    "hooks/test_interrupt.py",
+    "hooks/test_lanes.py",
+    "hooks/test_proxies.py",
+    "hooks/test_turns.py",
+    "hooks/test_wire.py",
+)
 """Those whose faults are of HTTP, stores and disks. Like the ones above they run the same on every Airflow: `.ci/run` runs both once."""
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""

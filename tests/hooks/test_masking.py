@@ -61,10 +61,11 @@ def test_no_value_of_an_extra_is_masked_but_the_secrets_are(monkeypatch, extra):
         assert MD5 not in shown(f"sent {MD5}")
 
 
-def test_the_check_sees_a_word_that_is_masked(monkeypatch):
-    """Under its public name: Airflow masks it before this package sees the connection. Hence the other key."""
-    monkeypatch.setenv(CONN, connection(password_format="plain"))
-    assert CapillaryHook().settings.password_format == "plain"
+def test_the_check_sees_a_word_that_is_masked():
+    """Under its public name: most versions of Airflow mask it as they look the connection up. Hence the other key."""
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    mask_secret({"password_format": "plain"})
     assert "plain" not in shown(WORDS)
 
 

@@ -51,6 +51,8 @@ SLOW = {
     "hooks/test_both_drivers.py": "each reading twice",
     "hooks/test_proxies.py": "proxies, and a process for each setting",
     "estimate": "drawn servers, sampled and read",
+    "operators/test_lineage.py": "DAG runs",
+    "operators/test_links.py": "DAG runs",
     "operators/test_redact.py": "DAG runs, and exports in each format",
     "operators/test_runs.py": "DAG runs",
     "operators/test_none.py": "DAG runs",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import inspect
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -312,6 +313,32 @@ def test_a_path_is_rebuilt_with_another_text_and_its_connection():
         "ObjectStoragePath serializes in another way: placeholders in a path object are not filled in"
     )
     assert _airflow.connection_id_of(filled) == "my_conn", "a path with placeholders loses its connection"
+
+
+def test_airflow_s_metrics_client_is_set_up_and_takes_tags(monkeypatch):
+    from airflow.providers.common.compat.sdk import Stats
+
+    module = sys.modules[Stats.__module__]
+    if SINCE_33:  # as in the triggerer
+        monkeypatch.setattr(module, "_factory", None)
+        monkeypatch.setattr(module, "_backend", None)
+    _airflow.airflow_stats().incr("capillary.requests", 1.5, tags={"conn_id": "a"})
+    assert getattr(module, "_factory", True), (
+        "Nobody sets up the metrics of Airflow's SDK in the triggerer, so they are dropped in silence."
+    )
+
+
+def test_an_alias_takes_an_event_with_a_dict(airflow_db):
+    from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+    alias = AssetAlias("interfaces_alias")
+
+    def work(context):
+        extra = {"statuses": {"EVENT_SUCCESS": 1}, "events": 1}
+        _airflow.add_alias_event(context["outlet_events"][alias], Asset("capillary://interfaces/alias"), extra)
+
+    dag_run = run_task(work, dag_id="alias_event", outlets=[alias])
+    assert dag_run.state == "success", "Airflow refuses the event of an alias, so each export with an alias among its outlets fails."
 
 
 def timetables():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ class ExportedObjectLink(BaseOperatorLink):
 
     There is no link without an object, without a receipt (``do_xcom_push=False``, on Airflow 2), and where the URI alone doesn't say the
     address: on Azure, which needs a subscription; on local disk, to which no browser follows a link; on a store that only speaks the
-    protocol of S3, whose connection has an ``endpoint_url``.
+    protocol of S3, whose connection has an ``endpoint_url``; in the partitions of AWS for China and GovCloud, by the connection's region.
     """
 
     name = "Exported object"
@@ -34,7 +35,7 @@ class ExportedObjectLink(BaseOperatorLink):
 
             receipt = XCom.get_value(key="return_value", ti_key=ti_key)
         path = receipt.get("path") if isinstance(receipt, dict) else None
-        return console_url(path) if isinstance(path, str) and not _has_endpoint(path) else ""
+        return console_url(path) if isinstance(path, str) and not _is_elsewhere(path) else ""
 
 
 def console_url(path: str) -> str:
@@ -59,15 +60,15 @@ def console_url(path: str) -> str:
     return ""
 
 
-def _has_endpoint(path: str) -> bool:
-    """Whether the store is another than its scheme says, as MinIO is; also where its connection can't be looked up."""
+def _is_elsewhere(path: str) -> bool:
+    """Whether the store has another console than its scheme says, as MinIO has; also where its connection can't be looked up."""
     from airflow.providers.common.compat.sdk import BaseHook
 
     conn_id = path.partition("://")[2].partition("/")[0].rpartition("@")[0]
     if not conn_id:
-        return False
+        return any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
     try:
         extra = BaseHook.get_connection(conn_id).extra_dejson
     except Exception:  # noqa: BLE001  # whatever a secrets backend raises; a link is not worth a traceback
         return True
-    return "endpoint_url" in str(extra)
+    return "endpoint_url" in str(extra) or str(extra.get("region_name")).startswith(("cn-", "us-gov-"))

@@ -70,6 +70,9 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
     store that does not answer fails the task after 180 seconds, or after 340 during the upload of an object of up to 44 GiB, counted from
     the last part that arrived; a warning says so every 30 seconds.
 
+    ``outlets`` get asset events with the counts, see :mod:`.operators._lineage`. OpenLineage gets the API as input, the object as output.
+    A finished task links to its object on Amazon S3 and Google Cloud Storage.
+
     :param destination: the one object of this run, an ``ObjectStoragePath`` or its URI; templated. Its ending chooses the format:
         ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``. ``{interval_start:%Y-%m-%d}`` and ``{interval_end:...}``, each with a
         format of ``strftime``, are filled in from the interval that the run exports. They exist in every run, whereas

@@ -16,6 +16,8 @@ LINKS = [
     ("s3://store@bucket/a b/dt=2025-09-17/x.jsonl", {}, S3_PAGE),
     ("s3://store@bucket/a b/dt=2025-09-17/x.jsonl", {"endpoint_url": "http://minio:9000"}, ""),
     ("s3://store@bucket/x.jsonl", {"service_config": {"s3": {"endpoint_url": "http://minio:9000"}}}, ""),
+    ("s3://store@bucket/x.jsonl", {"region_name": "us-gov-west-1"}, ""),
+    ("s3://store@bucket/a b/dt=2025-09-17/x.jsonl", {"region_name": "eu-west-1"}, S3_PAGE),
     ("s3://unknown@bucket/x.jsonl", {}, ""),
     ("s3a://bucket/a b/dt=2025-09-17/x.jsonl", {}, S3_PAGE),
     ("gs://store@bucket/x?&.jsonl", {}, "https://console.cloud.google.com/storage/browser/_details/bucket/x%3F%26.jsonl"),
@@ -34,11 +36,18 @@ def test_the_link_is_the_object_s_page_or_nothing(monkeypatch, path, extra, link
     assert ExportedObjectLink().get_link(task, ti_key=None) == link
 
 
+def test_a_store_that_the_environment_names_has_no_page(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://minio:9000")
+    task = export_task("/out/x.jsonl")
+    task._receipt = {"path": "s3://bucket/x.jsonl"}
+    assert ExportedObjectLink().get_link(task, ti_key=None) == ""
+
+
 def test_airflow_shows_the_link_of_a_finished_task(api_of, airflow_db, s3_bucket, monkeypatch):
     """By the task as it comes out of the database, which is what the UI has."""
     from airflow_provider_capillary.operators import _links
 
-    monkeypatch.setattr(_links, "_has_endpoint", lambda _path: False)
+    monkeypatch.setattr(_links, "_is_elsewhere", lambda _path: False)
     api_of()
     with make_dag() as dag:
         export_task("s3://operator_tests_s3@events/{interval_start:%Y}/x.jsonl", **ALL)

@@ -1,0 +1,55 @@
+"""Airflow's own channels: what its metrics, asset events, lineage and links are told."""
+
+from __future__ import annotations
+
+from mutations.mutation import Mutation
+
+__all__ = ["MUTATIONS"]
+
+INTERFACES = "tests/test_airflow_interfaces.py"
+
+# Each row breaks what one channel is told, or what it is not to be told.
+MUTATIONS = (
+    Mutation(
+        breaks="Airflow's interfaces: the metrics of a triggerer",
+        file="_airflow.py",
+        text='    if getattr(module, "_factory", module) is None:\n',
+        becomes="    if module is None:\n",
+        caught_by=(f"{INTERFACES}::test_airflow_s_metrics_client_is_set_up_and_takes_tags", "tests/hooks/test_metrics.py"),
+    ),
+    Mutation(
+        breaks="metrics of a failed poll",
+        file="triggers/_shared_poller.py",
+        text="            await self._count(fatal)\n",
+        becomes="",
+        caught_by=("tests/hooks/test_metrics.py",),
+    ),
+    Mutation(
+        breaks="a task whose metrics client fails",
+        file="hooks/_metrics.py",
+        text="    except Exception as error:",
+        becomes="    except OSError as error:",
+        caught_by=("tests/hooks/test_metrics.py",),
+    ),
+    Mutation(
+        breaks="asset URIs without a connection id",
+        file="operators/_lineage.py",
+        text='    bucket = authority.rpartition("@")[2]\n',
+        becomes="    bucket = authority\n",
+        caught_by=("tests/operators/test_lineage.py",),
+    ),
+    Mutation(
+        breaks="no link to a store that is not Amazon's",
+        file="operators/_links.py",
+        text='    return "endpoint_url" in str(extra) or ',
+        becomes="    return ",
+        caught_by=("tests/operators/test_links.py",),
+    ),
+    Mutation(
+        breaks="the note that a watch polls again",
+        file="triggers/_asset_watch.py",
+        text='                        await self._note("")\n',
+        becomes="",
+        caught_by=("tests/triggers/test_watch_trigger.py",),
+    ),
+)

@@ -91,7 +91,7 @@ class Camera:
 
         handle = self.browser.find_element(By.CSS_SELECTOR, "[data-panel-resize-handle-id], [role=separator]")
         ActionChains(self.browser).click_and_hold(handle).move_by_offset(150, 0).release().perform()
-        ActionChains(self.browser).move_by_offset(0, -300).perform()
+        ActionChains(self.browser).move_by_offset(0, -150).perform()
         time.sleep(2)
 
     def wrap_the_log(self) -> None:

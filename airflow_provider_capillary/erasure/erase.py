@@ -188,8 +188,8 @@ class _Erasure:
         return count, ids
 
     def _build(self) -> Path:
-        built = self._tempdir.file()
-        with local_disk_errors(self._tempdir):
+        built = self._target.file_to_build(self._tempdir)
+        with self._target.errors_of_building(self._tempdir):
             write_object(self._spool.blocks(), built, ending=self._ending)
         return built
 

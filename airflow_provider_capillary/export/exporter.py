@@ -276,8 +276,8 @@ class Export:
         )
 
     def _build(self, receipt: Receipt) -> Path:
-        built = self._tempdir.file()
-        with local_disk_errors(self._tempdir):
+        built = self._target.file_to_build(self._tempdir)
+        with self._target.errors_of_building(self._tempdir):
             write_object(self._spool.drain(), built, ending=self._ending)
             receipt["bytes"] = built.stat().st_size
             receipt["sha256"] = sha256_of(built)

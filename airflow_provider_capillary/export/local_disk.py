@@ -1,8 +1,9 @@
 """A file on the worker's own disk, replaced whole, in one step, and still there after a power failure.
 
-The new content goes to a temporary sibling, ``.events.jsonl.1a2b3c4d.tmp``, which is flushed to disk and then moved over the old file. A
-name that begins with a dot is no data to any query engine. A killed run can leave the sibling behind; the next run that writes into the
-folder while nobody else does removes it.
+The new content is built in a file without a name on the disk of the folder, so that the disk holds it once. The file is flushed to disk,
+named as a temporary sibling, ``.events.jsonl.1a2b3c4d.tmp``, and moved over the old file. Where the disk has no files without a name, the
+content is built in the temporary directory and copied to the sibling. A name that begins with a dot is no data to any query engine. A
+killed run can leave the sibling behind; the next run that writes into the folder while nobody else does removes it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from typing import TYPE_CHECKING, Final, Self
 from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationError, PublishError
 from airflow_provider_capillary.export.target import ObjectInfo, Target
+from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
 
     from airflow_provider_capillary.export.target import Create
+    from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["LocalFile"]
 
@@ -47,6 +50,8 @@ class LocalFile(Target):
     def __init__(self, *, uri: str, key: str, log: logging.Logger) -> None:
         super().__init__(uri=uri, key=key, log=log)
         self.local_path: Path = Path(key)
+        self._built: Path | None = None
+        """The file without a name that can be named in the folder."""
 
     @property
     def uri_without_connection(self) -> str:
@@ -113,6 +118,23 @@ class LocalFile(Target):
         except OSError as error:
             raise PublishError(f"The folder of {self.uri} cannot be made", response=error_text(error), hint=_hint_for(error)) from error
 
+    def file_to_build(self, tempdir: TempDir) -> Path:
+        """A file on the disk of the folder, if it can have no name; else one in the temporary directory."""
+        self._built = tempdir.file_in(self.local_path.parent)
+        return self._built or tempdir.file()
+
+    @contextlib.contextmanager
+    def errors_of_building(self, tempdir: TempDir) -> Iterator[None]:
+        """See :class:`.target.Target`."""
+        if self._built is None:
+            with local_disk_errors(tempdir):
+                yield
+            return
+        try:
+            yield
+        except OSError as error:
+            raise self._not_written(error) from error
+
     def _put(self, source: Path, *, create: Create) -> None:
         target = self.local_path
         try:
@@ -120,10 +142,10 @@ class LocalFile(Target):
                 self._remove_leftovers(folder)
                 temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
                 try:
-                    with source.open("rb") as read, temporary.open("xb") as write:
-                        shutil.copyfileobj(read, write, _BLOCK)
-                        write.flush()
-                        os.fsync(write.fileno())
+                    if source != self._built or not _name(source, temporary):
+                        _copy(source, temporary)
+                    with temporary.open("rb") as file:
+                        os.fsync(file.fileno())
                     temporary.replace(target) if create == "no" else _name_if_free(temporary, target)
                 finally:
                     with contextlib.suppress(OSError):
@@ -132,7 +154,10 @@ class LocalFile(Target):
         except FileExistsError:
             raise
         except OSError as error:
-            raise PublishError(f"{self.uri} could not be written", response=error_text(error), hint=_hint_for(error)) from error
+            raise self._not_written(error) from error
+
+    def _not_written(self, error: OSError) -> PublishError:
+        return PublishError(f"{self.uri} could not be written", response=error_text(error), hint=_hint_for(error))
 
     def _remove_leftovers(self, folder: int) -> None:
         """Remove the temporary siblings that killed runs of the same object left.
@@ -149,6 +174,21 @@ class LocalFile(Target):
                     self._log.warning("Removed %s, which a killed run had left", path)
         with contextlib.suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_SH)
+
+
+def _name(source: Path, temporary: Path) -> bool:
+    """Give a file without a name this one, if the disk can."""
+    try:
+        # With a descriptor, though the path is absolute: so Python follows the link of /proc to the file.
+        os.link(source, temporary, src_dir_fd=0)
+    except OSError:
+        return False
+    return True
+
+
+def _copy(source: Path, temporary: Path) -> None:
+    with source.open("rb") as read, temporary.open("xb") as write:
+        shutil.copyfileobj(read, write, _BLOCK)
 
 
 def _name_if_free(temporary: Path, target: Path) -> None:

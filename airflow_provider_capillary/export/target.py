@@ -12,10 +12,14 @@ import hashlib
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from airflow_provider_capillary.errors import PublishError
+from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
     import logging
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["Create", "ObjectInfo", "Target", "sha256_of", "without_connection"]
 
@@ -78,6 +82,15 @@ class Target(abc.ABC):
         :raises PublishError: the store can't be asked.
         """
 
+    def stat_to_read(self) -> ObjectInfo | None:
+        """As :meth:`stat`, and where nothing is there, find out whether the bucket is there and the credential may read it. Writes nothing.
+
+        :raises DestinationError: it is not, or may not.
+        :raises PermissionError: as :meth:`stat`.
+        :raises PublishError: as :meth:`stat`.
+        """
+        return self.stat()
+
     @abc.abstractmethod
     def copy_to(self, path: Path) -> None:
         """Copy the object to a local file, a block at a time.
@@ -98,6 +111,17 @@ class Target(abc.ABC):
 
         :raises PublishError: the folder can't be made.
         """
+
+    def file_to_build(self, tempdir: TempDir) -> Path:
+        """A path to a new, empty local file for the object, as of :meth:`.TempDir.file`."""
+        return tempdir.file()
+
+    def errors_of_building(self, tempdir: TempDir) -> AbstractContextManager[None]:
+        """Turn the errors of writing into :meth:`file_to_build` into such as name the disk.
+
+        :raises PublishError: instead of ``OSError``.
+        """
+        return local_disk_errors(tempdir)
 
     @abc.abstractmethod
     def _put(self, source: Path, *, create: Create) -> None:

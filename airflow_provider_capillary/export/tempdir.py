@@ -56,11 +56,25 @@ class TempDir:
         with local_disk_errors(self):
             return Path(self._stack.enter_context(tempfile.NamedTemporaryFile(prefix=_PREFIX, dir=self._folder)).name)
 
+    def file_in(self, folder: Path) -> Path | None:
+        """A path as of :meth:`file`, to a file on the disk of another folder, with the access rights of any new file there.
+
+        It can be given a name in that folder, by :func:`os.link`. ``None`` where the system or the disk has no such files.
+        """
+        try:
+            # Not by TemporaryFile, whose file nobody else may read.
+            descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        except (AttributeError, OSError):  # only Linux has the flag
+            return None
+        self._stack.callback(os.close, descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}")
+        return path if _opens_anew(path, descriptor) else None
+
 
 def _opens_anew(path: Path, descriptor: int) -> bool:
     """Whether a path leads to the open, empty file, each time from its beginning."""
-    os.write(descriptor, b"?")
     try:
+        os.write(descriptor, b"?")
         return path.read_bytes() == b"?"
     except OSError:
         return False

@@ -3,6 +3,8 @@
     python tests/benchmarks/export_cost.py [--events 100000] [--pages 1000] [--rounds 3] [--style python]
         [--endings .jsonl.gz ...] [--peers] [--plot FILE]
 
+The whole table, with its plot, is ``--pages 100 1000 10000 --peers --plot export_cost.svg``; it takes half an hour.
+
 Every subject reads the same event logs from a server that has rendered them beforehand (:mod:`export_server`), in a process of its own
 that nothing else is counted in. Subjects take turns, round after round; the table holds medians, and the ratio to the bare loop of the
 same format in the same run: above 1 is less CPU than the bare loop.
@@ -92,10 +94,9 @@ def measure(command: list[str], environment: dict[str, str], folder: str) -> dic
     return json.loads(said.splitlines()[-1]) | {"disk": most}
 
 
-def rows_of(options: argparse.Namespace, page: int, folder: str) -> list[dict[str, object]]:
+def rows_of(options: argparse.Namespace, page: int, folder: str, peers: dict[str, export_peers.Peer]) -> list[dict[str, object]]:
     """The table for one size of pages."""
     environment = os.environ | {"AIRFLOW_HOME": folder, "TMPDIR": folder, "PYTHONWARNINGS": "ignore"}
-    peers = export_peers.install(folder) if options.peers else {}
     subjects = [(ending, name) for ending in options.endings for name in ("bare json", "ours plain", "ours fast")]
     subjects += [(".jsonl.gz", "bare raw")] * (".jsonl.gz" in options.endings)
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
@@ -116,10 +117,10 @@ def rows_of(options: argparse.Namespace, page: int, folder: str) -> list[dict[st
     return rows
 
 
-def table_of(rows: list[dict[str, object]]) -> str:
+def table_of(rows: list[dict[str, object]], *, with_head: bool) -> str:
     """The rows as text."""
     head = f"{'page':>6} {'format':<10} {'subject':<12} {'µs/record':>9} {'ratio':>6} {'wall s':>7} {'start s':>7} {'MiB':>6} "
-    lines = [head + f"{'disk/JSON':>9} {'object/JSON':>11} {'requests':>8} {'rows':>9}"]
+    lines = [head + f"{'disk/JSON':>9} {'object/JSON':>11} {'requests':>8} {'rows':>9}"] * with_head
     lines += [
         f"{row['page']:>6} {row['format']:<10} {row['subject']:<12} {row['us']:>9.1f} {row['ratio']:>6.2f} {row['wall']:>7.1f} "
         f"{row['startup']:>7.1f} {row['peak']:>6.0f} {row['disk']:>9.2f} {row['bytes']:>11.2f} {row['requests']:>8.0f} {row['rows']:>9.0f}"
@@ -170,10 +171,14 @@ def main() -> int:
     if options.guard:
         return guard()
     rows = []
-    for page in options.pages:
-        with tempfile.TemporaryDirectory() as folder:
-            rows += rows_of(options, page, folder)
-    sys.stdout.write(table_of(rows))
+    with tempfile.TemporaryDirectory() as home:
+        peers = export_peers.install(home) if options.peers else {}
+        for page in options.pages:
+            with tempfile.TemporaryDirectory() as folder:
+                found = rows_of(options, page, folder, peers)
+            sys.stdout.write(table_of(found, with_head=not rows))
+            sys.stdout.flush()
+            rows += found
     if options.plot:
         Path(options.plot).write_text(export_plot.svg_of(rows), encoding="utf-8")
     return 0

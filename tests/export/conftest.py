@@ -108,3 +108,11 @@ def temporary_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return folder
+
+
+@pytest.fixture
+def no_file_without_a_name(monkeypatch):
+    """A disk whose folders have no files without a name: the object is built in the temporary directory, and copied."""
+    from airflow_provider_capillary.export.tempdir import TempDir
+
+    monkeypatch.setattr(TempDir, "file_in", lambda *_: None)

@@ -20,7 +20,7 @@ from export.support import export, make_records
 
 from airflow_provider_capillary import _airflow
 from airflow_provider_capillary.errors import PublishError
-from airflow_provider_capillary.export import exporter, formats, object_store, spool, target
+from airflow_provider_capillary.export import exporter, formats, object_store, spool, target, tempdir
 
 PUBLISH_ERROR = 3
 """How a child ends that was refused; any other error is 1."""
@@ -61,6 +61,11 @@ def die_half_written(source, target, *_):
     die()
 
 
+def name_no_file():
+    """As on a disk that has no files without a name."""
+    tempdir.TempDir.file_in = lambda *_: None
+
+
 def die_after_replacing(source, target):
     os.replace(source, target)  # noqa: PTH105  # Path.replace is what stands in the way
     die()
@@ -87,7 +92,7 @@ AIMS = {
     "half read": lambda: None,  # by the records themselves
     "half built": lambda: setattr(formats, "_chunks", after_one_chunk),
     "built": lambda: setattr(target.Target, "publish", after(0, target.Target.publish)),
-    "half copied": lambda: setattr(shutil, "copyfileobj", die_half_written),
+    "half copied": lambda: (name_no_file(), setattr(shutil, "copyfileobj", die_half_written)),
     "before replacing": lambda: setattr(Path, "replace", after(0, Path.replace)),
     "after replacing": lambda: setattr(Path, "replace", die_after_replacing),
     "half uploaded": die_at_the_second_part,

@@ -187,6 +187,8 @@ ON_DISK = ["half read", "half built", "built", "half copied", "before replacing"
 # The steps before publishing are the same code for both stores.
 ON_S3 = ["built", "half uploaded", "before the manifest"]
 POINTS = [*(("file", point) for point in ON_DISK), *(("s3", point) for point in ON_S3)]
+UNNAMED = {"half read", "half built", "built"}
+"""Before these steps nothing of the object has a name."""
 PUBLISHED = {"manifest made", "before the manifest", "after replacing"}
 
 
@@ -199,6 +201,7 @@ def test_killed_at_a_step(killable, place, point):
     after = place.read()
     assert visible(place.names()) == ["x.jsonl.gz"]
     assert (after != old) == (point in PUBLISHED)
+    assert point not in UNNAMED or not place.leftovers()
     receipt = assert_next_run_is_right(killable, place, NEW)
     assert (place.read() == after) == (point in PUBLISHED)
     # Against whichever object stood there, its manifest or not: all of the new ones lacked, or none.

@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from export.support import ENDINGS, export, files_in, in_order, make_records, manifest_name, target_at, unpack
@@ -253,6 +255,33 @@ def test_a_store_that_cannot_be_reached_fails_before_anything_is_read(bucket, fi
     assert not read
 
 
+@pytest.mark.parametrize("is_named", [False, True], ids=["built in its folder", "copied there"])
+def test_how_often_a_local_disk_holds_the_object_while_it_is_published(tmp_path, temporary_directory, monkeypatch, request, is_named):
+    """Once, where it is built without a name on the disk of its folder. Its rights are those of any new file."""
+    if is_named:
+        request.getfixturevalue("no_file_without_a_name")
+    held, replace = [], Path.replace
+
+    def look(source, target):
+        files = {(found.st_dev, found.st_ino): found.st_size for found in map(os.stat, (f"/proc/self/fd/{fd}" for fd in open_files()))}
+        files |= {(found.st_dev, found.st_ino): found.st_size for found in (path.stat() for path in tmp_path.iterdir() if path.is_file())}
+        held.append(sum(size == source.stat().st_size for size in files.values()))
+        return replace(source, target)
+
+    export(make_records(400, seed=1), str(tmp_path / "x.jsonl"))
+    monkeypatch.setattr(Path, "replace", look)
+    export(make_records(900, seed=2), str(tmp_path / "x.jsonl"), on_vanished="drop")
+    assert held[0] == (2 if is_named else 1)
+    (tmp_path / "any").touch()
+    assert (tmp_path / "x.jsonl").stat().st_mode == (tmp_path / "any").stat().st_mode
+    assert list(temporary_directory.iterdir()) == []
+
+
+def open_files():
+    return [path.name for path in Path("/proc/self/fd").iterdir() if path.exists()]
+
+
+@pytest.mark.usefixtures("no_file_without_a_name")
 def test_a_local_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     import shutil
 
@@ -279,6 +308,7 @@ def test_leftovers_of_the_same_object_go_and_those_of_other_objects_stay(tmp_pat
     assert all(path.exists() for path in others)
 
 
+@pytest.mark.usefixtures("no_file_without_a_name")
 def test_the_temporary_file_of_a_run_that_is_alive_stays(tmp_path, monkeypatch):
     """While one run copies, another one of the same object comes and goes; the run after both cleans up behind the dead."""
     import shutil

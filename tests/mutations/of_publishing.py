@@ -108,8 +108,8 @@ MUTATIONS = (
     Mutation(
         breaks="the file that is flushed before it is named",
         file="export/local_disk.py",
-        text="                        os.fsync(write.fileno())\n",
-        becomes="",
+        text="                        os.fsync(file.fileno())\n",
+        becomes="                        pass\n",
         caught_by=REPLACING,
     ),
     Mutation(
@@ -125,6 +125,13 @@ MUTATIONS = (
         text="        if self._stopped:\n",
         becomes="        if False:\n",
         caught_by=PUBLISH,
+    ),
+    Mutation(
+        breaks="an object on local disk that the disk holds once",
+        file="export/local_disk.py",
+        text="                    if source != self._built or not _name(source, temporary):\n",
+        becomes="                    if True:\n",
+        caught_by=("tests/export/test_publish.py", "-k", "how_often"),
     ),
     Mutation(
         breaks="a file that is replaced in one step",

@@ -67,6 +67,7 @@ SHOWN_BY = {
     ("In your own code and tests", "python", 1): "test_the_hook_yields_all_records",
     ("A DAG test with pytest", "python", 1): "test_the_test_of_a_dag_passes",
     ("An Airflow with an API that is alive", "bash", 1): "tests/emulator/test_command.py",
+    ("Verifying what was published", "python", 1): "test_an_object_is_verified_after_a_week",
     (
         "The watch",
         "python",
@@ -334,6 +335,15 @@ def test_days_are_read_again(load, api, bucket):
     assert receipt["late_events"] == 1
     assert "late" in stored(bucket, "event_logs/")[f"event_logs/dt={day:%Y-%m-%d}/events.jsonl.gz"]
     assert receipt_of(dag_run, "after_7_days")["start"] == f"{ends - timedelta(days=8):%Y-%m-%d}T00:00:00.000Z"
+
+
+@only(("Verifying what was published", "python", 1))
+def test_an_object_is_verified_after_a_week(load, api, bucket):
+    run(load(block("The daily export", "python")), logical_date=WEEK[2] + timedelta(days=1))
+    dag_run = run(load(block("Verifying what was published", "python")), logical_date=WEEK[2] + timedelta(days=8))
+    receipt = receipt_of(dag_run, "verify")
+    assert (receipt["is_equal"], receipt["start"]) == (True, f"{WEEK[2]:%Y-%m-%d}T00:00:00.000Z")
+    assert receipt["events"] == len(happened(api, WEEK[2], WEEK[2] + timedelta(days=1))) > 0
 
 
 @only(("Days of local time", "python", 1))

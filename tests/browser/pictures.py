@@ -85,7 +85,7 @@ class Camera:
             time.sleep(0.5)
 
     def widen_the_grid(self) -> None:
-        """Drag what separates the grid from the rest, so that the runs of a week are to be seen; then move the pointer away."""
+        """Drag what separates the grid from the details, which closes them: the runs of a week don't fit beside them."""
         from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.by import By
 

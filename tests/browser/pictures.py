@@ -85,13 +85,13 @@ class Camera:
             time.sleep(0.5)
 
     def widen_the_grid(self) -> None:
-        """Drag what separates the grid from the rest, so that the runs of a week are to be seen; then move the pointer away."""
+        """Drag what separates the grid from the details, which closes them: the runs of a week don't fit beside them."""
         from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.by import By
 
         handle = self.browser.find_element(By.CSS_SELECTOR, "[data-panel-resize-handle-id], [role=separator]")
         ActionChains(self.browser).click_and_hold(handle).move_by_offset(150, 0).release().perform()
-        ActionChains(self.browser).move_by_offset(0, -300).perform()
+        ActionChains(self.browser).move_by_offset(0, -150).perform()
         time.sleep(2)
 
     def wrap_the_log(self) -> None:

@@ -182,9 +182,9 @@ def test_the_options_of_the_emulator_are_in_its_table():
 
 def test_the_recipes_name_files_and_names_that_exist():
     text = everything_told().partition("\n## Recipes\n")[2].partition("\n## ")[0]
-    root = README.parent
+    package = Path(airflow_provider_capillary.errors.__file__).parent
     files = {
-        path: next(each for each in (root / path, root / "airflow_provider_capillary" / path) if each.exists())
+        path: next(each for each in (README.parent / path, package / path) if each.exists())
         for path in re.findall(r"`([\w/]+(?:\.py|/[\w/]+))`", text)
     }
     assert len(files) > 12

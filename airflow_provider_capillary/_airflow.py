@@ -6,13 +6,15 @@ Each docstring says since which version of Airflow the interface exists and what
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from airflow.triggers.shared_stream import SharedStreamProducer
@@ -24,6 +26,7 @@ __all__ = [
     "asset_state_store",
     "asset_without_providers",
     "connection_id_of",
+    "database_is_asked",
     "first_try_number",
     "has_asset_state",
     "has_data_intervals",
@@ -53,6 +56,24 @@ def __getattr__(name: str) -> object:
     except ImportError:
         return object
     return SharedStreamProducer
+
+
+@contextlib.contextmanager
+def database_is_asked() -> Iterator[None]:
+    """Connections and variables are looked up in Airflow's database too, outside of any task, as by Airflow's own commands: since 3.1.
+
+    Before, Airflow does so without being told.
+    """
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def has_retry_policies(operator: object) -> bool:

@@ -84,8 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             subparser.add_argument(flag, **options)
         subparser.set_defaults(run=command.run)
     parsed = parser.parse_args(arguments)
-    status: int = parsed.run(parsed)
-    return status
+    return _run(parsed.run, parsed)
+
+
+def _run(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    from airflow_provider_capillary._airflow import database_is_asked
+
+    with database_is_asked():
+        return run(options)
 
 
 def airflow_commands() -> list[Any]:
@@ -109,7 +115,7 @@ def _exiting(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     """For Airflow, which ignores what a command returns."""
 
     def run_and_exit(options: argparse.Namespace) -> None:
-        if status := run(options):
+        if status := _run(run, options):
             raise SystemExit(status)
 
     return run_and_exit

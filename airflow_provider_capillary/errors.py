@@ -23,6 +23,8 @@
     │   ├── ContinuityError           answers that contradict one another
     │   └── TieError                  more records with one timestamp than one answer holds
     ├── VanishedEventsError           the earlier object holds records that the API no longer returns; choose on_vanished
+    ├── UnverifiableError             the object can't be verified: not there, without a manifest, being written, damaged
+    ├── VerificationError             the object differs from what the API shows, or from its manifest
     ├── PublishError                  the object store failed; the old object or the new one is there, whole
     └── ReadingStoppedError           the task was killed while it read
 
@@ -54,7 +56,9 @@ __all__ = [
     "ThrottledError",
     "TieError",
     "TransportError",
+    "UnverifiableError",
     "VanishedEventsError",
+    "VerificationError",
 ]
 
 
@@ -228,6 +232,31 @@ class VanishedEventsError(CapillaryError):
     def __init__(self, problem: str, *, vanished: int | None = None, **fields: object) -> None:
         super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
         self.vanished = vanished
+
+
+class UnverifiableError(CapillaryError):
+    """An object can't be verified. Nothing was compared.
+
+    :param reason: ``"no object"``, ``"no manifest"``, ``"no claims"`` (the manifest does not say which records the object stands for),
+        ``"another connection"``, ``"key"`` (of the hashes), ``"being written"`` (the only one that a retry may cure), ``"refused"`` (by the
+        store) or ``"unreadable"``.
+    """
+
+    def __init__(self, problem: str, *, reason: str | None = None, **fields: object) -> None:
+        super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
+        self.reason = reason
+        self.retryable = reason == "being written"
+
+
+class VerificationError(CapillaryError):
+    """A published object differs from what the API shows, or from its own manifest, and ``on_difference="fail"``.
+
+    :param counts: how many records are missing, late, surplus and changed, by these words.
+    """
+
+    def __init__(self, problem: str, *, counts: dict[str, int] | None = None, **fields: object) -> None:
+        super().__init__(problem, **fields)  # type: ignore[arg-type]  # the root's own keyword-only fields, passed through
+        self.counts = counts
 
 
 class PublishError(CapillaryError):

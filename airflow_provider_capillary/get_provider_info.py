@@ -22,7 +22,12 @@ def get_provider_info() -> dict[str, object]:
         "versions": [__version__],
         "integrations": [{"integration-name": integration, "tags": ["service"]}],
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.hooks.capillary"]}],
-        "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.operators.capillary"]}],
+        "operators": [
+            {
+                "integration-name": integration,
+                "python-modules": ["airflow_provider_capillary.operators.capillary", "airflow_provider_capillary.operators.verification"],
+            }
+        ],
         "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.sensors.capillary"]}],
         "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_capillary.triggers.capillary"]}],
         "extra-links": ["airflow_provider_capillary.operators._links.ExportedObjectLink"],

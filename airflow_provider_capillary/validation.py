@@ -17,7 +17,12 @@ from airflow_provider_capillary.timestamps import format_duration
 
 __all__ = ["check_choice", "duration_of", "is_known", "is_template", "is_unset", "statuses_of", "text_of"]
 
-_CHOICES: Final = {"on_empty": ("write", "skip", "fail"), "on_vanished": ("fail", "keep", "drop")}
+_CHOICES: Final = {
+    "on_empty": ("write", "skip", "fail"),
+    "on_vanished": ("fail", "keep", "drop"),
+    "on_difference": ("fail", "report"),
+    "on_no_object": ("fail", "skip"),
+}
 _STATUSES_HINT: Final = 'write statuses=["EMF_PROCESSOR_FAILED", "NO_STATUS"], or in a template {{ ... | tojson }}; or leave it out for '
 
 
@@ -132,7 +137,7 @@ def duration_of(
 
 
 def check_choice(name: str, value: object) -> None:
-    """Check ``on_empty`` or ``on_vanished``.
+    """Check ``on_empty``, ``on_vanished``, ``on_difference`` or ``on_no_object``.
 
     :raises ConfigurationError: the value is none of its choices.
     """

@@ -43,6 +43,21 @@ def test_only_airflow_from_3_3_on_asks_a_retry_policy():
     assert has_policies == SINCE_33, "Operators have no `retry_policy`, so what no retry helps no longer fails at once."
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 1), reason="Airflow before 3.1 always asks the database")
+def test_a_command_is_told_to_ask_the_database():
+    """What it does then: ``readme/test_blocks.py``, with the command line."""
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    def backends():
+        return {type(backend).__name__ for backend in ensure_secrets_backend_loaded()}
+
+    outside = backends()
+    assert "MetastoreBackend" not in outside, "Airflow asks the database without being told; `database_is_asked` can go."
+    with _airflow.database_is_asked():
+        assert "MetastoreBackend" in backends(), "Commands no longer find connections that are stored in Airflow's database."
+    assert backends() == outside
+
+
 @only_since_33
 def test_airflow_asks_the_retry_policy(airflow_db):
     from airflow_provider_capillary.errors import AuthenticationError

@@ -44,7 +44,7 @@ ALLOWED = {
     "report_printing": {"errors"},
     "check": BASE | {"api", "connection", "hooks", "reading", "report_printing"},
     "estimate": BASE | {"api", "connection", "hooks", "reading", "report_printing"},
-    "commands": {"check", "erasure", "estimate"},
+    "commands": {"_airflow", "check", "erasure", "estimate"},
     "__main__": {"commands"},
     # The stand-in is judged by the documentation alone: code that it shared with the package would be wrong on both sides alike.
     "emulator": set(),

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.export.runs import BlockForm
 
-__all__ = ["ENDINGS", "ForeignObjectError", "block_form", "format_of", "read_lines", "read_pairs", "require_format", "write_object"]
+__all__ = [
+    "ENDINGS",
+    "ForeignObjectError",
+    "block_form",
+    "format_of",
+    "read_entries",
+    "read_lines",
+    "read_pairs",
+    "require_format",
+    "write_object",
+]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 """The endings, each the name of its format."""
@@ -175,6 +185,12 @@ def read_lines(source: Path, *, ending: str) -> Iterator[bytes]:
     """
     for entry in _read(source, ending=ending, lines=True):
         yield entry.line
+
+
+def read_entries(source: Path, *, ending: str) -> Iterator[tuple[tuple[int, str], bytes]]:
+    """The ``(startTime, id)`` and the JSON of each record of an object that this package wrote: :func:`read_pairs`, :func:`read_lines`."""
+    for entry in _read(source, ending=ending, lines=True):
+        yield (entry.start_time, entry.record_id), entry.line
 
 
 def _read(source: Path, *, ending: str, lines: bool) -> Iterator[_Entry]:

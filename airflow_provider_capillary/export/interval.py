@@ -18,8 +18,9 @@ from airflow_provider_capillary.validation import is_unset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import tzinfo
 
-__all__ = ["Interval", "explicit_interval", "resolve_interval"]
+__all__ = ["Interval", "earlier_interval", "explicit_interval", "resolve_interval"]
 
 _PARTITION_HINT: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
 
@@ -101,6 +102,29 @@ def resolve_interval(
     raise IntervalError(
         "The run has no data interval, as when it was triggered without a date, by hand or by an asset", hint=hint_for_no_interval(context)
     )
+
+
+def earlier_interval(interval: Interval, offset: timedelta, zone: tzinfo) -> Interval:
+    """The interval that lies before another one, by the clock of a zone: seven days before a local day is a local day, of its own length.
+
+    :raises IntervalError: it lies outside the years that exist.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> day = Interval(start=datetime(2025, 4, 4, 23, tzinfo=UTC), end=datetime(2025, 4, 5, 23, tzinfo=UTC), source="")
+    >>> str(earlier_interval(day, timedelta(days=7), ZoneInfo("Europe/London")).start)
+    '2025-03-29 00:00:00+00:00'
+    """
+
+    def earlier(moment: datetime) -> datetime:
+        return (moment.astimezone(zone).replace(tzinfo=None) - offset).replace(tzinfo=zone).astimezone(UTC)
+
+    try:
+        start, end = earlier(interval.start), earlier(interval.end)
+    except OverflowError:
+        return _interval(_shifted(interval.start, -offset, "offset"), interval.end, interval.source)
+    if start >= end:  # both ends of the hour that comes twice
+        end = start + (interval.end - interval.start)
+    return _interval(start, end, f"{format_duration(offset)} before {interval.source}")
 
 
 def explicit_interval(start: object, end: object) -> Interval | None:

@@ -283,7 +283,7 @@ def _read(place: Target, info: ObjectInfo, tempdir: TempDir, target: Target, log
         if content["manifest_version"] not in _READABLE or not _is_of_shape(content):
             raise ForeignObjectError("of another version or shape")  # noqa: TRY301  # as above
     except Exception as error:  # noqa: BLE001  # the store's own errors, and whatever a file that is no manifest raises
-        log.warning("The manifest of %s cannot be read as a manifest (%s); this run replaces it", target.uri, error_text(error))
+        log.warning("The manifest of %s cannot be read as a manifest (%s)", target.uri, error_text(error))
         return None
     return dict(content)
 

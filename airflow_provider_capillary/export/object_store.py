@@ -108,6 +108,13 @@ class StoreObject(Target):
             self._raise_refusal()
         return info
 
+    def stat_to_read(self) -> ObjectInfo | None:
+        """What is there now; and where nothing is, check the bucket and the credential."""
+        info = self.stat()
+        if info is None:
+            self._within_limit(lambda _: self._ask_for_read_refusal(), doing=f"asking for {self.uri}")
+        return info
+
     def stat(self) -> ObjectInfo | None:
         """What is there now, never from a cache."""
         try:
@@ -258,7 +265,7 @@ class StoreObject(Target):
         """
         self._within_limit(lambda _: self._ask_for_refusal(), doing=f"asking for {self.uri}")
 
-    def _ask_for_refusal(self) -> None:
+    def _ask_for_read_refusal(self) -> None:
         fs, key, uri = self._fs, self._key, self.uri
         bucket, _, name = key.partition("/")
         protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
@@ -274,12 +281,15 @@ class StoreObject(Target):
                 raise bucket_missing(uri, error) from error  # at Google and Azure, it was the bucket that was asked for
             if refused := refusal(error, uri):
                 raise refused from error
-        if not private.is_s3(fs):
+
+    def _ask_for_refusal(self) -> None:
+        self._ask_for_read_refusal()
+        if not private.is_s3(self._fs):
             return
         try:
             self._begin_and_abort_upload()
         except PermissionError as error:
-            raise refusal(error, uri) or _may_not_write(uri, error) from error
+            raise refusal(error, self.uri) or _may_not_write(self.uri, error) from error
         except Exception:  # noqa: BLE001  # the store's own errors; the upload itself will meet them again
             return
 

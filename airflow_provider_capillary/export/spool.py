@@ -191,6 +191,11 @@ class Spool:
         for block, low, high in self._merged(once=True):
             yield block.content_of(low, high)
 
+    def entries(self) -> Iterator[tuple[Key, bytes]]:
+        """Each record once, sorted by ``(startTime, id)``: that key, and the line without its end; of a spool of lines."""
+        for block, low, high in self._merged():
+            yield from zip(block.keys[low:high], block.content_of(low, high)[:-1].split(b"\n"), strict=True)
+
     def count_of(self, pairs: Iterable[Key]) -> tuple[int, int]:
         """How many of these distinct pairs there are, and how many of them are spooled.
 

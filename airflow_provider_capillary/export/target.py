@@ -82,6 +82,15 @@ class Target(abc.ABC):
         :raises PublishError: the store can't be asked.
         """
 
+    def stat_to_read(self) -> ObjectInfo | None:
+        """As :meth:`stat`, and where nothing is there, find out whether the bucket is there and the credential may read it. Writes nothing.
+
+        :raises DestinationError: it is not, or may not.
+        :raises PermissionError: as :meth:`stat`.
+        :raises PublishError: as :meth:`stat`.
+        """
+        return self.stat()
+
     @abc.abstractmethod
     def copy_to(self, path: Path) -> None:
         """Copy the object to a local file, a block at a time.

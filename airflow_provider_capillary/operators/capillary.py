@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_capillary._fail_fast import fail_fast, set_retry_policy
-from airflow_provider_capillary.errors import CapillaryError, ReadingStoppedError
-from airflow_provider_capillary.export.placeholders import fill_placeholders
+from airflow_provider_capillary.errors import ReadingStoppedError
 from airflow_provider_capillary.operators._arguments import check_as_written, check_rendered
 from airflow_provider_capillary.operators._links import ExportedObjectLink
+from airflow_provider_capillary.operators._object_operator import ObjectOperator
 from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
-from airflow_provider_capillary.rendering import TemplatedArguments
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from typing import Literal
 
-    import jinja2
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_capillary.export.exporter import Export, Receipt
-    from airflow_provider_capillary.export.interval import Interval
-    from airflow_provider_capillary.hooks.capillary import CapillaryHook
     from airflow_provider_capillary.operators._arguments import RunArguments
 
 __all__ = ["CapillaryEventLogsToObjectStorageOperator"]
 
 
-class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator):
+class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
     """Write every event log of a run's interval, each once, to one object; or fail with the reason, and publish nothing.
 
     .. code-block:: python
@@ -137,12 +131,6 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     ui_color = "#e4f1e1"
     operator_extra_links = (ExportedObjectLink(),)
 
-    destination: ObjectStoragePath | str
-    path_timezone: str
-    start: datetime | str | None
-    end: datetime | str | None
-    lookback: timedelta | None
-    partition_duration: timedelta | None
     event_name: str | None
     statuses: Collection[str] | str | None
     redact: Mapping[str, Any] | None
@@ -150,15 +138,10 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
     on_vanished: Literal["fail", "keep", "drop"]
     settle: timedelta
     manifest: bool
-    object_storage_conn_id: str | None
-    capillary_conn_id: str
     deferrable: bool
 
-    _killed = False
-    _interval: Interval | None = None
     _running: Export | None = None
     _receipt: Receipt | None = None
-    _written: str | None = None
     _api_url: str | None = None
 
     def __init__(
@@ -204,34 +187,6 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         )
         check_as_written(self)
         set_retry_policy(self)
-
-    @cached_property
-    def hook(self) -> CapillaryHook:
-        """The hook of this run."""
-        from airflow_provider_capillary.hooks.capillary import CapillaryHook
-
-        return CapillaryHook(self.capillary_conn_id)
-
-    @property
-    def _logger(self) -> logging.Logger:
-        return cast("logging.Logger", self.log)  # Airflow 3 declares a protocol, and gives one of these
-
-    def render_template(
-        self,
-        content: Any,  # noqa: ANN401  # as in Airflow
-        context: Context,
-        jinja_env: jinja2.Environment | None = None,
-        seen_oids: set[int] | None = None,
-    ) -> Any:  # noqa: ANN401
-        """As in every operator; the destination's placeholders are filled in as well, so that Airflow shows the final path."""
-        rendered = super().render_template(content, context, jinja_env, seen_oids)
-        if content is self.destination:
-            self._written = str(rendered)
-            # An error here would not be an error of the task. `execute` raises it.
-            with suppress(CapillaryError):
-                self._interval = self._resolve_interval(context)
-                return fill_placeholders(rendered, self._interval, self.path_timezone)
-        return rendered
 
     def execute(self, context: Context) -> Receipt:
         """Wait until the interval has settled, then export it."""
@@ -284,17 +239,6 @@ class CapillaryEventLogsToObjectStorageOperator(TemplatedArguments, BaseOperator
         arguments = check_rendered(self, interval)
         self._api_url = f"{self.hook.settings.base_url}{LOGS_PATH}"
         return arguments
-
-    def _resolve_interval(self, context: Context) -> Interval:
-        from airflow_provider_capillary.export.interval import resolve_interval
-
-        return resolve_interval(
-            context,
-            start=self.start,
-            end=self.end,
-            lookback=self.lookback,
-            partition_duration=self.partition_duration,
-        )
 
     def _export(self, context: Context, arguments: RunArguments, due: datetime | None) -> Receipt:
         from airflow_provider_capillary.export.exporter import open_export

@@ -28,7 +28,19 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from airflow_provider_capillary.errors import ConfigurationError
 from airflow_provider_capillary.validation import is_template
 
-__all__ = ["DETECTORS", "DOCUMENTED", "INPUT", "SEARCHED", "Action", "KeyReference", "Rule", "key_of", "name_of", "parse_redact"]
+__all__ = [
+    "DETECTORS",
+    "DOCUMENTED",
+    "INPUT",
+    "SEARCHED",
+    "Action",
+    "KeyReference",
+    "Rule",
+    "key_of",
+    "name_of",
+    "parse_redact",
+    "rule_in_manifest",
+]
 
 Action: TypeAlias = Literal["keep", "drop", "hash"]
 
@@ -115,6 +127,21 @@ class Rule:
             keys[OTHERS] = self.other_keys
         parts = {"fields": fields, "keys": keys, "detect": self.detect}
         return {"version": _VERSION, **{name: dict(sorted(part.items())) for name, part in parts.items()}}
+
+
+def rule_in_manifest(form: Mapping[str, Any], key: KeyReference | None) -> Rule:
+    """The rule of which a manifest holds the form that :meth:`Rule.to_dict` makes: it does the same to every record.
+
+    :param key: where the key of the hashes is; a manifest does not say it.
+    :raises ValueError: it is no such form, or of a version of which this package does not know what it did.
+    """
+    if form.get("version") != _VERSION:
+        raise ValueError("a rule of another version")
+    parts = [form.get(name) for name in ("fields", "keys", "detect")]
+    if not all(isinstance(part, Mapping) and set(part.values()) <= set(_ACTIONS) for part in parts):
+        raise ValueError("no rule")
+    fields, keys, detect = (dict(cast("Mapping[str, Action]", part)) for part in parts)
+    return Rule(other_fields=fields.pop(OTHERS, None), fields=fields, other_keys=keys.pop(OTHERS, None), keys=keys, detect=detect, key=key)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -239,19 +266,21 @@ def _add(actions: dict[str, Action], name: str, action: Action, shown: str) -> N
         )
 
 
-def key_of(value: object) -> KeyReference:
+def key_of(value: object, *, name: str = "redact['key']") -> KeyReference:
     """Check where the key of the hashes is, the value of ``redact["key"]``.
 
+    :param name: the argument, for the error.
     :raises ConfigurationError: it does not name one variable or one connection. The error does not show it.
     """
+    hint = _KEY_HINT if name == "redact['key']" else _KEY_HINT.replace('"key": ', f"{name}=")
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"redact['key'] is not a dict but of type {type(value).__name__}", hint=_KEY_HINT)
+        raise ConfigurationError(f"{name} is not a dict but of type {type(value).__name__}", hint=hint)
     if len(value) != 1 or not set(value) <= {"variable", "connection"}:
-        raise ConfigurationError("redact['key'] does not name one variable or one connection", hint=_KEY_HINT)
-    ((kind, name),) = value.items()
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"redact['key'][{kind!r}] is no name", hint=_KEY_HINT)
-    if is_template(name):
+        raise ConfigurationError(f"{name} does not name one variable or one connection", hint=hint)
+    ((kind, of_key),) = value.items()
+    if not isinstance(of_key, str) or not of_key.strip():
+        raise ConfigurationError(f"{name}[{kind!r}] is no name", hint=hint)
+    if is_template(of_key):
         # A template could fetch the key itself, and Airflow shows what it renders.
-        raise ConfigurationError(f"redact['key'][{kind!r}] is a template", hint=f"write the name itself; {_KEY_HINT}")
-    return KeyReference(kind, name)
+        raise ConfigurationError(f"{name}[{kind!r}] is a template", hint=f"write the name itself; {hint}")
+    return KeyReference(kind, of_key)

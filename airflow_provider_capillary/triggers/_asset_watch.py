@@ -26,6 +26,7 @@ from airflow_provider_capillary.api.backoff import Backoff
 from airflow_provider_capillary.error_text import safe_error_text
 from airflow_provider_capillary.polling.poll_state import PollState
 from airflow_provider_capillary.polling.watermark import LOOKBACK, Watermark
+from airflow_provider_capillary.timestamps import format_timestamp, from_millis
 from airflow_provider_capillary.triggers._shared_poller import PollSchedule, subscribe
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class AssetEventSource:
         self._lateness = lateness
         self._queue = queue_for(conn_id)
         self._pauses = 0
+        self._is_healthy = False
         self._saved_at = 0.0
 
     @contextlib.contextmanager
@@ -152,6 +154,7 @@ class AssetEventSource:
                     while True:
                         watermark = await self._poll(subscriber, watermark)
                         self._pauses = 0
+                        await self._note("")
             except Exception as error:  # noqa: BLE001  # a watcher that ends misses events
                 await self._pause(safe_error_text(error))
 
@@ -184,10 +187,22 @@ class AssetEventSource:
     def _state(self, watermark: Watermark) -> PollState:
         return PollState.begin(self._event_filter, watermark)
 
+    async def _note(self, problem: str) -> None:
+        """Write with the asset why it is not polled, and once that it is polled again."""
+        if self._is_healthy and not problem:
+            return
+        try:
+            await self._store.write_problem(problem)
+        except Exception as error:  # noqa: BLE001  # as for the watermark; the log has the problem, too
+            logger.warning("The state of the watch on connection %s could not be saved (%s)", self._conn_id, safe_error_text(error))
+        else:
+            self._is_healthy = not problem
+
     async def _pause(self, reason: str) -> None:
         self._pauses += 1
         pause = Backoff(first=max(self._interval, FIRST_PAUSE), longest=LONGEST_PAUSE).delay(self._pauses)
         logger.error("Polling of connection %s is paused for %.0f s and will then resume. %s", self._conn_id, pause, reason)
+        await self._note(f"Not polled since {format_timestamp(from_millis(int(time.time() * 1000)))}. {reason}")
         await asyncio.sleep(pause)
 
 

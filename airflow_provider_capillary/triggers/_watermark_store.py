@@ -7,6 +7,9 @@ own first poll.
 
 Where several watchers share one asset, the watermark that was saved last may be another watcher's. What the old watcher had found and
 Airflow had not yet stored is then found again only within ``allowed_lateness``. Watchers that have an asset each don't have this limit.
+
+A third entry, ``capillary_watch_problem:`` with the connection's id, says in words why no watcher polls that connection. It is empty while
+they do. Airflow shows the state of a watcher nowhere; this entry can be read by its REST API and by tasks.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["WatermarkStore"]
 
 PREFIX: Final = "capillary_watch"
+PROBLEM_PREFIX: Final = "capillary_watch_problem"
 
 
 class WatermarkStore:
@@ -37,6 +41,7 @@ class WatermarkStore:
 
     def __init__(self, stores: Any, *, conn_id: str, event_filter: EventFilter, asset_name: str | None) -> None:  # noqa: ANN401  # Airflow's own
         self._stores = stores_of_watched_assets(stores, asset_name)
+        self._problem_key = f"{PROBLEM_PREFIX}:{conn_id}"
         self._latest_key = f"{PREFIX}:{_digest(conn_id)}"
         self._own_key = f"{PREFIX}:{_digest(conn_id, event_filter.statuses_text, event_filter.event_name)}"
 
@@ -63,6 +68,12 @@ class WatermarkStore:
         for store in self._stores:
             for key in (self._own_key, self._latest_key):
                 await write_asset_state(store, key, text)
+
+    async def write_problem(self, problem: str) -> None:
+        """Write why the connection is not polled, for whoever asks Airflow about the asset; ``""`` once it is polled again."""
+        for store in self._stores:
+            if problem or await read_asset_state(store, self._problem_key):
+                await write_asset_state(store, self._problem_key, problem)
 
 
 def _digest(*parts: str | None) -> str:

@@ -198,6 +198,11 @@ class CapillaryEventWatchTrigger(BaseEventTrigger):
     connection), the triggerer logs the error with its hint, pauses, and tries again with the connection as it is then. The pauses grow to
     ten minutes. Once the cause is fixed, nothing is missed, and no DAG has to be changed.
 
+    **A watch that can't poll** starts no DAG run, and Airflow's UI shows no watcher. Look for it in three places: the metric
+    ``capillary.poll_failures`` grows at least every eleven minutes; the triggerer's log has an error with the hint; the asset's state store
+    has both under ``capillary_watch_problem:<connection id>``, which is empty once polling works again. The REST API reads it by
+    ``GET /api/v2/assets/{asset_id}/state-store``, a task with the asset among its inlets by ``asset_state_store[asset].get(...)``.
+
     **Several watchers of one asset** save their progress separately, and none skips what is new to another. Use one asset for each watcher
     all the same if you want to change statuses later: a watcher with new statuses continues from the progress that was saved last.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from operators.support import names_in, receipt_of, run, xcoms
+from operators.support import export_task, instances, names_in, receipt_of, run, xcoms
 
 from airflow_provider_capillary.emulator import Emulator, documented_records
 
@@ -49,11 +49,12 @@ def api(monkeypatch):
         yield running
 
 
-def test_there_are_five():
+def test_there_are_six():
     assert [path.stem for path in FILES] == [
         "capillary_backfill_year",
         "capillary_daily_export",
         "capillary_export_failures",
+        "capillary_late_sweep",
         "capillary_on_failures",
         "capillary_wait_for_failures",
     ]
@@ -126,6 +127,59 @@ def test_what_the_backfill_says_it_costs_is_what_its_formula_gives(load):
     assert f"{factor} ceil(N / p) + {rest}" in benchmark
     in_bursts = re.search(r"up to\s+``([\d.]+) ", text)[1]
     assert f"{in_bursts} ceil(N / p) + {rest}" in benchmark
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_sweep_exports_the_days_again_that_lack_event_logs_and_no_other(load, api, tmp_path, monkeypatch):
+    """Four days: as it was, with a late event log, without an object, and without a manifest. Then the first two once more."""
+    from airflow_provider_capillary.export import published_object
+
+    monkeypatch.setattr(published_object, "_PAUSES", (0.01,))
+    exported = {}
+    for day in (17, 16, 14):
+        start = datetime(2025, 9, day, tzinfo=UTC)
+        place = f"file://{tmp_path}/event_logs/dt={start:%Y-%m-%d}/events.jsonl.gz"
+        exported[day] = export_task(place, start=start, end=start + timedelta(days=1), manifest=day != 14).execute({})
+    api.add(documented_records()[0] | {"id": "late", "startTime": int(datetime(2025, 9, 16, 12, tzinfo=UTC).timestamp() * 1000)})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    dag_run = run(load("capillary_late_sweep"), conf={"days": 4, "until": "2025-09-18T06:00:00Z"})
+    assert [(ti.state, ti.try_number) for ti in instances(dag_run, "verify")] == [
+        ("success", 1),
+        ("success", 1),
+        ("skipped", 1),
+        ("failed", 1),
+    ]
+    left = xcoms(dag_run)
+    found = left["verify", 1, "return_value"]
+    assert (found["late_events"], found["ids"], found["exported_at"]) == (1, {"late": ["late"]}, exported[16]["proof"]["shown_at"])
+    assert [ti.state for ti in instances(dag_run, "export_again")] == ["success"]
+    receipt = left["export_again", 0, "return_value"]
+    assert (receipt["start"], receipt["late_events"]) == ("2025-09-16T00:00:00.000Z", 1)
+    lines = gzip.decompress((tmp_path / "event_logs" / "dt=2025-09-16" / "events.jsonl.gz").read_bytes()).splitlines()
+    assert "late" in {json.loads(line)["id"] for line in lines}
+    changed = {path for path, content in before.items() if path.read_bytes() != content}
+    assert {path.relative_to(tmp_path / "event_logs").parts[0] for path in changed} == {"dt=2025-09-16"}
+    assert all("inputRequest" not in json.dumps(value) for value in left.values())
+    # What could not be verified does not keep the rest from being done, and the run fails all the same.
+    assert instances(dag_run, "sum_up")[0].state == "upstream_failed"
+    assert dag_run.state == "failed"
+
+    again = run(load("capillary_late_sweep"), conf={"days": 2, "until": "2025-09-18T06:00:00Z"})
+    assert again.state == "success"
+    assert [ti.state for ti in instances(again, "export_again")] == ["skipped"]
+    assert set(xcoms(again)["sum_up", -1, "return_value"].values()) == {0}
+
+
+def test_the_sweep_is_of_the_seven_days_before_its_run(load):
+    last_days = load("capillary_late_sweep").get_task("last_days").python_callable
+    params = load("capillary_late_sweep").params.dump()
+    dates = SimpleNamespace(data_interval_end=datetime(2025, 9, 19, 6, tzinfo=UTC), run_after=None)
+    days = last_days(params, dates)
+    assert [each["start"][:10] for each in days] == [f"2025-09-{day}" for day in range(18, 11, -1)]
+    assert all(datetime.fromisoformat(each["end"]) - datetime.fromisoformat(each["start"]) == timedelta(days=1) for each in days)
+    undated = SimpleNamespace(data_interval_end=None, run_after=datetime(2025, 9, 19, 0, tzinfo=UTC))
+    assert last_days(params, undated) == days
 
 
 def commands_in(text):

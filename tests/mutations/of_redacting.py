@@ -74,7 +74,7 @@ MUTATIONS = (
     Mutation(
         breaks="a template can't fetch the key",
         file="redaction/rules.py",
-        text="    if is_template(name):\n",
+        text="    if is_template(of_key):\n",
         becomes="    if False:\n",
         caught_by=RULES,
     ),

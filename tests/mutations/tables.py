@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutations import of_asking, of_calibrating, of_publishing, of_reading, of_redacting, of_telling
+from mutations import of_asking, of_calibrating, of_publishing, of_reading, of_redacting, of_telling, of_verifying
 
 __all__ = ["MUTATIONS"]
 
@@ -13,4 +13,5 @@ MUTATIONS = (
     *of_telling.MUTATIONS,
     *of_publishing.MUTATIONS,
     *of_redacting.MUTATIONS,
+    *of_verifying.MUTATIONS,
 )

@@ -7,6 +7,7 @@ home. Nothing in its text is changed.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -33,8 +34,8 @@ SHOWN_BY = {
     ("Quick start", "sh", 1): "the script of checks, literally, from a fresh clone",
     ("Quick start", "sh", 2): "the script of checks, literally, from a fresh clone",
     ("Install", "bash", 1): "test_what_is_installed_exists",
-    ("Connection", "bash", 1): "test_the_connection_of_the_command_line_is_stored",
-    ("Connection", "bash", 2): "tests/check/test_command.py",
+    ("Connection", "bash", 1): "test_the_connection_of_the_command_line_is_stored_and_checked",
+    ("Connection", "bash", 2): "test_the_connection_of_the_command_line_is_stored_and_checked",
     ("The daily export", "python", 1): "test_the_daily_export_writes_its_day",
     ("Waiting for failures", "python", 1): "test_the_sensor_alerts",
     ("Documentation", "bash", 1): "test_site.py",
@@ -66,6 +67,7 @@ SHOWN_BY = {
     ("In your own code and tests", "python", 1): "test_the_hook_yields_all_records",
     ("A DAG test with pytest", "python", 1): "test_the_test_of_a_dag_passes",
     ("An Airflow with an API that is alive", "bash", 1): "tests/emulator/test_command.py",
+    ("Verifying what was published", "python", 1): "test_an_object_is_verified_after_a_week",
     (
         "The watch",
         "python",
@@ -220,11 +222,15 @@ def test_the_connection_of_the_environment_is_read(shell):
     ]
 
 
-def test_the_connection_of_the_command_line_is_stored(shell):
-    shell(block("Connection", "bash", 1).text, TILL_PASSWORD_MD5="5f4dcc3b5aa765d61d8327deb882cf99")
-    assert rows(shell, "SELECT conn_type, host, login FROM connection WHERE conn_id = 'capillary_default'") == [
-        ("capillary", "https://eu.api.capillarytech.com", "till.user")
-    ]
+def test_the_connection_of_the_command_line_is_stored_and_checked(shell):
+    """The check has to find it in Airflow's database, in no environment variable."""
+    with Emulator(login="till.user", password="secret", events=300, limit_cap=100) as api:
+        shell(block("Connection", "bash", 1).text, TILL_PASSWORD_MD5=hashlib.md5(b"secret").hexdigest())  # noqa: S324  # as the API wants it
+        (stored,) = rows(shell, "SELECT conn_type, host, login FROM connection WHERE conn_id = 'capillary_default'")
+        assert stored == ("capillary", "https://eu.api.capillarytech.com", "till.user")
+        with closing(sqlite3.connect(shell.home / "airflow.db")) as database, database:
+            database.execute("UPDATE connection SET host = ?", [api.url])
+        assert f"reachable and authorised at {api.url}" in shell(block("Connection", "bash", 2).text)
 
 
 def test_a_connection_is_tried(shell, api):
@@ -329,6 +335,15 @@ def test_days_are_read_again(load, api, bucket):
     assert receipt["late_events"] == 1
     assert "late" in stored(bucket, "event_logs/")[f"event_logs/dt={day:%Y-%m-%d}/events.jsonl.gz"]
     assert receipt_of(dag_run, "after_7_days")["start"] == f"{ends - timedelta(days=8):%Y-%m-%d}T00:00:00.000Z"
+
+
+@only(("Verifying what was published", "python", 1))
+def test_an_object_is_verified_after_a_week(load, api, bucket):
+    run(load(block("The daily export", "python")), logical_date=WEEK[2] + timedelta(days=1))
+    dag_run = run(load(block("Verifying what was published", "python")), logical_date=WEEK[2] + timedelta(days=8))
+    receipt = receipt_of(dag_run, "verify")
+    assert (receipt["is_equal"], receipt["start"]) == (True, f"{WEEK[2]:%Y-%m-%d}T00:00:00.000Z")
+    assert receipt["events"] == len(happened(api, WEEK[2], WEEK[2] + timedelta(days=1))) > 0
 
 
 @only(("Days of local time", "python", 1))

@@ -121,6 +121,20 @@ def test_each_action_is_asked_for(may, refusals, monkeypatch, action):
     assert refusals
 
 
+def test_a_verification_needs_no_more_than_to_list_and_to_read(may, refusals, monkeypatch):
+    from airflow_provider_capillary.operators.verification import CapillaryEventLogsVerificationOperator
+
+    interval = {"start": "2025-06-27T00:00:00Z", "end": "2025-09-18T06:00:00Z"}
+    with Emulator() as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000))
+        export_task(f"s3://my_aws_conn@my-bucket/{KEY}", **interval).execute({})
+        conn_id = may(["s3:ListBucket", "s3:GetObject"])
+        task = CapillaryEventLogsVerificationOperator(task_id="verify", destination=f"s3://{conn_id}@my-bucket/{KEY}")
+        assert task.execute({})["is_equal"]
+    monkeypatch.undo()
+    assert refusals == []
+
+
 def test_nothing_is_permitted_outside_of_the_folder(may, monkeypatch):
     conn_id = may(ACTIONS)
     with Emulator() as api:

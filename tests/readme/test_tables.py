@@ -19,6 +19,7 @@ from airflow_provider_capillary.emulator.auth import Authenticator
 from airflow_provider_capillary.export.exporter import Receipt
 from airflow_provider_capillary.hooks._metrics import METRICS
 from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+from airflow_provider_capillary.operators.verification import CapillaryEventLogsVerificationOperator
 from airflow_provider_capillary.sensors.capillary import CapillaryEventStatusSensor
 from airflow_provider_capillary.triggers.capillary import CapillaryEventWatchTrigger
 
@@ -49,6 +50,7 @@ def shown(default):
     ("cls", "section", "number"),
     [
         (CapillaryEventLogsToObjectStorageOperator, "Arguments of the operator", 0),
+        (CapillaryEventLogsVerificationOperator, "Arguments of the verification operator", 0),
         (CapillaryEventStatusSensor, "Arguments of the sensor and the watch", 0),
         (CapillaryEventWatchTrigger, "Arguments of the sensor and the watch", 1),
     ],

@@ -371,6 +371,36 @@ def test_two_assets_that_share_a_trigger_share_its_watermark(api_of):
     assert ids_of(stored["w"]) == ["a"]
 
 
+def watermarks(store):
+    return [note for key, note in store.notes.items() if not key.startswith("capillary_watch_problem")]
+
+
+def test_why_a_connection_is_not_polled_stands_with_the_asset_until_it_is(api_of, monkeypatch):
+    monkeypatch.setattr(_asset_watch, "FIRST_PAUSE", 1.0)
+    api = api_of(faults=("http_401@6..6",))
+    store, problems = Store(), []
+    # As an earlier triggerer left it, which has died meanwhile.
+    store.notes["capillary_watch_problem:capillary_default"] = json.dumps("old")
+
+    def problem():
+        problems.append(json.loads(store.notes["capillary_watch_problem:capillary_default"]))
+        return problems[-1]
+
+    async def run():
+        async with Triggerer({}) as triggerer:
+            triggerer.start("w", watcher(), store)
+            await until(lambda: problem() == "", 30)
+            await until(problem, 30)
+            await until(lambda: problem() == "", 30)
+
+    asyncio.run(run())
+    assert len(api.requests) > 6
+    (broken,) = {each for each in problems if each} - {"old"}
+    assert broken.startswith("Not polled since 20")
+    assert "How to fix: check login and password" in broken
+    assert not [secret for secret in SECRETS if secret in broken]
+
+
 def test_faults_of_api_and_store_end_no_watcher(api_of, monkeypatch, caplog):
     monkeypatch.setattr("airflow_provider_capillary.api.retries.RetryPlan.delay", lambda *_: 0.01)
     monkeypatch.setattr(_shared_poller, "LONGEST_PAUSE", 1.0)
@@ -395,7 +425,7 @@ def test_faults_of_api_and_store_end_no_watcher(api_of, monkeypatch, caplog):
             await until(lambda: len(api.requests) > 34, 30)
             api.add(failure("c"))
             await until_stored(stored, "w", "c")
-            await until(lambda: any(len(json.loads(json.loads(note))["reported"]) == 3 for note in store.notes.values()))
+            await until(lambda: any(len(json.loads(json.loads(note))["reported"]) == 3 for note in watermarks(store)))
 
     asyncio.run(run())
     assert ids_of(stored["w"]) == ["a", "b", "c"]

@@ -232,8 +232,10 @@ class _Reading:
         """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin."""
         ledger = self._ledger
         since = self._pending.start if ledger.covers_interval else ledger.frontier + self.bounds.margin
-        for records in self._pending.release(since):
-            yield Records(records)
+        released = self._pending.release(since)[::-1]
+        while released:
+            # None is kept here once it is yielded: together they may be many.
+            yield Records(released.pop())
 
     def _require_nearby(self, records: EventLogs, from_date: int, to_date: int) -> None:
         times = records.times

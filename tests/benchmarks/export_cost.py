@@ -19,6 +19,9 @@ bare raw    ``requests``, and the bytes of the list into ISA-L's gzip; parses no
 dlt ...     with ``--peers``: other tools, installed into environments of their own (:mod:`export_peers`)
 =========== ==========================================================================================================================
 
+``--one-process`` runs ours and the bare loops in this process, for a machine that has other work: each starts once. It measures no memory,
+no disk and no start-up.
+
 CPU is user and system time of the process, without start-up. Start-up is the interpreter, imports and an export of a few records. Disk is
 the most that the files held which the process had open below the temporary directory, deleted ones included, looked at ten times a second.
 
@@ -94,15 +97,25 @@ def measure(command: list[str], environment: dict[str, str], folder: str) -> dic
     return json.loads(said.splitlines()[-1]) | {"disk": most}
 
 
+def subjects_of(endings: list[str]) -> list[tuple[str, str]]:
+    """Format and name of ours and of the bare loops."""
+    subjects = [(ending, name) for ending in endings for name in ("bare json", "ours plain", "ours fast")]
+    return subjects + [(".jsonl.gz", "bare raw")] * (".jsonl.gz" in endings)
+
+
 def rows_of(options: argparse.Namespace, page: int, folder: str, peers: dict[str, export_peers.Peer]) -> list[dict[str, object]]:
     """The table for one size of pages."""
     environment = os.environ | {"AIRFLOW_HOME": folder, "TMPDIR": folder, "PYTHONWARNINGS": "ignore"}
-    subjects = [(ending, name) for ending in options.endings for name in ("bare json", "ours plain", "ours fast")]
-    subjects += [(".jsonl.gz", "bare raw")] * (".jsonl.gz" in options.endings)
+    subjects = subjects_of(options.endings)
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     with serving(options.events, page, options.seed, options.style) as (url, json_bytes):
+        if options.one_process:
+            warm_up_here(subjects, url=url, page=page, folder=folder)
         for _ in range(options.rounds):
             for ending, name in subjects:
+                if options.one_process:
+                    found[ending, name].append(measure_here(name, ending=ending, url=url, count=options.events, page=page, folder=folder))
+                    continue
                 command = [sys.executable, str(HERE / "export_subjects.py"), name, "--ending", ending, "--url", url, "--folder", folder]
                 command += ["--count", str(options.events), "--page", str(page)]
                 found[ending, name].append(measure(command, environment, folder))
@@ -115,6 +128,36 @@ def rows_of(options: argparse.Namespace, page: int, folder: str, peers: dict[str
         row = {"page": page, "format": ending, "subject": name, "us": 1e6 * medians["cpu"] / options.events, "ratio": bare / medians["cpu"]}
         rows.append(row | medians | {"disk": medians["disk"] / json_bytes, "bytes": medians["bytes"] / json_bytes})
     return rows
+
+
+def warm_up_here(subjects: list[tuple[str, str]], *, url: str, page: int, folder: str) -> None:
+    """Import and set up in this process what the subjects need."""
+    os.environ.setdefault("AIRFLOW_HOME", folder)
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    export_subjects.set_connection(url, page)
+    for ending, name in subjects:
+        with packages_of(name):
+            export_subjects.warm_up(name, ending, url, page, folder)
+
+
+def measure_here(name: str, **options: object) -> dict[str, float]:
+    """As :func:`measure`, in this process."""
+    with packages_of(name):
+        run = export_subjects.run_once(name, **options)
+    return run | dict.fromkeys(("startup", "peak", "disk"), float("nan"))
+
+
+@contextlib.contextmanager
+def packages_of(name: str):
+    """Without those of the extra ``fast`` for ``ours plain``."""
+    from airflow_provider_capillary import fast
+
+    real = fast.optional
+    fast.optional = (lambda _name: None) if name == "ours plain" else real
+    try:
+        yield
+    finally:
+        fast.optional = real
 
 
 def table_of(rows: list[dict[str, object]], *, with_head: bool) -> str:
@@ -131,21 +174,14 @@ def table_of(rows: list[dict[str, object]], *, with_head: bool) -> str:
 
 def guard() -> int:
     """One process, one format, bare and ours in turn; 1 where ours has become too slow."""
-    from airflow_provider_capillary import fast
-
     page, used = 1_000, defaultdict(list)
-    real = fast.optional
     with tempfile.TemporaryDirectory() as folder, serving(GUARD_EVENTS, page, 1) as (url, _):
         os.environ |= {"AIRFLOW_HOME": folder}
-        export_subjects.set_connection(url, page)
-        for name in ("bare json", "ours fast"):
-            export_subjects.warm_up(name, ".jsonl.gz", url, page, folder)
+        warm_up_here([(".jsonl.gz", "bare json"), (".jsonl.gz", "ours fast")], url=url, page=page, folder=folder)
         for _ in range(GUARD_ROUNDS):
             for name in ("bare json", *GUARD):
-                fast.optional = real if name == "ours fast" else lambda _name: None
-                run = export_subjects.run_once(name, ending=".jsonl.gz", url=url, count=GUARD_EVENTS, page=page, folder=folder)
+                run = measure_here(name, ending=".jsonl.gz", url=url, count=GUARD_EVENTS, page=page, folder=folder)
                 used[name].append(run["cpu"])
-        fast.optional = real
     is_slow = False
     for name, (beside, least) in GUARD.items():
         ours, bare = min(used[name]), min(used[beside])
@@ -164,6 +200,7 @@ def main() -> int:
     parser.add_argument("--endings", nargs="+", choices=ENDINGS, default=ENDINGS)
     parser.add_argument("--seed", type=int, default=1, help="of the records; another one draws others")
     parser.add_argument("--style", choices=export_server.STYLES, default="compact", help="how the server writes JSON")
+    parser.add_argument("--one-process", action="store_true", help="without memory, disk and start-up, in a fraction of the time")
     parser.add_argument("--peers", action="store_true", help="with dlt, a Singer tap and an Airbyte source; installs them")
     parser.add_argument("--plot", metavar="FILE", help="write the CPU of each as an SVG")
     parser.add_argument("--guard", action="store_true", help="end with 1 where ours has become much slower beside the bare loop")

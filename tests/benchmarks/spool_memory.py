@@ -61,16 +61,16 @@ def run_one(ending: str, count: int) -> None:
     with open_tempdir() as tempdir:
         spool = Spool(tempdir, stop=lambda: False, form=block_form(ending))
         logs = event_logs(count)
+        text = disk = 0
         while page := list(islice(logs, 1_000)):
+            text += sum(len(log.raw) + 1 for log in page)
             spool.add_page(EventLogs.of(page))
         assert spool.events == count
-        text = disk = 0
         built = tempdir.file()
 
         def drained() -> Iterator[bytes]:
-            nonlocal text, disk
+            nonlocal disk
             for block in spool.drain():
-                text += len(block)
                 disk = max(disk, os.fstat(spool._file._file).st_size + built.stat().st_size)
                 yield block
 

@@ -28,8 +28,8 @@ request; how the API reads dates is known already.
     from_date            to_date              answer
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.6 hours
     2025-09-17T14:38:25  2025-09-18T00:05:00   98: whole
-    2025-09-17T06:53:39  2025-09-17T14:38:26   81: whole
-    2025-09-16T23:54:59  2025-09-17T06:53:40   72: whole; the interval is covered
+    2025-09-17T06:57:33  2025-09-17T14:38:26   81: whole
+    2025-09-16T23:54:59  2025-09-17T06:57:34   72: whole; the interval is covered
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
 
 The cost for N records and a capacity of p, on a day without bursts, is about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration
@@ -342,6 +342,11 @@ class _Reading:
             self._sizer.learn_full(low, high, times)
             self._too_wide = (low, high)
             return
+        if not self._client.undated:
+            # The API may give more at once than the windows so far held.
+            yield from self._client.fetch_undated()
+            if self._client.capacity.is_short(len(records)):
+                return
         closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is not None:
             self.bounds = closer

@@ -60,3 +60,13 @@ def test_an_api_without_records_may_refuse_long_windows(date_format: str, longes
     run = drive(make_reader(date_format=date_format), FakeApi([], date_format="iso", max_span=longest // 1000), BASE, BASE + 9 * DAY)
     assert run.error is None
     assert run.ids == []
+
+
+def test_an_answer_without_dates_shows_the_capacity_where_the_interval_holds_less() -> None:
+    """All records of the interval lie within one second, and are fewer than the API gives at once."""
+    tied = [{"id": f"t{index:02}", "startTime": BASE + 12 * HOUR + 7_654} for index in range(60)]
+    others = [{"id": f"r{index:03}", "startTime": BASE + (2 + index) * DAY} for index in range(100)]
+    world = FakeApi(tied + others, date_format="iso", limit_cap=100)
+    run = drive(make_reader(date_format="iso"), world, BASE, BASE + DAY)
+    assert run.error is None
+    assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))

@@ -90,17 +90,19 @@ def calibrate(
     :returns: ``None`` where the API holds no record at all: an undated request, asked twice, has no date that could be misread.
     :raises CalibrationError: where none fits; says what was asked, what came back, and the offset that would fit.
     """
-    known = first.records if first else (yield from client.fetch_undated()).records
-    if not known:
-        known = (yield from client.fetch_undated()).records
+    known = first.records if first else (yield from _newest_of(client))
     if not known:
         return None
     search = _Search(client, known, may_choose=len(formats) > 1)
-    search.tried.update(dict.fromkeys(first.refused if first else (), REFUSED))
+    refused = first.refused if first else ()
+    search.tried.update(dict.fromkeys(refused, REFUSED))
     for unit in (SECOND, MINUTE):
         bounds = yield from search.any_of(formats, unit)
         if bounds is not None:
             return bounds
+    if refused:
+        # They may have been refused for the length of the interval alone.
+        return (yield from calibrate(client, formats, may_repeat=may_repeat))
     if may_repeat:
         # The API may have come to answer with fewer records, or to refuse the limit, since the first answer.
         limit = client.limit
@@ -116,6 +118,11 @@ def calibrate(
         if bounds is not None:
             return bounds
     raise explain(search.tried, known)
+
+
+def _newest_of(client: EventLogsClient) -> Flow[EventLogs]:
+    """The records of an answer without dates, which is asked for once more where it holds none."""
+    return (yield from client.fetch_undated()).records or (yield from client.fetch_undated()).records
 
 
 def _inside(dates: DateFormat, unit: int, time: int) -> tuple[int, int] | None:

@@ -70,3 +70,12 @@ def test_an_answer_without_dates_shows_the_capacity_where_the_interval_holds_les
     run = drive(make_reader(date_format="iso"), world, BASE, BASE + DAY)
     assert run.error is None
     assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))
+
+
+def test_a_format_that_is_refused_for_the_length_of_the_interval_is_tried_again() -> None:
+    """The API reads epoch milliseconds alone, refuses windows beyond an hour, and ignores dates that it can't read."""
+    inside = [{"id": f"r{index:03}", "startTime": BASE + index * DAY // 96 + 1_234} for index in range(96)]
+    world = FakeApi(inside, date_format="epoch_ms", unparsable_date="ignore", max_span=3600, limit_cap=50)
+    run = drive(make_reader(), world, BASE, BASE + DAY)
+    assert run.error is None
+    assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))

@@ -28,8 +28,8 @@ request; how the API reads dates is known already.
     from_date            to_date              answer
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.6 hours
     2025-09-17T14:38:25  2025-09-18T00:05:00   98: whole
-    2025-09-17T06:53:39  2025-09-17T14:38:26   81: whole
-    2025-09-16T23:54:59  2025-09-17T06:53:40   72: whole; the interval is covered
+    2025-09-17T06:57:33  2025-09-17T14:38:26   81: whole
+    2025-09-16T23:54:59  2025-09-17T06:57:34   72: whole; the interval is covered
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
 
 The cost for N records and a capacity of p, on a day without bursts, is about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration
@@ -42,10 +42,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import AUTO, HOUR, MINUTE, DateFormat, zone_of
+from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.api.effects import Records
 from airflow_provider_capillary.errors import CalibrationError, TieError
-from airflow_provider_capillary.reading.calibration import calibrate
+from airflow_provider_capillary.reading.calibration import FirstAnswer, ask_at_once, calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
@@ -104,23 +104,29 @@ class Reader:
         self.proof = None
         if start >= end:
             return
+        first = None
         if self.bounds is None:
-            self.bounds = yield from calibrate(self._client, self._formats)
+            first = yield from ask_at_once(self._client, self._formats, start, end, event_name=event_name)
+            self.bounds = yield from calibrate(self._client, self._formats, first=first)
         if self.bounds is None:
             yield from self._confirm_no_records(start, end)
             return
         reading = _Reading(self._client, self.bounds, start, end, event_name)
+        if first is not None:
+            reading.take(first)
         yield from reading.run()
         self.bounds, self.proof = reading.bounds, reading.proof
 
     def _confirm_no_records(self, start: int, end: int) -> Flow[None]:
-        """Ask with dates, too, where an undated request has shown no record."""
-        for dates in self._formats:
-            from_date, to_date = dates.floor(start), dates.ceil(end)
+        """Ask with dates, too, where an undated request has shown no record; for less, where the API refuses so long a window."""
+        lengths = [end - start, *(length for length in (DAY, HOUR) if length < end - start)]
+        asked = [(dates, length) for length in lengths for dates in self._formats]
+        for dates, length in asked:
+            from_date, to_date = dates.floor(end - length), dates.ceil(end)
             try:
                 answer = yield from self._client.fetch_window_steadily(dates, from_date, to_date)
             except WindowRefusedError as error:
-                if dates is self._formats[-1]:
+                if (dates, length) == asked[-1]:
                     raise error.refusal from error
                 continue
             if answer.records:
@@ -150,6 +156,15 @@ class _Reading:
         """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
         client.notice = self._note_seen
+
+    def take(self, first: FirstAnswer) -> None:
+        """Go on from the answer to the interval that was asked for before the API's dates were known."""
+        self._note_seen(first.records)
+        if first.dates == self.bounds.dates:
+            self._client.reach.show(first.from_date, first.to_date, first.records.times)
+            if not self._client.capacity.is_short(len(first.records)):
+                self._sizer.learn_full(self._ledger.low, self._ledger.high, first.records.times)
+                self._too_wide = (self._ledger.low, self._ledger.high)
 
     @property
     def proof(self) -> dict[str, int]:
@@ -292,7 +307,7 @@ class _Reading:
         if high - low >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
             self._sizer.forbid(high - low)
             return True
-        times = self._client.undated.times
+        times = self._client.known.times
         closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is None or closer.unit == self.bounds.unit:
             return False
@@ -329,6 +344,11 @@ class _Reading:
             self._sizer.learn_full(low, high, times)
             self._too_wide = (low, high)
             return
+        if not self._client.undated:
+            # The API may give more at once than the windows so far held.
+            yield from self._client.fetch_undated()
+            if self._client.capacity.is_short(len(records)):
+                return
         closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is not None:
             self.bounds = closer

@@ -32,12 +32,12 @@ CAUTION: Final = 1.3
 """The target is this many standard deviations of the expected count below the capacity. More wastes room, less makes full answers."""
 LEAST_FILLED: Final = 0.5
 """The target is at least this share of the capacity: the standard deviations are most of a small one."""
-NEXT_TO_NOTHING: Final = 0.6
+NEXT_TO_NOTHING: Final = 0.45
 """Share of the target up to which an answer counts as next to nothing."""
-SURPRISE: Final = 2.5
+SURPRISE: Final = 3.0
 """Standard deviations from the expected count at which the density counts as changed."""
-MEMORY: Final = 0.4
-"""Weight of the earlier windows in the density, beside the last one."""
+MEMORY: Final = 0.74
+"""Weight of the earlier half windows in the density, beside the last one."""
 TREND: Final = 0.7
 """A change of the density is expected to go on by this power of it ..."""
 STEEPEST: Final = 3.0
@@ -113,13 +113,17 @@ class Sizer:
             return
         # Without an empty stretch at its end, but with the records before the span that an API of coarse dates adds.
         length = max(1, max(times) - min(low, *times))
-        change = 1.0
-        if _has_changed(count, self._count, self._over, length):
-            expected = self._count / self._over * length
-            change = min(STEEPEST, max(1 / STEEPEST, (count / expected) ** TREND))
-            self._count = self._over = 0.0
-        self._count, self._over = self._count * MEMORY + count, self._over * MEMORY + length
-        self._length = self._target(CAUTION, self._count) * self._over / self._count / change
+        middle = max(times) - length / 2
+        later = sum(time >= middle for time in times)
+        # The later half first: what the earlier half shows is nearer to the next window.
+        for part in (later, count - later):
+            change = 1.0
+            if _has_changed(part, self._count, self._over, length / 2):
+                expected = max(1.0, self._count / self._over * length / 2)
+                change = min(STEEPEST, max(1 / STEEPEST, (max(1, part) / expected) ** TREND))
+                self._count = self._over = 0.0
+            self._count, self._over = self._count * MEMORY + part, self._over * MEMORY + length / 2
+        self._length = self._target(CAUTION, self._count) * self._over / max(1.0, self._count) / change
         self._learn_ahead(count, length)
 
     def learn_full(self, low: int, high: int, times: list[int]) -> None:
@@ -162,10 +166,10 @@ class Sizer:
         return max(LEAST_FILLED * records, records - caution * sqrt(records * (1 + 1 / windows)))
 
 
-def _has_changed(count: int, known: float, over: float, length: int) -> bool:
+def _has_changed(count: int, known: float, over: float, length: float) -> bool:
     """Whether ``count`` records in ``length`` show another density than ``known`` records in ``over``, beyond chance."""
     expected = known / over * length if over else count
-    return bool(over) and abs(count - expected) > SURPRISE * sqrt(expected + expected**2 / known)
+    return bool(over) and known > 0 and abs(count - expected) > SURPRISE * sqrt(expected + expected**2 / known)
 
 
 def _is_descending(times: list[int]) -> bool:

@@ -6,6 +6,7 @@ from mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS"]
 
+AT_ONCE = ("tests/reading/test_at_once.py",)
 CALIBRATION = ("tests/reading/test_calibration.py",)
 PRECISION = ("tests/reading/test_precision.py",)
 READER = ("tests/reading/test_reader.py",)
@@ -13,6 +14,20 @@ WORLDS = ("tests/reading/test_worlds.py",)
 
 # Each row breaks one rule of how the date format and its precision are found.
 MUTATIONS = (
+    Mutation(
+        breaks="the first answer: it shows how long windows may be only if its dates are read",
+        file="reading/calibration.py",
+        text="        client.reach = Reach()\n",
+        becomes="        pass\n",
+        caught_by=AT_ONCE,
+    ),
+    Mutation(
+        breaks="no record: dates are asked for less where the interval is too long for the API",
+        file="reading/reader.py",
+        text="(length for length in (DAY, HOUR) if length < end - start)",
+        becomes="(length for length in (DAY, HOUR) if False)",
+        caught_by=AT_ONCE,
+    ),
     Mutation(
         breaks="calibration: the answer has to hold the record, or others from around it",
         file="reading/calibration.py",
@@ -135,8 +150,8 @@ MUTATIONS = (
     Mutation(
         breaks="an API without records is asked twice",
         file="reading/calibration.py",
-        text="    if not known:\n        known = (yield from client.fetch_undated()).records\n",
-        becomes="",
+        text=".records or (yield from client.fetch_undated()).records\n",
+        becomes=".records\n",
         caught_by=CALIBRATION,
     ),
     Mutation(

@@ -1,8 +1,8 @@
 """Finds out how this API reads dates, from its own records, before any answer to a window is believed.
 
-An undated request gives records whose times are known; so does the window of a long interval, which the reading needs anyway. A window
-around one of them must return it: a window within a minute at first, then within a quarter of an hour, within a day, and of days. And the
-window must not return the others: an API that does not read a date may ignore it.
+An undated request gives records whose times are known. A window around one of them must return it: a window within a minute at first,
+then within a quarter of an hour, within a day, and of days. And the window must not return the others: an API that does not read a date
+may ignore it.
 
 **Which precisions are ruled out.** An API may floor dates to a unit (a minute, a day) and leave out its bounds. It then answers a window
 within one such unit with nothing, whichever time of a record it compares. So an answer with records to a window within one unit rules out
@@ -12,13 +12,11 @@ Where no second window does, the API is taken to read dates to that unit, until 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, QUARTER, SECOND
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
-from airflow_provider_capillary.reading.capacity import Reach
 from airflow_provider_capillary.reading.diagnosis import NOTHING, OTHERS, REFUSED, explain, wrong_zone
 from airflow_provider_capillary.reading.precision import cell_length
 
@@ -31,78 +29,29 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["FirstAnswer", "ask_at_once", "calibrate"]
+__all__ = ["calibrate"]
 
 CANDIDATES: Final = 50
 """How many of the known records are weighed as the one to ask around."""
-LONG: Final = HOUR
-"""An interval of this length, milliseconds, or a longer one is asked for at once: a shorter one often holds no record."""
-FORMATS_AT_ONCE: Final = 2
-"""An API that refuses an interval in so many formats may refuse it for another reason than the format."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FirstAnswer:
-    """The answer to the window of a whole interval, asked for before it was known how the API reads dates.
-
-    :param refused: the formats that were refused before.
-    """
-
-    dates: DateFormat
-    from_date: int
-    to_date: int
-    records: EventLogs
-    refused: tuple[DateFormat, ...]
-
-
-def ask_at_once(
-    client: EventLogsClient, formats: Sequence[DateFormat], start: int, end: int, *, event_name: str | None
-) -> Flow[FirstAnswer | None]:
-    """Ask for a long interval first of all: its records are known ones, too, and show how dense the interval's end is.
-
-    :returns: ``None`` where the interval is short, or its window is not answered with records of about that time.
-    """
-    refused: list[DateFormat] = []
-    for dates in formats[: FORMATS_AT_ONCE if end - start >= LONG else 0]:
-        from_date, to_date = dates.floor(start - MARGIN), dates.ceil(end + MARGIN)
-        try:
-            records = (yield from client.fetch_window(dates, from_date, to_date, event_name=event_name)).records
-        except ParametersRefusedError:
-            refused.append(dates)
-            continue
-        # Whether the API has read these dates is open, so the answer does not show how long a window may be.
-        client.reach = Reach()
-        bounds = Bounds(dates=dates, unit=SECOND)
-        if not records or any(bounds.is_elsewhere(time, from_date, to_date) for time in records.times):
-            return None
-        client.first = records
-        return FirstAnswer(dates=dates, from_date=from_date, to_date=to_date, records=records, refused=tuple(refused))
-    return None
-
-
-def calibrate(
-    client: EventLogsClient, formats: Sequence[DateFormat], *, first: FirstAnswer | None = None, may_repeat: bool = True
-) -> Flow[Bounds | None]:
+def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Flow[Bounds | None]:
     """Find the first of ``formats`` that this API reads, and how finely.
 
-    :param first: what :func:`ask_at_once` returned; without it, an undated request shows records.
     :param may_repeat: whether to begin again, once, where the API has come to answer with less.
     :returns: ``None`` where the API holds no record at all: an undated request, asked twice, has no date that could be misread.
     :raises CalibrationError: where none fits; says what was asked, what came back, and the offset that would fit.
     """
-    known = first.records if first else (yield from _newest_of(client))
+    known = (yield from client.fetch_undated()).records
+    if not known:
+        known = (yield from client.fetch_undated()).records
     if not known:
         return None
     search = _Search(client, known, may_choose=len(formats) > 1)
-    refused = first.refused if first else ()
-    search.tried.update(dict.fromkeys(refused, REFUSED))
     for unit in (SECOND, MINUTE):
         bounds = yield from search.any_of(formats, unit)
         if bounds is not None:
             return bounds
-    if refused:
-        # They may have been refused for the length of the interval alone.
-        return (yield from calibrate(client, formats, may_repeat=may_repeat))
     if may_repeat:
         # The API may have come to answer with fewer records, or to refuse the limit, since the first answer.
         limit = client.limit
@@ -118,11 +67,6 @@ def calibrate(
         if bounds is not None:
             return bounds
     raise explain(search.tried, known)
-
-
-def _newest_of(client: EventLogsClient) -> Flow[EventLogs]:
-    """The records of an answer without dates, which is asked for once more where it holds none."""
-    return (yield from client.fetch_undated()).records or (yield from client.fetch_undated()).records
 
 
 def _inside(dates: DateFormat, unit: int, time: int) -> tuple[int, int] | None:

@@ -39,8 +39,7 @@ class EventLogsClient:
     :ivar limit: the ``limit`` that requests name; lowered by itself where the API refuses it.
     :ivar capacity: how many records the API gives at once.
     :ivar reach: how long windows may be.
-    :ivar undated: the records of the last answer to a request without dates; empty where there was none.
-    :ivar first: the records of the first answer to a window, where an interval was asked for at once.
+    :ivar undated: the records of the last answer to a request without dates.
     :ivar notice: called with the records of each answer, whatever it was asked for.
     """
 
@@ -50,14 +49,8 @@ class EventLogsClient:
         self.capacity = Capacity(limit)
         self.reach = Reach()
         self.undated = EventLogs.of([])
-        self.first = EventLogs.of([])
         self.notice: Callable[[EventLogs], None] = lambda _records: None
         self._longest: dict[str, str] = {}
-
-    @property
-    def known(self) -> EventLogs:
-        """Some records of the API, in its own order."""
-        return self.undated or self.first
 
     def fetch_undated(self) -> Flow[Page]:
         """Ask without dates, lowering the limit until it is accepted.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY
@@ -18,50 +17,32 @@ __all__ = ["prove_reach"]
 FIRST: Final = -719_000 * DAY
 LAST: Final = 2_932_000 * DAY
 """In the years 1 and 9997: times beyond them can't be written."""
-YEARS: Final = 1_000 * DAY
-"""Milliseconds; most of an API's records lie less than this before and after any of them."""
 
 
 def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[int]:
-    """Try to show, in up to five requests, that the API answers windows of ``length`` milliseconds from end to end.
+    """Try to show, in up to three requests, that the API answers windows of ``length`` milliseconds from end to end.
 
     Returns how many records the longest of the answers held.
 
     A window around a known record shows both directions at once; a window that ends at the record, or begins there, shows one. The record
     is the first one of the API's own order, so no other record crowds it out of an answer. Where answers have no order, their records
-    come from everywhere in the window. Where no answer without dates has shown such a record, a window of years is tried first: whatever
-    records the API answers with lie far from both of its ends.
+    come from everywhere in the window.
     """
     reach = client.reach
     longest = 0
-    if not client.known or (reach.not_shown is not None and length >= reach.not_shown):
-        return longest
-    if not client.undated:
-        known = client.known.times[0]
-        with suppress(WindowRefusedError):
-            longest = yield from _ask(client, bounds, known - length - YEARS, known + length + YEARS)
-        if reach.length < length and not client.undated:
-            longest = max(longest, len((yield from client.fetch_undated())))
-    if not client.undated:
+    if not client.undated or (reach.not_shown is not None and length >= reach.not_shown):
         return longest
     known, far = client.undated.times[0], length + length // 4
     for low, high in ((known - far, known + 1 + far), (known - length, known + 1), (known, known + 1 + length)):
         if reach.length >= length:
             return longest
+        from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
         try:
-            longest = max(longest, (yield from _ask(client, bounds, low, high)))
+            answer = yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
+            longest = max(longest, len(answer))
         except WindowRefusedError:
             # An API that refuses too long a window does not cut it without saying so.
             reach.trust(length)
     if reach.length < length:
         reach.not_shown = length
     return longest
-
-
-def _ask(client: EventLogsClient, bounds: Bounds, low: int, high: int) -> Flow[int]:
-    """Ask for a window, and return how many records its answer holds.
-
-    :raises WindowRefusedError: the API refuses the window.
-    """
-    from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
-    return len((yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)))

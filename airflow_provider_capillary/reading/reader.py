@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.api.effects import Records
 from airflow_provider_capillary.errors import CalibrationError, TieError
-from airflow_provider_capillary.reading.calibration import FirstAnswer, ask_at_once, calibrate
+from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
@@ -104,16 +104,12 @@ class Reader:
         self.proof = None
         if start >= end:
             return
-        first = None
         if self.bounds is None:
-            first = yield from ask_at_once(self._client, self._formats, start, end, event_name=event_name)
-            self.bounds = yield from calibrate(self._client, self._formats, first=first)
+            self.bounds = yield from calibrate(self._client, self._formats)
         if self.bounds is None:
             yield from self._confirm_no_records(start, end)
             return
         reading = _Reading(self._client, self.bounds, start, end, event_name)
-        if first is not None:
-            reading.take(first)
         yield from reading.run()
         self.bounds, self.proof = reading.bounds, reading.proof
 
@@ -156,15 +152,6 @@ class _Reading:
         """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
         client.notice = self._note_seen
-
-    def take(self, first: FirstAnswer) -> None:
-        """Go on from the answer to the interval that was asked for before the API's dates were known."""
-        self._note_seen(first.records)
-        if first.dates == self.bounds.dates:
-            self._client.reach.show(first.from_date, first.to_date, first.records.times)
-            if not self._client.capacity.is_short(len(first.records)):
-                self._sizer.learn_full(self._ledger.low, self._ledger.high, first.records.times)
-                self._too_wide = (self._ledger.low, self._ledger.high)
 
     @property
     def proof(self) -> dict[str, int]:
@@ -307,7 +294,7 @@ class _Reading:
         if high - low >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
             self._sizer.forbid(high - low)
             return True
-        times = self._client.known.times
+        times = self._client.undated.times
         closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is None or closer.unit == self.bounds.unit:
             return False
@@ -344,11 +331,6 @@ class _Reading:
             self._sizer.learn_full(low, high, times)
             self._too_wide = (low, high)
             return
-        if not self._client.undated:
-            # The API may give more at once than the windows so far held.
-            yield from self._client.fetch_undated()
-            if self._client.capacity.is_short(len(records)):
-                return
         closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
         if closer is not None:
             self.bounds = closer

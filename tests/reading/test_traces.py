@@ -126,7 +126,7 @@ TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], str, type[Capillar
     (
         "a cap that falls half way",
         evenly(400),
-        {"limit_cap_later": (11, 60)},
+        {"limit_cap_later": (10, 60)},
         """
         from_date            to_date              answer
         2025-09-16T23:54:59  2025-09-18T00:05:00  100: full
@@ -228,7 +228,7 @@ COSTS: list[tuple[str, list[dict[str, Any]], dict[str, Any], int]] = [
     ("ten at once, in batches of nine", batches(31, 9), {"limit_cap": 10}, 170),
     ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 200),
     ("windows cut in silence to half an hour", evenly(96), {"max_span": 1800, "over_span": "clamp_from"}, 100),
-    ("a limit refused half way", evenly(400), {"limit_cap": 1000, "limit_cap_later": (4, 50), "over_limit": "refuse"}, 26),
+    ("a limit refused half way", evenly(400), {"limit_cap": 1000, "limit_cap_later": (4, 50), "over_limit": "refuse"}, 24),
     ("windows refused beyond an hour", evenly(96), {"max_span": 3600}, 52),
     ("a batch too large for an answer", evenly(60) + batches(1, CAP), {}, 12),
 ]

@@ -1,0 +1,22 @@
+"""An API that holds no record has no date that could be misread, and is asked with dates all the same."""
+
+from __future__ import annotations
+
+import pytest
+from bench.fake_api import FakeApi
+
+from reading.driving import drive, make_reader
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+BASE = 1_758_067_200_000
+"""2025-09-17T00:00:00Z."""
+
+
+@pytest.mark.parametrize("longest", [30 * HOUR, 2 * HOUR])
+@pytest.mark.parametrize("date_format", ["auto", "iso"])
+def test_an_api_without_records_may_refuse_long_windows(date_format: str, longest: int) -> None:
+    """A shorter window, up to the interval's end, takes the place of the interval's."""
+    run = drive(make_reader(date_format=date_format), FakeApi([], date_format="iso", max_span=longest // 1000), BASE, BASE + 9 * DAY)
+    assert run.error is None
+    assert run.ids == []

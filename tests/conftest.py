@@ -79,7 +79,14 @@ WITHOUT_AIRFLOW = (
 )
 """Folders and files whose tests import nothing of Airflow."""
 BESIDE_AIRFLOW = (
+    "check",
+    "estimate",
+    "export/test_comparison.py",
+    "export/test_engines.py",
+    "export/test_erasure.py",
+    "export/test_formats.py",
     "export/test_kill.py",
+    "export/test_spool.py",
     "export/test_store_access.py",
     "export/test_store_faults.py",
     "faults",
@@ -89,8 +96,11 @@ BESIDE_AIRFLOW = (
     "hooks/test_proxies.py",
     "hooks/test_turns.py",
     "hooks/test_wire.py",
+    "readme/test_permissions.py",
+    "readme/test_reading.py",
+    "test_import.py",
 )
-"""Those whose faults are of HTTP, stores and disks. Like the ones above they run the same on every Airflow: `.ci/run` runs both once."""
+"""Those of HTTP, stores, disks, formats and commands. Like the ones above they run the same on every Airflow: `.ci/run` runs both once."""
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
 LONG = 5.0

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -263,7 +262,7 @@ def test_how_often_a_local_disk_holds_the_object_while_it_is_published(tmp_path,
     held, replace = [], Path.replace
 
     def look(source, target):
-        files = {(found.st_dev, found.st_ino): found.st_size for found in map(os.stat, (f"/proc/self/fd/{fd}" for fd in open_files()))}
+        files = {(found.st_dev, found.st_ino): found.st_size for found in open_files()}
         files |= {(found.st_dev, found.st_ino): found.st_size for found in (path.stat() for path in tmp_path.iterdir() if path.is_file())}
         held.append(sum(size == source.stat().st_size for size in files.values()))
         return replace(source, target)
@@ -278,7 +277,10 @@ def test_how_often_a_local_disk_holds_the_object_while_it_is_published(tmp_path,
 
 
 def open_files():
-    return [path.name for path in Path("/proc/self/fd").iterdir() if path.exists()]
+    """Those of this process, with or without a name."""
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another thread may close one meanwhile
+            yield path.stat()
 
 
 @pytest.mark.usefixtures("no_file_without_a_name")

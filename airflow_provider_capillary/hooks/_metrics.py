@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary._airflow import airflow_stats
@@ -39,7 +38,7 @@ METRICS: Final = {
     BYTES: "size of the published objects; manifests not included",
     POLL_FAILURES: "polls of sensors and watches that failed; one for each shared poll, however many wait for it; tag `error`",
 }
-"""Each metric, and what it counts; the README has the same table."""
+"""Each metric, and what it counts; the documentation's page about monitoring has the same table."""
 
 EVERY: Final = 10.0
 """Seconds between two times that a long reading sends its metrics."""
@@ -76,7 +75,7 @@ class ReadingMetrics:
         _count(REQUESTS, requests - self._requests, conn_id=self._conn_id)
         _count(EVENT_LOGS, event_logs, conn_id=self._conn_id)
         _count(THROTTLED, round(waited - self._waited, 3), conn_id=self._conn_id)
-        for error, count in (Counter(retries) - self._retries).items():
+        for error, count in (retries - self._retries).items():
             _count(RETRIES, count, conn_id=self._conn_id, error=error)
         self._requests, self._waited, self._retries = requests, waited, retries
         self._event_logs -= event_logs

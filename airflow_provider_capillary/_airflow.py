@@ -186,7 +186,8 @@ def airflow_stats() -> Any:  # noqa: ANN401  # of another class in each version
     """Airflow's metrics client, which sends what ``[metrics]`` of Airflow's configuration says: in every version.
 
     Airflow 3.3 sets up the metrics of its SDK in the process of a task and not in that of the triggerer, where they would be dropped in
-    silence. There this function does it, as Airflow's own serializers do. Before 3.3, the client sets itself up.
+    silence. There this function does it, as Airflow's own serializers do. On 2.11 the client sets itself up. On 3.2 it sends only where the
+    process has set it up; whether the triggerer does was not tried.
     """
     from airflow.providers.common.compat.sdk import Stats
 

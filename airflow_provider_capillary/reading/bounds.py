@@ -47,10 +47,14 @@ class Bounds:
         return max(self.unit, self.dates.resolution)
 
     @property
+    def zone_error(self) -> int:
+        """By how much the zone of the API's dates may lie off, milliseconds: dates that are read by the hour or the day do not show it."""
+        return DAY if self.step >= HOUR else 0
+
+    @property
     def margin(self) -> int:
         """How far to read beyond an interval, for records that the filter dates later or earlier than their ``startTime``."""
-        # Dates that are read by the hour or the day do not show the zone. The true one is less than a day away.
-        return max(MARGIN, 2 * self.lag) + (DAY if self.step >= HOUR else 0)
+        return max(MARGIN, 2 * self.lag) + self.zone_error
 
     def floor(self, time: int) -> int:
         """The last time at or before ``time`` at which a span may begin or end."""

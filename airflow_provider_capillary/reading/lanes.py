@@ -36,6 +36,7 @@ class AskedWindow:
     :param from_date: with ``to_date`` the window.
     :param limit: the ``limit`` of the request.
     :param asked_after: :attr:`.Ledger.added` when the request was sent.
+    :param capacity: how many records the API was known to give at once by then: it may have come to give more since.
     :param started: the driver's.
     :param waits: whether a span in front of it has to be read first that was asked for once and not answered in full.
     """
@@ -46,6 +47,7 @@ class AskedWindow:
     to_date: int
     limit: int
     asked_after: int
+    capacity: int
     started: object
     waits: bool = False
 
@@ -95,10 +97,19 @@ class Lanes:
     def start(self, low: int, high: int, bounds: Bounds, *, event_name: str | None, asked_after: int) -> Flow[None]:
         """Ask for the window of a free part."""
         from_date, to_date = bounds.window(low, high)
+        capacity = self._client.capacity.records
         started = yield from self._client.start_window(bounds.dates, from_date, to_date, event_name=event_name)
-        limit = self._client.limit
         self._windows.append(
-            AskedWindow(low=low, high=high, from_date=from_date, to_date=to_date, limit=limit, asked_after=asked_after, started=started)
+            AskedWindow(
+                low=low,
+                high=high,
+                from_date=from_date,
+                to_date=to_date,
+                limit=self._client.limit,
+                asked_after=asked_after,
+                capacity=capacity,
+                started=started,
+            )
         )
         self._windows.sort(key=lambda window: -window.high)
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, QUARTER, SECOND
-from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN
+from airflow_provider_capillary.reading.client import WindowRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,7 +38,10 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
                 if (yield from _cuts_in_each(client, dates, unit, stretches)):
                     return replace(bounds, unit=unit)
     if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
-        answer = yield from client.fetch_window(dates, low, low)
+        try:
+            answer = yield from client.fetch_window_steadily(dates, low, low)
+        except WindowRefusedError:
+            return None
         finer = max(unit for unit in PRECISIONS if unit < bounds.step)
         # Had the API read this date more finely, it would have given the beginning of the unit alone.
         if any(low + finer <= time < high for time in answer.records.times):
@@ -85,7 +88,7 @@ def _cuts_within(client: EventLogsClient, dates: DateFormat, unit: int, first: i
 
     def count(from_date: int, to_date: int) -> Flow[int | None]:
         """How many records the answer holds; ``None`` where they show another zone."""
-        answer = yield from client.fetch_window(dates, from_date, to_date)
+        answer = yield from client.fetch_window_steadily(dates, from_date, to_date)
         is_near = unit >= HOUR or all(from_date - MARGIN <= time <= to_date + MARGIN for time in answer.records.times)
         return len(answer) if is_near else None
 
@@ -105,7 +108,7 @@ def _cuts_within(client: EventLogsClient, dates: DateFormat, unit: int, first: i
                 again = yield from count(start, end)
                 if again is not None and again > fewer:
                     return True
-    except ParametersRefusedError:
+    except WindowRefusedError:
         pass
     return False
 

@@ -154,6 +154,7 @@ class _Reading:
         self._pending = PendingRecords(start, end)
         self._unread_before = self._ledger.high
         self._too_wide = (0, 0)
+        self._capacity_when_asked = 0
         self._shown_since = 0
         """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
@@ -210,7 +211,8 @@ class _Reading:
     def _is_whole(self, low: int, high: int, records: EventLogs) -> Flow[bool]:
         """Whether the answer holds every record of the span."""
         capacity = self._client.capacity
-        if not capacity.is_short(len(records)) or not (yield from self._is_answered_to_its_ends(low, high)):
+        is_short = capacity.is_short(len(records)) and len(records) < self._capacity_when_asked
+        if not is_short or not (yield from self._is_answered_to_its_ends(low, high)):
             return False
         if not records:
             again = yield from self._fetch(low, high)
@@ -222,7 +224,7 @@ class _Reading:
     def _recheck_capacity(self) -> Flow[None]:
         """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
         # The next intervals are as long as this one: what shows that windows may be, too, is often as long an answer.
-        interval = self._ledger.high - self._ledger.low
+        interval = self._ledger.high - self._ledger.low + self.bounds.zone_error
         if self._client.reach.length < interval:
             shown = yield from prove_reach(self._client, self.bounds, interval)
             self._ledger.confirm(shown, asked_after=self._ledger.added)
@@ -282,6 +284,7 @@ class _Reading:
         asked = self._lanes.take(low, high)
         from_date, to_date = (asked.from_date, asked.to_date) if asked else self.bounds.window(low, high)
         asked_after, started = (asked.asked_after, asked.started) if asked else (self._ledger.added, None)
+        self._capacity_when_asked = asked.capacity if asked else self._client.capacity.records
         try:
             answer = yield from self._client.fetch_window_steadily(
                 self.bounds.dates, from_date, to_date, event_name=self._event_name, started=started
@@ -313,7 +316,9 @@ class _Reading:
         :raises CalibrationError: it cuts it, and the span can't be much shorter.
         """
         from_date, to_date = self.bounds.window(low, high)
-        length, reach = to_date - from_date, self._client.reach
+        reach = self._client.reach
+        # A record's distance from the ends of a window is no better known than the zone of its dates.
+        length = to_date - from_date + self.bounds.zone_error
         # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
             if length > reach.length:

@@ -13,7 +13,8 @@ short, with next to nothing                      all that is left, or four times
 any of these, and little more is left            all that is left
 full of the newest records of the window         the stretch over which they lie, less the first few
 full of the oldest                               a stretch over which as many lie
-full of any of the matching, or wrong again      half of it, then a quarter, an eighth
+full of any of the matching                      the latest stretch over which two fifths of these records lie
+wrong again, three times in a row                an eighth of it, then a sixteenth
 ===============================================  =====================================================
 """
 
@@ -45,6 +46,10 @@ STEEPEST: Final = 3.0
 """... and by no more than this factor."""
 NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
+SAMPLE_KEPT: Final = 0.4
+"""Share of a full answer of any records that is to lie in the next window: how many records the answer was taken from is unknown ..."""
+SAMPLE_KEPT_KNOWN: Final = 0.7
+"""... and little more than the answer holds, where the window was sized by the density."""
 GROWTH: Final = 4.0
 """Factor by which a window grows after next to nothing, where the order of the answers can't guide it."""
 REST: Final = 1.15
@@ -132,6 +137,7 @@ class Sizer:
 
     def learn_full(self, low: int, high: int, times: list[int]) -> None:
         """A full answer to ``[low, high)`` held records of these times, in this order."""
+        is_sized = self._count > 0
         self._count = self._over = 0.0
         self._fulls += 1
         if self._fulls > 1:
@@ -151,6 +157,8 @@ class Sizer:
             self._start = next((time for time in kept if time > inside[0]), after)
         elif _is_descending(times[::-1]):
             self._length = min(0.95 * (high - low), self._target(CAUTION, self._count) / len(times) * max(1, inside[-1] - inside[0]))
+        else:
+            self._start = inside[-max(1, int((SAMPLE_KEPT_KNOWN if is_sized else SAMPLE_KEPT) * len(inside)))]
 
     def _learn_ahead(self, count: int, length: int) -> None:
         if _has_changed(count, self._count_ahead, self._over_ahead, length):

@@ -257,7 +257,7 @@ MUTATIONS = (
     Mutation(
         breaks="a day of margin where dates are read by the hour or the day",
         file="reading/bounds.py",
-        text=" + (DAY if self.step >= HOUR else 0)\n",
+        text=" + self.zone_error\n",
         becomes="\n",
         caught_by=BOUNDS,
     ),
@@ -302,6 +302,20 @@ MUTATIONS = (
         text="            after = inside[-1] + 1 + (high - inside[-1]) // NEARER\n",
         becomes="            after = high\n",
         caught_by=TRACES,
+    ),
+    Mutation(
+        breaks="an answer that was asked for ahead is judged by what was known when it was asked for",
+        file="reading/reader.py",
+        text=" and len(records) < self._capacity_when_asked\n",
+        becomes="\n",
+        caught_by=("tests/reading/test_worlds.py", "-k", "wrongly"),
+    ),
+    Mutation(
+        breaks="the length of answered windows is known no better than the zone",
+        file="reading/reader.py",
+        text="        length = to_date - from_date + self.bounds.zone_error\n",
+        becomes="        length = to_date - from_date\n",
+        caught_by=("tests/reading/test_worlds.py", "-k", "wrongly"),
     ),
     Mutation(
         breaks="finer dates for a second with more records than an answer holds",

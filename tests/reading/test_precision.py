@@ -15,7 +15,7 @@ from airflow_provider_capillary.api.executor import RequestExecutor
 from airflow_provider_capillary.api.responses import Page
 from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import Bounds
-from airflow_provider_capillary.reading.client import EventLogsClient
+from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
 from airflow_provider_capillary.reading.precision import _cuts_within, calibrate_closely
 from reading.driving import BASIC, Loop, reply
 
@@ -31,9 +31,9 @@ class Scripted:
         self.away = away
         self.capacity = SimpleNamespace(is_short=lambda count: count < 10)
 
-    def fetch_window(self, _dates: DateFormat, from_date: int, _to_date: int) -> Any:
+    def fetch_window_steadily(self, _dates: DateFormat, from_date: int, _to_date: int) -> Any:
         if not self.counts:
-            raise ParametersRefusedError("")
+            raise WindowRefusedError(ParametersRefusedError(""))
         yield from ()
         records = [{"id": str(number), "startTime": from_date + self.away} for number in range(self.counts.pop(0))]
         return Page(EventLogs.of(records))

@@ -72,10 +72,13 @@ WITHOUT_AIRFLOW = (
     "emulator",
     "estimate/test_sampling.py",
     "mutations",
+    "polling/test_poll_state.py",
     "reading",
     "redaction/test_apply.py",
     "redaction/test_detectors.py",
     "redaction/test_hashing.py",
+    "test_layout.py",
+    "test_timestamps.py",
 )
 """Folders and files whose tests import nothing of Airflow."""
 BESIDE_AIRFLOW = (
@@ -86,6 +89,8 @@ BESIDE_AIRFLOW = (
     "export/test_erasure.py",
     "export/test_formats.py",
     "export/test_kill.py",
+    "export/test_manifest.py",
+    "export/test_replacing.py",
     "export/test_spool.py",
     "export/test_store_access.py",
     "export/test_store_faults.py",
@@ -98,6 +103,7 @@ BESIDE_AIRFLOW = (
     "hooks/test_wire.py",
     "readme/test_permissions.py",
     "readme/test_reading.py",
+    "readme/test_site.py",
     "test_import.py",
 )
 """Those of HTTP, stores, disks, formats and commands. Like the ones above they run the same on every Airflow: `.ci/run` runs both once."""

@@ -72,10 +72,13 @@ WITHOUT_AIRFLOW = (
     "emulator",
     "estimate/test_sampling.py",
     "mutations",
+    "polling/test_poll_state.py",
     "reading",
     "redaction/test_apply.py",
     "redaction/test_detectors.py",
     "redaction/test_hashing.py",
+    "test_layout.py",
+    "test_timestamps.py",
 )
 """Folders and files whose tests import nothing of Airflow."""
 BESIDE_AIRFLOW = (
@@ -86,6 +89,8 @@ BESIDE_AIRFLOW = (
     "export/test_erasure.py",
     "export/test_formats.py",
     "export/test_kill.py",
+    "export/test_manifest.py",
+    "export/test_replacing.py",
     "export/test_spool.py",
     "export/test_store_access.py",
     "export/test_store_faults.py",
@@ -98,9 +103,14 @@ BESIDE_AIRFLOW = (
     "hooks/test_wire.py",
     "readme/test_permissions.py",
     "readme/test_reading.py",
+    "readme/test_site.py",
     "test_import.py",
 )
 """Those of HTTP, stores, disks, formats and commands. Like the ones above they run the same on every Airflow: `.ci/run` runs both once."""
+AIRFLOW_ITSELF = ("example_dags/test_together.py",)
+"""A whole Airflow with all examples, which takes a minute of a processor. On the oldest Airflow `.ci/run` has one in tests/live, and each
+example as a DAG run; `.ci/versions` runs this everywhere."""
+ONCE = (*WITHOUT_AIRFLOW, *BESIDE_AIRFLOW, *AIRFLOW_ITSELF)
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
 LONG = 5.0
@@ -198,7 +208,7 @@ def airflow_db(empty_airflow_db: Path) -> None:
 
 def pytest_configure() -> None:
     """Refuse a table that has not followed a file that was renamed: its tests would be no longer slow."""
-    if missing := [name for name in (*SLOW, *WITHOUT_AIRFLOW, *BESIDE_AIRFLOW) if not (TESTS / name).exists()]:
+    if missing := [name for name in (*SLOW, *ONCE) if not (TESTS / name).exists()]:
         raise pytest.UsageError(f"tests/conftest.py: its tables name what is not there: {', '.join(missing)}")
 
 
@@ -211,7 +221,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         place = next((number for number, name in enumerate(SLOW) if name in names), None)
         if place is not None:
             item.add_marker(pytest.mark.slow)
-        if not set(names).isdisjoint((*WITHOUT_AIRFLOW, *BESIDE_AIRFLOW)):
+        if not set(names).isdisjoint(ONCE):
             item.add_marker(pytest.mark.once)
         marked[item] = len(SLOW) if place is None else place
     if hasattr(config, "workerinput"):

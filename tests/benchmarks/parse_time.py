@@ -103,8 +103,8 @@ def prepare(home: Path):
     """Airflow as the DAG processor has it before it forks: its ``DagBag`` by path, and what serializes a DAG."""
     os.environ |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
     warnings.simplefilter("ignore")
-    # As in an installation, where modules are compiled once; some environments say otherwise.
-    sys.dont_write_bytecode, sys.pycache_prefix = False, str(home / "bytecode")
+    if sys.dont_write_bytecode:  # by the environment; modules are compiled once all the same, as in an installation
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(home / "bytecode")
     from airflow.serialization import serialized_objects
 
     try:
@@ -178,11 +178,12 @@ def measure(rounds: int, tasks: int, home: Path):
 
 
 def provider_info(home: Path) -> float:
-    """CPU seconds of the provider info's import and call, the median of five processes, after one that compiles."""
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(home / "bytecode")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    """CPU seconds of the provider info's import and call, the median of three processes, after one that compiles."""
+    environment = dict(os.environ)
+    if environment.pop("PYTHONDONTWRITEBYTECODE", None):
+        environment["PYTHONPYCACHEPREFIX"] = str(home / "bytecode")
     command = [sys.executable, "-W", "ignore", "-c", INFO]
-    done = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(6)]
+    done = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(4)]
     return statistics.median(float(each.stdout.splitlines()[-1]) for each in done[1:])
 
 

@@ -303,6 +303,7 @@ def script(tmp_path):
     return folder, environment, others
 
 
+@pytest.mark.once  # a reader of the README gets the newest Airflow
 def test_the_quick_start_prints_path_counts_and_receipt_and_touches_no_other_airflow(script):
     folder, environment, others = script
     done = subprocess.run(

@@ -100,7 +100,7 @@ def test_a_time_limit_is_kept_to_and_its_thread_ends():
         time.sleep(0.01)
     assert not expired
     assert soon(lambda: bool(expired))
-    assert 0.2 <= expired[0] - began < 1.5
+    assert 0.2 <= expired[0] - began < 5
     assert len(expired) == 1
     limit.start(0.2)
     limit.end()

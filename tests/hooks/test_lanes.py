@@ -37,7 +37,7 @@ class Slow(Emulator):
             self.most_at_once = max(self.most_at_once, self._under_way)
         if self._hang_from is not None and number >= self._hang_from and (self._hangs_all or number % 3 == 0):
             self.hanging += 1
-            self.released.wait(20 if self._hangs_all else 1)
+            self.released.wait(20 if self._hangs_all else 5)
             self.hanging -= 1
         else:
             time.sleep(LATENCY)
@@ -162,7 +162,7 @@ def test_nothing_is_left_of_a_reading_in_a_task(monkeypatch, how):
             else:
                 with contextlib.suppress(LookupError):
                     rows.throw(LookupError())
-        assert time.monotonic() - began < 0.7
+        assert time.monotonic() - began < 4
         assert api.hanging
         assert not lanes_left()
         assert hook._pools == []
@@ -186,7 +186,7 @@ def test_nothing_is_left_of_a_reading_that_is_cancelled(monkeypatch):
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
             assert not lanes_left()
 
     with Slow(hang_from=25) as api:

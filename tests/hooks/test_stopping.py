@@ -52,7 +52,7 @@ def test_a_stop_between_two_requests_is_not_lost(monkeypatch):
         monkeypatch.setattr(session, "_open", lambda request: hook.stop() or begin(request))
         began = time.monotonic()
         assert type(read(hook).error) is ReadingStoppedError
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 def test_a_stopped_hook_asks_nothing(monkeypatch):

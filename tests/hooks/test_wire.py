@@ -30,7 +30,7 @@ def test_an_answer_in_drips_ends_in_time_though_no_byte_is_late(monkeypatch, clo
     assert "not whole 0.3 s after it began" in said
     assert "read_timeout" in said
     assert server.connections == 2
-    assert took < 3
+    assert took < 10
 
 
 @pytest.mark.parametrize("headers", [[], ["Connection: close"]])

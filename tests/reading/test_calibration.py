@@ -202,8 +202,9 @@ PATTERNS = [
 ]
 
 
-@pytest.mark.parametrize("reads", ["epoch_ms", "iso_z", "iso"])
-@pytest.mark.parametrize("filter_by", ["start_time", "write_time"])
+@pytest.mark.parametrize(
+    ("reads", "filter_by"), [("epoch_ms", "start_time"), ("epoch_ms", "write_time"), ("iso_z", "write_time"), ("iso", "start_time")]
+)
 @pytest.mark.parametrize(("where", "draw"), PATTERNS, ids=[row[0] for row in PATTERNS])
 def test_nothing_is_taken_for_shown_that_is_not_so(where: str, draw: Any, filter_by: str, reads: str) -> None:
     """Of every server: windows of neighbouring spans join, by what is known at first and by what is found out closely."""
@@ -232,7 +233,7 @@ def test_nothing_is_taken_for_shown_that_is_not_so(where: str, draw: Any, filter
                     continue
                 found += 1
                 assert_joined(bounds, server)
-                for record in held[:3]:
+                for record in held[:2]:
                     low = bounds.floor(record["startTime"])
                     high = bounds.ceil(low + 1)
                     times = sorted(each["startTime"] for each in held if low <= each["startTime"] < high)

@@ -135,7 +135,7 @@ def wrong_claims(findings, options):
 
 def test_nothing_false_is_said_of_drawn_servers_and_the_extras_make_exports_succeed():
     ended = {"good": 0, "whole": 0}
-    for seed in range(120):
+    for seed in range(60):
         world, options = drawn(seed)
         findings, requests = surveyed(world, timezone="UTC")
         assert requests <= MOST_REQUESTS, (seed, options)
@@ -148,5 +148,5 @@ def test_nothing_false_is_said_of_drawn_servers_and_the_extras_make_exports_succ
         if run.error is None:
             assert sorted(run.ids) == sorted(truth(world, T0 + DAY, T0 + 2 * DAY)), (seed, options)
             ended["whole"] += 1
-    assert ended["good"] >= 110, ended
+    assert ended["good"] >= 55, ended
     assert ended["whole"] >= 0.95 * ended["good"], ended

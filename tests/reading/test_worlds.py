@@ -15,15 +15,15 @@ from reading.worlds import LOST, NOT_WHOLE, Case, judge
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_world_is_read_whole_or_fails_and_says_why(family: str) -> None:
-    """Whole wherever its windows can be split, but for two in eighty at the most; nothing is ever lost.
+    """Whole wherever its windows can be split, but for one in forty at the most; nothing is ever lost. ``worlds_by_hand.py`` draws more.
 
     What is not read, and fails: a few records that all lie at the very beginning of a day, where the API leaves out ``from_date``.
     """
-    said = {seed: complaint(draw(seed, family), faulty=has_faults(seed))[1] for seed in range(80)}
+    said = {seed: complaint(draw(seed, family), faulty=has_faults(seed))[1] for seed in range(40)}
     wrong = {seed: what for seed, what in said.items() if what is not None}
     failed = {seed: what for seed, what in wrong.items() if what.startswith(NOT_WHOLE)}
     assert {seed: what for seed, what in wrong.items() if seed not in failed} == {}
-    assert len(failed) <= 2, failed
+    assert len(failed) <= 1, failed
 
 
 @pytest.mark.parametrize("number", range(len(kept_worlds())))
@@ -37,10 +37,10 @@ def test_a_world_that_was_read_wrongly_is_not_any_more(number: int) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_most_drawn_worlds_demand_the_whole(family: str) -> None:
     """And none, however hostile, gives fewer than ten records at once: such an API is dropped on purpose."""
-    cases = [draw(seed, family) for seed in range(60)]
+    cases = [draw(seed, family) for seed in range(30)]
     assert all(least_cap(case) >= 10 for case in cases)
     demanding = sum(why_not(case, case.make_world()) is None for case in cases)
-    assert demanding >= (50 if family != "hostile" else 1)
+    assert demanding >= (25 if family != "hostile" else 1)
     assert draw(7, family) == draw(7, family)
 
 

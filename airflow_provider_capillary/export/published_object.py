@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.export.comparison import Entry
     from airflow_provider_capillary.export.manifest import Manifest
+    from airflow_provider_capillary.export.runs import Key
     from airflow_provider_capillary.export.target import ObjectInfo, Target
     from airflow_provider_capillary.export.tempdir import TempDir
 
@@ -90,7 +91,7 @@ class PublishedObject:
         self.differences = [name for name, in_manifest, of_object in checks if in_manifest != of_object]
         """In which of ``bytes`` and ``sha256`` the object is not what its manifest says."""
         if self.differences:  # it may be anything
-            for _ in self._readable(read_pairs(self._copy, ending=ending)):
+            for _ in self.keys():
                 pass
 
     def entries(self) -> Iterator[Entry]:
@@ -99,6 +100,10 @@ class PublishedObject:
         :raises UnverifiableError: it does not read as an object of this package.
         """
         return self._readable(read_entries(self._copy, ending=self._ending))
+
+    def keys(self) -> Iterator[Key]:
+        """The keys of its records, ascending; raises as :meth:`entries`."""
+        return self._readable(read_pairs(self._copy, ending=self._ending))
 
     @property
     def has_erasures(self) -> bool:

@@ -8,7 +8,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from operators.support import ALL, export_task, make_dag, receipt_of, run
+from operators.support import ALL, export_task, make_dag, receipt_of, run, verify_task
 
 from airflow_provider_capillary.operators._lineage import asset_uri_of
 
@@ -113,6 +113,10 @@ def test_api_and_object_are_named_to_the_lineage_collector_without_a_connection(
         task.execute({})
         assert added == [("input", task, f"{api.url}/v2/events/logs"), ("output", task, uri)]
         added.clear()
+        verification = verify_task(destination)
+        verification.execute({})
+        assert added == [("input", verification, f"{api.url}/v2/events/logs"), ("input", verification, uri)]
+        added.clear()
     export_task(tmp_path / "y.jsonl", event_name="nobody's", on_empty="skip", **ALL).execute({})
     assert added == []
 
@@ -168,6 +172,13 @@ def test_openlineage_is_told_of_api_and_object_with_counts(api_of, openlineage, 
         assert [(each.namespace, each.name) for each in lineage.outputs] == [names]
         statistics = lineage.outputs[0].outputFacets["outputStatistics"]
         assert (statistics.rowCount, statistics.size, statistics.fileCount) == (10, receipt["bytes"], 1)
+        assert CONN_ID not in repr(lineage)
+        verification = verify_task(destination)
+        assert verification.get_openlineage_facets_on_complete(None) == type(lineage)()
+        verification.execute({})
+        lineage = verification.get_openlineage_facets_on_complete(None)
+        assert [(each.namespace, each.name) for each in lineage.inputs] == [(api.url, "/v2/events/logs"), names]
+        assert lineage.outputs == []
         assert CONN_ID not in repr(lineage)
     skipped = export_task(tmp_path / "y.jsonl", event_name="nobody's", on_empty="skip", **ALL)
     skipped.execute({})

@@ -34,6 +34,10 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
     asset of :func:`asset_uri_of`, with the same extra; on Airflow 2, ``statuses`` is JSON text there. A task without outlets emits no
     event: an asset that nobody asked for would appear in everybody's asset graph.
 
+    In a run of a partition, Airflow itself puts the run's partition key on each event, those of an alias included, and the run's partition
+    date goes on to the DAGs that the event starts (Airflow 3.2 and later). So nothing is added by ``add_partitions``, which is for a task
+    that writes other partitions than that of its run. The key is in the extra, too.
+
     Without an object (``on_empty="skip"``) the task emits nothing. Airflow makes an event for each outlet of a task that succeeds, and has
     no way to prevent that, so the outlets are removed from this run's copy of the task.
 
@@ -50,7 +54,7 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
         from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
         extra: dict[str, Any] = {name: receipt[name] for name in _ON_EVENTS}
-        # Airflow puts the run's partition key on the event itself, too; who reads only the extra finds it here.
+        # For consumers that read only the extra.
         if (partition_key := context.get("partition_key")) is not None:
             extra["partition_key"] = partition_key
         for outlet in operator.outlets:

@@ -132,7 +132,7 @@ class Verification:
         :raises CapillaryError: as :meth:`.exporter.Export.add_all`.
         """
         for records in pages:
-            if redact is None and not self._published.has_erasures:
+            if redact is None and not self._published.erased:
                 self._spool.add_page(records)
             else:
                 kept = self._without_erased(records)
@@ -255,7 +255,7 @@ class Verification:
 
     def _without_erased(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for record in records:
-            if self._published.is_erased(record):
+            if record.get("id") in self._published.erased:
                 self._erased_events += 1
             else:
                 yield record

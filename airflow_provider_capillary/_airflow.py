@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -185,21 +185,35 @@ def add_alias_event(accessor: Any, asset: object, extra: dict[str, Any]) -> None
 def airflow_stats() -> Any:  # noqa: ANN401  # of another class in each version
     """Airflow's metrics client, which sends what ``[metrics]`` of Airflow's configuration says: in every version.
 
-    Airflow 3.3 sets up the metrics of its SDK in the process of a task and not in that of the triggerer, where they would be dropped in
-    silence. There this function does it, as Airflow's own serializers do. On 2.11 the client sets itself up. On 3.2 it sends only where the
-    process has set it up; whether the triggerer does was not tried.
+    Since 3.2, Airflow sets up the metrics of its SDK in the process of a task. In the process that runs triggers it does so only with the
+    first trigger whose arguments it decodes, and drops in silence what was sent before. This function sets the client up where nobody has,
+    as Airflow's own serializers do. Before 3.2 the client sets itself up.
     """
     from airflow.providers.common.compat.sdk import Stats
 
-    module = sys.modules[Stats.__module__]
-    if getattr(module, "_factory", module) is None:
+    stats, utils = cast("Any", Stats), _stats_utils()
+    module = sys.modules[stats.__module__]
+    if utils is None:
+        pass
+    elif not hasattr(module, "_factory"):  # Airflow 3.2 keeps the factory in the class, and there the one that drops everything, too
+        if stats.factory in (None, utils.NoStatsLogger):
+            stats.initialize(factory=utils.get_stats_factory(stats))
+    elif getattr(module, "_factory", None) is None:
         from airflow.providers.common.compat.sdk import conf
-        from airflow.sdk.observability.metrics import stats_utils
 
-        Stats.initialize(
-            factory=stats_utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True)
+        stats.initialize(
+            factory=utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True)
         )
-    return Stats
+    return stats
+
+
+def _stats_utils() -> Any | None:  # noqa: ANN401  # a module
+    """What the SDK's metrics client is set up with: since 3.2. ``None`` before."""
+    try:
+        from airflow.sdk.observability.metrics import stats_utils
+    except ImportError:
+        return None
+    return stats_utils
 
 
 def latest_xcom(ti: Any, key: str) -> object:  # noqa: ANN401  # the task instance of either version

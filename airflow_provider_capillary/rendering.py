@@ -64,6 +64,13 @@ class TemplatedArguments(_Rendering):
     # Replaced, never changed in place: the runs of a task are shallow copies of it.
     _template_errors: Mapping[str, ConfigurationError] = MappingProxyType({})
 
+    def _assign(self, **arguments: Any) -> None:
+        """Assign the arguments in one step.
+
+        At each single assignment, Airflow looks for a converter and for upstream tasks, which takes longer than this package's checks.
+        """
+        vars(self).update(arguments)
+
     def raise_template_errors(self) -> None:
         """Raise the first error that was noted while rendering.
 

@@ -315,17 +315,24 @@ def test_a_path_is_rebuilt_with_another_text_and_its_connection():
     assert _airflow.connection_id_of(filled) == "my_conn", "a path with placeholders loses its connection"
 
 
-def test_airflow_s_metrics_client_is_set_up_and_takes_tags(monkeypatch):
+@pytest.mark.parametrize("sent_before", [False, True])
+def test_airflow_s_metrics_client_is_set_up_and_takes_tags(monkeypatch, sent_before):
+    """As in the process that runs triggers, before and after somebody has sent a metric that was dropped."""
     from airflow.providers.common.compat.sdk import Stats
 
-    module = sys.modules[Stats.__module__]
-    if SINCE_33:  # as in the triggerer
-        monkeypatch.setattr(module, "_factory", None)
-        monkeypatch.setattr(module, "_backend", None)
-    _airflow.airflow_stats().incr("capillary.requests", 1.5, tags={"conn_id": "a"})
-    assert getattr(module, "_factory", True), (
-        "Nobody sets up the metrics of Airflow's SDK in the triggerer, so they are dropped in silence."
-    )
+    if AIRFLOW >= (3, 2):
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+        owner, names = (sys.modules[Stats.__module__], ("_factory", "_backend")) if SINCE_33 else (Stats, ("factory", "instance"))
+        for name in names:
+            monkeypatch.setattr(owner, name, None)
+        if sent_before:
+            Stats.incr("sent.before")
+    stats = _airflow.airflow_stats()
+    stats.incr("capillary.requests", 1.5, tags={"conn_id": "a"})
+    if AIRFLOW >= (3, 2):
+        assert getattr(owner, names[0]).__name__ == "get_statsd_logger", (
+            "Nobody sets up the metrics of Airflow's SDK in the triggerer, so they are dropped in silence."
+        )
 
 
 def test_an_alias_takes_an_event_with_a_dict(airflow_db):

@@ -1,9 +1,9 @@
 """The fields of a ``capillary`` connection, defined once.
 
 The forms of Airflow 2 and 3 (:mod:`~airflow_provider_capillary.connection.form`), the checks of extras
-(:mod:`~airflow_provider_capillary.connection.extras`) and their defaults all come from the tables below; a test compares the README's
-table with them. Every ``airflow`` command imports this module with the provider info, so it imports only light standard modules, and
-defines tuples, which take a third of the time of dataclasses.
+(:mod:`~airflow_provider_capillary.connection.extras`) and their defaults all come from the tables below; a test compares the tables of
+``docs/connection.md`` with them. Every ``airflow`` command imports this module with the provider info, so it imports only light standard
+modules, and defines tuples, which take a third of the time of dataclasses.
 """
 
 from __future__ import annotations

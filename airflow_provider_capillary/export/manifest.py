@@ -48,13 +48,14 @@ from airflow_provider_capillary.timestamps import format_timestamp, to_millis
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from airflow_provider_capillary.export.target import ObjectInfo, Target
     from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = [
+    "ErasedIds",
     "Manifest",
     "Subject",
     "conflict_error",
@@ -191,6 +192,22 @@ def prepare_manifest(target: Target) -> None:
 def erased_digest(record_id: str) -> str:
     """What a manifest keeps of the id of an erased record."""
     return hashlib.sha256(record_id.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+class ErasedIds:
+    """The ids of the records that were erased from an object.
+
+    :param manifests: each that lies beside the object. They hold digests of the ids.
+    """
+
+    def __init__(self, manifests: Iterable[Manifest]) -> None:
+        self.digests = frozenset(digest for manifest in manifests if manifest.erasures for digest in manifest.erasures["ids"])
+
+    def __bool__(self) -> bool:
+        return bool(self.digests)
+
+    def __contains__(self, record_id: object) -> bool:
+        return isinstance(record_id, str) and erased_digest(record_id) in self.digests
 
 
 def manifest_text(

@@ -10,7 +10,7 @@ from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_lines, read_pairs
 from airflow_provider_capillary.export.json_lines import fields_of
-from airflow_provider_capillary.export.manifest import conflict_error, erased_digest, find_manifests, removal_hint
+from airflow_provider_capillary.export.manifest import ErasedIds, conflict_error, find_manifests, removal_hint
 from airflow_provider_capillary.export.target import sha256_of
 from airflow_provider_capillary.timestamps import format_timestamp
 
@@ -82,7 +82,7 @@ class PreviousExport:
         if not known:
             return None
         return {
-            "ids": sorted({digest for each in known for digest in each["ids"]}),
+            "ids": sorted(self._erased.digests),
             "runs": [run for each in known for run in each["runs"]],
         }
 
@@ -103,11 +103,11 @@ class PreviousExport:
         return "if possible" if self._info is None else "no"
 
     @cached_property
-    def _erased(self) -> frozenset[str]:
-        return frozenset(self.erasures["ids"] if self.erasures else ())
+    def _erased(self) -> ErasedIds:
+        return ErasedIds(self._manifests)
 
     def _is_erased(self, record_id: object) -> bool:
-        is_erased = isinstance(record_id, str) and erased_digest(record_id) in self._erased
+        is_erased = record_id in self._erased
         self._left_out += is_erased
         return is_erased
 
@@ -183,14 +183,14 @@ class PreviousExport:
                 self._described_by = None
             pairs = read_pairs(copy, ending=self._ending)
             # An erasure that was cut off has left some of them in the object.
-            left = (pair for pair in pairs if erased_digest(pair[1]) not in self._erased) if self._erased else pairs
+            left = (pair for pair in pairs if pair[1] not in self._erased) if self._erased else pairs
             total, known = spool.count_of(left)
             comparison = Comparison(spool.events - known, total - known, total)
             if comparison.vanished_events:
                 self._warn_or_refuse(comparison, spool)
             if comparison.vanished_events and self._on_vanished == "keep":
                 for line in read_lines(copy, ending=self._ending):
-                    if not self._erased or erased_digest(fields_of(line)["id"]) not in self._erased:
+                    if not self._erased or fields_of(line)["id"] not in self._erased:
                         spool.add_line(line)
             return comparison
         return None
@@ -254,12 +254,9 @@ class PreviousExport:
 
         An error in the block that says that the object is damaged or foreign is raised as a conflict, or only logged for ``"drop"``.
         """
-        target, copy = self.target, self.target.local_path or self._tempdir.file()
+        target = self.target
         try:
-            if target.local_path is None:
-                target.copy_to(copy)
-            else:
-                copy.open("rb").close()
+            copy = target.local_copy(self._tempdir)
         except Exception as error:
             problem = f"{target.uri} could not be read ({error_text(error)})"
             if self._on_vanished != "drop":

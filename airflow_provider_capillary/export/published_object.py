@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from airflow_provider_capillary.error_text import error_text
 from airflow_provider_capillary.errors import CapillaryError, IntervalError, PublishError, ReadingStoppedError, UnverifiableError
 from airflow_provider_capillary.export.formats import ForeignObjectError, read_entries, read_pairs
-from airflow_provider_capillary.export.manifest import erased_digest, find_manifests
+from airflow_provider_capillary.export.manifest import ErasedIds, find_manifests
 from airflow_provider_capillary.export.target import sha256_of
+from airflow_provider_capillary.export.time_limit import sleep_while
 from airflow_provider_capillary.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from airflow_provider_capillary.export.comparison import Entry
     from airflow_provider_capillary.export.manifest import Manifest
+    from airflow_provider_capillary.export.runs import Key
     from airflow_provider_capillary.export.target import ObjectInfo, Target
     from airflow_provider_capillary.export.tempdir import TempDir
 
@@ -28,8 +30,6 @@ __all__ = ["Claims", "PublishedObject"]
 _PAUSES: Final = (1, 2, 4, 8, 15, 30)
 """Seconds. A run writes the manifest right after the object, and tries again for less than a minute. An object and a manifest that do not
 fit together for so long were left by no run that is still writing."""
-_SLICE: Final = 0.5
-"""Seconds between two checks whether the task was killed."""
 
 
 class Claims(NamedTuple):
@@ -83,14 +83,15 @@ class PublishedObject:
         self.manifest_uri = manifest.place.uri
         self.manifest = manifest.content
         self.claims = _claims_of(manifest, target)
-        self._erased = frozenset(digest for each in self._state.manifests for digest in (each.erasures or {"ids": ()})["ids"])
+        self.erased = ErasedIds(self._state.manifests)
+        """The ids of the records that were erased from the object on purpose."""
         self._copy = self._copied()
         described = self.manifest["object"]
         checks = (("bytes", described["bytes"], self._copy.stat().st_size), ("sha256", described["sha256"], sha256_of(self._copy)))
         self.differences = [name for name, in_manifest, of_object in checks if in_manifest != of_object]
         """In which of ``bytes`` and ``sha256`` the object is not what its manifest says."""
         if self.differences:  # it may be anything
-            for _ in self._readable(read_pairs(self._copy, ending=ending)):
+            for _ in self.keys():
                 pass
 
     def entries(self) -> Iterator[Entry]:
@@ -100,15 +101,9 @@ class PublishedObject:
         """
         return self._readable(read_entries(self._copy, ending=self._ending))
 
-    @property
-    def has_erasures(self) -> bool:
-        """Whether records were erased from it."""
-        return bool(self._erased)
-
-    def is_erased(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record was erased from the object on purpose."""
-        record_id = record.get("id")
-        return isinstance(record_id, str) and erased_digest(record_id) in self._erased
+    def keys(self) -> Iterator[Key]:
+        """The keys of its records, ascending; raises as :meth:`entries`."""
+        return self._readable(read_pairs(self._copy, ending=self._ending))
 
     def require_unchanged(self) -> None:
         """Check that object and manifest are still those that were found.
@@ -185,10 +180,7 @@ class PublishedObject:
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if self._killed():
-                raise ReadingStoppedError("The task was stopped before it verified the object", hint="run it again")
-            time.sleep(min(left, _SLICE))
+        sleep_while(lambda: end - time.monotonic(), killed=self._killed, doing="before it verified the object")
 
     def _being_written(self) -> UnverifiableError:
         return UnverifiableError(
@@ -198,22 +190,16 @@ class PublishedObject:
         )
 
     def _copied(self) -> Path:
-        target = self.target
-        copy = target.local_path or self._tempdir.file()
         try:
-            if target.local_path is None:
-                target.copy_to(copy)
-            else:
-                copy.open("rb").close()
+            return self.target.local_copy(self._tempdir)
         except CapillaryError:
             raise
         except Exception as error:
             raise PublishError(
-                f"{target.uri} could not be read",
+                f"{self.target.uri} could not be read",
                 response=error_text(error),
                 hint="check that the credential may read there, and try again",
             ) from error
-        return copy
 
     def _readable(self, entries: Iterable[Any]) -> Iterator[Any]:
         """The entries of the object.

@@ -71,7 +71,7 @@ def refusal(error: BaseException, uri: str) -> CapillaryError | None:
         )
     if any(type(each).__name__ in _NO_KEY for each in _chain(error)):
         return DestinationError(
-            f"There is no credential for writing {uri}",
+            f"There is no credential for {uri}",
             response=error_text(error),
             hint="put a credential into the connection of the destination, or give the worker one of its own",
         )

@@ -98,6 +98,19 @@ class Target(abc.ABC):
         :raises Exception: whatever the store or the disk raises.
         """
 
+    def local_copy(self, tempdir: TempDir) -> Path:
+        """The object as a local file: itself on local disk, else a copy of it.
+
+        :raises Exception: whatever the store or the disk raises.
+        """
+        if self.local_path is None:
+            path = tempdir.file()
+            self.copy_to(path)
+        else:
+            path = self.local_path
+            path.open("rb").close()  # says whether it may be read
+        return path
+
     @abc.abstractmethod
     def remove(self) -> None:
         """Remove the object, if there is one.

@@ -14,19 +14,22 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from airflow_provider_capillary.errors import PublishError
+from airflow_provider_capillary.errors import PublishError, ReadingStoppedError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-__all__ = ["ANSWER_LIMIT", "StoreHangsError", "run_limited", "upload_limit"]
+__all__ = ["ANSWER_LIMIT", "StoreHangsError", "run_limited", "sleep_while", "upload_limit"]
 
 ANSWER_LIMIT: Final = 180.0
 """Seconds without a sign of life after which a store is given up: three times the 60 seconds that boto3 waits for an answer. The clients
 give up a store that throttles before that."""
 
 _WARN_EVERY: Final = 30.0
+
+_SLICE: Final = 0.5
+"""Seconds between two checks whether the task was killed."""
 
 _SLOWEST: Final = 64 * 1024
 """Bytes a second. A slower upload counts as hanging."""
@@ -40,6 +43,19 @@ class StoreHangsError(PublishError):
 
 class _AbandonedError(Exception):
     """Ends a call for which nobody waits any more; nobody catches it."""
+
+
+def sleep_while(left: Callable[[], float], *, killed: Callable[[], bool], doing: str) -> None:
+    """Sleep, and end early where the task is killed.
+
+    :param left: how many seconds are left; asked again and again, until there are none.
+    :param doing: when that is, for the error, as in ``while it waited``.
+    :raises ReadingStoppedError: the task was killed.
+    """
+    while (seconds := left()) > 0:
+        if killed():
+            raise ReadingStoppedError(f"The task was stopped {doing}", hint="run it again")
+        time.sleep(min(seconds, _SLICE))
 
 
 def upload_limit(piece: int) -> float:

@@ -22,6 +22,7 @@ from airflow_provider_capillary.errors import UnverifiableError
 from airflow_provider_capillary.export.comparison import differences, paired, shares_of
 from airflow_provider_capillary.export.filesystems import open_target
 from airflow_provider_capillary.export.json_lines import pair_line
+from airflow_provider_capillary.export.lost_records import MOST_ABSENT, lost_records
 from airflow_provider_capillary.export.published_object import PublishedObject
 from airflow_provider_capillary.export.spool import Spool
 from airflow_provider_capillary.export.tempdir import open_tempdir
@@ -69,9 +70,9 @@ class VerificationReceipt(TypedDict):
     events_in_api: int
     """Records that the API shows now, after the object's filters, without erased ones."""
     missing_events: int
-    """Records that the API shows and the object lacks, where the object is not what its manifest says."""
+    """Records that the API shows and the object has lost, or may have lost: see :meth:`Verification.finish`."""
     late_events: int
-    """Records that the API shows and the object lacks, where the object is what its manifest says: visible only after ``exported_at``."""
+    """Records that the API shows and the object lacks, and that the export had not written: visible only after ``exported_at``."""
     surplus_events: int
     """Records of the object that the API does not show."""
     changed_events: int
@@ -131,7 +132,7 @@ class Verification:
         :raises CapillaryError: as :meth:`.exporter.Export.add_all`.
         """
         for records in pages:
-            if redact is None and not self._published.has_erasures:
+            if redact is None and not self._published.erased:
                 self._spool.add_page(records)
             else:
                 kept = self._without_erased(records)
@@ -143,6 +144,10 @@ class Verification:
 
     def finish(self, *, events_read: int, requests: int, proof: Mapping[str, Any] | None) -> VerificationReceipt:
         """Compare the records that were added with the object.
+
+        A record that the object lacks is late where the manifest proves that the export had not written it: the object has the manifest's
+        digest of ids, or has it together with all records that are missing (:func:`.lost_records.lost_records`). Where the manifest proves
+        nothing, every such record counts as missing: it came late, or was lost from the object.
 
         :param events_read: how many records the API returned, before the filters.
         :raises UnverifiableError: the object is damaged, or a run has written it meanwhile.
@@ -156,18 +161,14 @@ class Verification:
             published.require_unchanged()  # where the object was replaced between two steps, this says so
             raise
         published.require_unchanged()
-        exported = published.manifest["receipt"]
-        absent = "late" if not self._manifest_differences and "proof" in exported else "missing"
-        counts = {word: counts.get("absent" if word == absent else word, 0) for word in _WORDS}
-        ids = {word: ids.get("absent" if word == absent else word, []) for word in _WORDS}
-        shares = zip(_WORDS, shares_of(list(counts.values()), MOST_IDS), strict=True)
+        shares = zip(_WORDS, shares_of([counts[word] for word in _WORDS], MOST_IDS), strict=True)
         return VerificationReceipt(
             path=published.target.uri,
             uri=published.target.uri_without_connection,
             manifest=published.manifest_uri,
             start=format_timestamp(published.claims.start, timespec="milliseconds"),
             end=format_timestamp(published.claims.end, timespec="milliseconds"),
-            exported_at=(exported.get("proof") or {}).get("shown_at"),
+            exported_at=(self._exported.get("proof") or {}).get("shown_at"),
             is_equal=not self._manifest_differences and not any(counts.values()),
             events=self._events,
             events_in_api=self._spool.events,
@@ -191,13 +192,13 @@ class Verification:
             digest.update(pair_line(*key))
             yield key, line
         self._events = events
-        if self._published.manifest["receipt"].get("events") != events:
+        if self._exported.get("events") != events:
             self._manifest_differences.append("events")
         if self._published.manifest["ids_sha256"] != digest.hexdigest():
             self._manifest_differences.append("ids_sha256")
 
     def _compare(self) -> tuple[dict[str, int], dict[str, list[str]]]:
-        """How many records are absent, surplus and changed, and the first ids of each."""
+        """How many records are missing, late, surplus and changed, and the first ids of each."""
         counts: dict[str, int] = {"absent": 0, "surplus": 0, "changed": 0}
         ids: dict[str, list[str]] = {kind: [] for kind in counts}
 
@@ -207,23 +208,54 @@ class Verification:
 
         # By id alone: a record whose time has changed is absent under one time and surplus under another.
         by_id = {kind: Spool(self._tempdir, stop=self._is_stopped) for kind in ("absent", "surplus")}
-        for kind, (_, record_id) in differences(self._spool.entries(), self._object_entries()):
+        absent: dict[str, int] = {}
+        for kind, (start_time, record_id) in differences(self._spool.entries(), self._object_entries()):
             counts[kind] += 1
             if kind == "changed":
                 note(kind, record_id)
             else:
                 by_id[kind].add({"id": record_id, "startTime": 0})
+                if kind == "absent" and len(absent) <= MOST_ABSENT:
+                    absent[record_id] = start_time
         for (_, record_id), in_api, in_object in paired(by_id["absent"].entries(), by_id["surplus"].entries()):
             if in_api is not None and in_object is not None:
                 counts = {"absent": counts["absent"] - 1, "surplus": counts["surplus"] - 1, "changed": counts["changed"] + 1}
                 note("changed", record_id)
+                absent.pop(record_id, None)
             else:
                 note("absent" if in_object is None else "surplus", record_id)
+        proves_late = "proof" in self._exported and "ids_sha256" not in self._manifest_differences
+        word, other = ("late", "missing") if proves_late else ("missing", "late")
+        counts |= {word: counts.pop("absent"), other: 0}
+        ids |= {word: ids.pop("absent"), other: []}
+        if counts["missing"] == len(absent) and (late := self._late_among(absent)):
+            counts |= {"missing": len(absent) - len(late), "late": len(late)}
+            ids |= {"missing": sorted(absent.keys() - late), "late": sorted(late)}
         return counts, ids
+
+    def _late_among(self, absent: Mapping[str, int]) -> set[str]:
+        """Which of the records that the object lacks its export had not written, where the object has lost others.
+
+        :param absent: times by id.
+        :return: nothing where the manifest does not prove it.
+        """
+        exported = self._exported.get("events")
+        if "proof" not in self._exported or exported is None:
+            return set()
+        keys = sorted((start_time, record_id) for record_id, start_time in absent.items())
+        in_object, ids_sha256 = self._published.keys(), self._published.manifest["ids_sha256"]
+        lost = lost_records(keys, in_object, events=self._events, exported=exported, ids_sha256=ids_sha256)
+        return set() if lost is None else {record_id for _, record_id in set(keys) - lost}
+
+    @property
+    def _exported(self) -> dict[str, Any]:
+        """The receipt of the export."""
+        receipt: dict[str, Any] = self._published.manifest["receipt"]
+        return receipt
 
     def _without_erased(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for record in records:
-            if self._published.is_erased(record):
+            if record.get("id") in self._published.erased:
                 self._erased_events += 1
             else:
                 yield record

@@ -1,4 +1,4 @@
-"""Reports of a published object: to Airflow's asset events, to its lineage collector, and to OpenLineage.
+"""Reports of an object that was published or verified: to Airflow's asset events, to its lineage collector, and to OpenLineage.
 
 No report holds a credential. No URI in one holds a connection id; ``path`` in the extra of an asset event does, for ``ObjectStoragePath``.
 """
@@ -12,11 +12,13 @@ from urllib.parse import quote
 from airflow_provider_capillary._airflow import add_alias_event
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
     from airflow_provider_capillary.export.exporter import Receipt
 
-__all__ = ["asset_uri_of", "emit_lineage", "openlineage_of"]
+__all__ = ["asset_uri_of", "emit_inputs", "emit_lineage", "openlineage_of_export", "openlineage_of_verification"]
 
 _ON_EVENTS: Final = ("path", "uri", "start", "end", "events", "failures", "statuses", "bytes", "late_events", "vanished_events")
 """The fields of the receipt that go onto an asset event: enough for a consumer to decide, and to find the object."""
@@ -31,6 +33,10 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
     An ``Asset`` among the outlets gets the counts, the path and the interval as the event's extra. An ``AssetAlias`` gets an event for the
     asset of :func:`asset_uri_of`, with the same extra; on Airflow 2, ``statuses`` is JSON text there. A task without outlets emits no
     event: an asset that nobody asked for would appear in everybody's asset graph.
+
+    In a run of a partition, Airflow itself puts the run's partition key on each event, those of an alias included, and the run's partition
+    date goes on to the DAGs that the event starts (Airflow 3.2 and later). So nothing is added by ``add_partitions``, which is for a task
+    that writes other partitions than that of its run. The key is in the extra, too.
 
     Without an object (``on_empty="skip"``) the task emits nothing. Airflow makes an event for each outlet of a task that succeeds, and has
     no way to prevent that, so the outlets are removed from this run's copy of the task.
@@ -48,7 +54,7 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
         from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
         extra: dict[str, Any] = {name: receipt[name] for name in _ON_EVENTS}
-        # Airflow puts the run's partition key on the event itself, too; who reads only the extra finds it here.
+        # For consumers that read only the extra.
         if (partition_key := context.get("partition_key")) is not None:
             extra["partition_key"] = partition_key
         for outlet in operator.outlets:
@@ -56,11 +62,23 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
                 add_alias_event(events[outlet], Asset(_ascii(asset_uri_of(written, receipt["uri"]))), extra)
             else:
                 events[outlet].extra.update(extra)
+    emit_inputs(operator, [api_url])
+    _lineage_collector().add_output_asset(context=operator, uri=_ascii(receipt["uri"]))
+
+
+def emit_inputs(operator: BaseOperator, uris: list[str]) -> None:
+    """Name to the lineage collector what a task has read.
+
+    :param uris: without a connection id.
+    """
+    for uri in uris:
+        _lineage_collector().add_input_asset(context=operator, uri=_ascii(uri))
+
+
+def _lineage_collector() -> Any:  # noqa: ANN401  # Airflow's HookLineageCollector, of another class in each version
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
-    collector = get_hook_lineage_collector()  # type: ignore[no-untyped-call]
-    collector.add_input_asset(context=operator, uri=_ascii(api_url))
-    collector.add_output_asset(context=operator, uri=_ascii(receipt["uri"]))
+    return get_hook_lineage_collector()  # type: ignore[no-untyped-call]
 
 
 def asset_uri_of(written: str, uri: str) -> str:
@@ -91,25 +109,44 @@ def asset_uri_of(written: str, uri: str) -> str:
     return f"{scheme if separator else 'file'}://{bucket}/{folder}".rstrip("/")
 
 
-def openlineage_of(receipt: Receipt | None, api_url: str | None) -> object:
+def openlineage_of_export(receipt: Mapping[str, Any] | None, api_url: str | None) -> object:
     """``OperatorLineage``: the API as input; the object as output, with the number of its event logs and its size.
 
-    :param receipt: ``None`` where the task has failed, which has no output; nor has one that wrote no object.
+    :param receipt: an export's; ``None`` where the task has failed, which has no output; nor has one that wrote no object.
     :param api_url: ``None`` where the connection was not found.
     """
-    from airflow.providers.common.compat.openlineage.facet import Dataset, OutputDataset, OutputStatisticsOutputDatasetFacet
-    from airflow.providers.openlineage.extractors import OperatorLineage  # type: ignore[import-not-found,unused-ignore]  # an optional provider
+    from airflow.providers.common.compat.openlineage.facet import OutputDataset, OutputStatisticsOutputDatasetFacet
 
-    inputs, outputs = [], []
-    if api_url is not None:
-        scheme, _, rest = api_url.partition("://")
-        host, _, path = rest.partition("/")
-        inputs.append(Dataset(namespace=f"{scheme}://{host}", name=f"/{path}"))
+    outputs = []
     if receipt is not None and receipt["uri"] is not None:
         namespace, name = _openlineage_name(receipt["uri"])
         statistics = OutputStatisticsOutputDatasetFacet(rowCount=receipt["events"], size=receipt["bytes"], fileCount=1)
         outputs.append(OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": statistics}))
-    return OperatorLineage(inputs=inputs, outputs=outputs)  # type: ignore[misc,unused-ignore]  # where it is installed, mypy wants its type
+    return _operator_lineage([_openlineage_name_of_api(api_url)] if api_url is not None else [], outputs)
+
+
+def openlineage_of_verification(receipt: Mapping[str, Any] | None, api_url: str | None) -> object:
+    """``OperatorLineage``: the API and the object as inputs.
+
+    :param receipt: a verification's; ``None`` where the object could not be verified.
+    :param api_url: ``None`` where the connection was not found.
+    """
+    names = [_openlineage_name_of_api(api_url)] if api_url is not None else []
+    return _operator_lineage([*names, *([_openlineage_name(receipt["uri"])] if receipt is not None else [])], [])
+
+
+def _operator_lineage(inputs: list[tuple[str, str]], outputs: list[Any]) -> object:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.openlineage.extractors import OperatorLineage  # type: ignore[import-not-found,unused-ignore]  # an optional provider
+
+    datasets = [Dataset(namespace=namespace, name=name) for namespace, name in inputs]
+    return OperatorLineage(inputs=datasets, outputs=outputs)  # type: ignore[misc,unused-ignore]  # where it is installed, mypy wants its type
+
+
+def _openlineage_name_of_api(url: str) -> tuple[str, str]:
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host}", f"/{path}"
 
 
 def _openlineage_name(uri: str) -> tuple[str, str]:

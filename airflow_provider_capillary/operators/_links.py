@@ -1,4 +1,4 @@
-"""The link from a task in Airflow's UI to the object that it exported."""
+"""The link from a task in Airflow's UI to the object that it exported or verified."""
 
 from __future__ import annotations
 

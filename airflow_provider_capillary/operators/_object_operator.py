@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from airflow_provider_capillary.errors import CapillaryError
 from airflow_provider_capillary.export.placeholders import fill_placeholders
@@ -12,6 +12,7 @@ from airflow_provider_capillary.rendering import TemplatedArguments
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     import jinja2
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
 __all__ = ["ObjectOperator"]
+
+
+class _Stoppable(Protocol):
+    """An export or a verification under way."""
+
+    def stop(self) -> None:
+        """End it at its next step, from any thread."""
 
 
 class ObjectOperator(TemplatedArguments):
@@ -39,6 +47,11 @@ class ObjectOperator(TemplatedArguments):
     capillary_conn_id: str
 
     _killed = False
+    _running: _Stoppable | None = None
+    _receipt: Mapping[str, Any] | None = None
+    """What the run found out, once it has; for the link to the object and for OpenLineage."""
+    _api_url: str | None = None
+    """``None`` until the connection was found."""
     _interval: Interval | None = None
     _written: str | None = None
     """The destination with its templates rendered and its placeholders as the user wrote them; ``None`` until Airflow has rendered it."""
@@ -49,6 +62,32 @@ class ObjectOperator(TemplatedArguments):
         from airflow_provider_capillary.hooks.capillary import CapillaryHook
 
         return CapillaryHook(self.capillary_conn_id)
+
+    def on_kill(self) -> None:
+        """Stop reading at once, and publish nothing any more.
+
+        Airflow 3 gives a killed task about five seconds, then ends it without any exception.
+        """
+        self._killed = True
+        self.hook.stop()
+        if self._running is not None:
+            self._running.stop()
+
+    def _begin(self) -> None:
+        """Forget an earlier execution of this task object, and raise what was noted while its templates were rendered.
+
+        A task object may be executed twice in one process, as in a user's tests; each execution has its own hook.
+        """
+        self.__dict__.pop("hook", None)
+        self._receipt = self._api_url = None
+        self.raise_template_errors()
+
+    def _connect(self) -> str:
+        """Look up the connection of the API, and return the URL of the event logs."""
+        from airflow_provider_capillary.api.executor import LOGS_PATH
+
+        self._api_url = f"{self.hook.settings.base_url}{LOGS_PATH}"
+        return self._api_url
 
     @property
     def _logger(self) -> logging.Logger:

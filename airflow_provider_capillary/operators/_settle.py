@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import CapillaryError, IntervalError, ReadingStoppedError
+from airflow_provider_capillary.errors import CapillaryError, IntervalError
 from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp
 
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.export.interval import Interval
 
 __all__ = ["check_resumed", "moment_trigger", "settled_at", "wait_until"]
-
-_SLICE: Final = 0.5
-"""Seconds between two checks whether the task was killed."""
 
 
 def settled_at(interval: Interval, settle: timedelta, *, log: logging.Logger) -> datetime | None:
@@ -52,10 +48,12 @@ def wait_until(due: datetime, *, killed: Callable[[], bool]) -> None:
 
     :raises ReadingStoppedError: the task was killed.
     """
-    while (left := (due - datetime.now(UTC)).total_seconds()) > 0:
-        if killed():
-            raise ReadingStoppedError("The task was stopped while it waited for its interval to settle", hint="run it again")
-        time.sleep(min(left, _SLICE))
+    from airflow_provider_capillary.export.time_limit import sleep_while
+
+    def left() -> float:
+        return (due - datetime.now(UTC)).total_seconds()
+
+    sleep_while(left, killed=killed, doing="while it waited for its interval to settle")
 
 
 def moment_trigger(due: datetime) -> BaseTrigger:

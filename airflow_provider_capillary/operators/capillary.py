@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_capillary.export.exporter import Export, Receipt
+    from airflow_provider_capillary.export.exporter import Receipt
     from airflow_provider_capillary.operators._arguments import RunArguments
 
 __all__ = ["CapillaryEventLogsToObjectStorageOperator"]
@@ -143,10 +143,6 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
     manifest: bool
     deferrable: bool
 
-    _running: Export | None = None
-    _receipt: Receipt | None = None
-    _api_url: str | None = None
-
     def __init__(
         self,
         *,
@@ -169,8 +165,7 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # In one step: at each single assignment, Airflow looks for a converter and for upstream tasks, which takes longer than the checks.
-        vars(self).update(
+        self._assign(
             destination=destination,
             path_timezone=path_timezone,
             start=start,
@@ -212,35 +207,20 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
             # Where the worker's clock is behind the triggerer's, the task sleeps for the rest: a second deferral might never end.
             return self._export(context, arguments, settled_at(arguments.interval, self.settle, log=self._logger))
 
-    def on_kill(self) -> None:
-        """Stop reading at once, and publish nothing any more.
-
-        Airflow 3 gives a killed task about five seconds, then ends it without any exception.
-        """
-        self._killed = True
-        self.hook.stop()
-        if self._running is not None:
-            self._running.stop()
-
     def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
         """Name the API as input and the object as output, for the OpenLineage provider."""
-        from airflow_provider_capillary.operators._lineage import openlineage_of
+        from airflow_provider_capillary.operators._lineage import openlineage_of_export
 
         del task_instance  # OpenLineage passes it
-        return openlineage_of(self._receipt, self._api_url)
+        return openlineage_of_export(self._receipt, self._api_url)
 
     def _prepare(self, context: Context) -> RunArguments:
         """Check everything that can be checked before any waiting: arguments, formats, the interval, the connection."""
-        from airflow_provider_capillary.api.executor import LOGS_PATH
-
-        # A task object may be executed twice in one process, as in a user's tests; each execution has its own hook.
-        self.__dict__.pop("hook", None)
-        self._receipt = self._api_url = None
-        self.raise_template_errors()
+        self._begin()
         # Known already where Airflow has just rendered the task with this context.
         interval, self._interval = self._interval or self._resolve_interval(context), None
         arguments = check_rendered(self, interval)
-        self._api_url = f"{self.hook.settings.base_url}{LOGS_PATH}"
+        self._connect()
         return arguments
 
     def _export(self, context: Context, arguments: RunArguments, due: datetime | None) -> Receipt:

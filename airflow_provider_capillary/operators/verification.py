@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_capillary._fail_fast import fail_fast, set_retry_policy
 from airflow_provider_capillary.errors import IntervalError, ReadingStoppedError, UnverifiableError, VerificationError
 from airflow_provider_capillary.operators._arguments import check_place_as_written, destination_of_run
+from airflow_provider_capillary.operators._links import ExportedObjectLink
 from airflow_provider_capillary.operators._object_operator import ObjectOperator
 from airflow_provider_capillary.validation import check_choice, duration_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.export.destination import Destination
     from airflow_provider_capillary.export.interval import Interval
     from airflow_provider_capillary.export.published_object import Claims
-    from airflow_provider_capillary.export.verification import Verification, VerificationReceipt
+    from airflow_provider_capillary.export.verification import VerificationReceipt
     from airflow_provider_capillary.redaction.apply import Redactor
 
 __all__ = ["CapillaryEventLogsVerificationOperator"]
@@ -45,9 +46,9 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
 
     .. code-block:: text
 
-        late      the API shows the record, the object lacks it, and the object is what its manifest says: the export had proved that the
-                  API did not show the record then, so the record became visible later
-        missing   the same, where the object is not what its manifest says: the record came late, or was lost from the object
+        late      the API shows the record, the object lacks it, and the manifest proves that the export had not written it: the export
+                  had proved that the API did not show the record then, so the record became visible later
+        missing   the API shows the record, and the object has lost it; or the manifest does not prove whether it was lost or came late
         surplus   the object holds the record, and the API does not show it (the API drops old event logs)
         changed   both have the id, with another ``startTime`` or another content
 
@@ -58,6 +59,9 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
     The task refuses what can't be verified, whatever ``on_difference`` is: no object; no manifest; an object that a run is just writing,
     before or during the verification (the task waits for it for up to a minute at first); an object that is damaged or of another format
     than its name says; an object that was exported over another connection; hashes of another key. Nothing but hashes needs ``redact_key``.
+
+    OpenLineage and Airflow's lineage collector get the API and the object as inputs. The task links to the object on Amazon S3 and Google
+    Cloud Storage, also where a difference has failed it (there on Airflow 3 alone).
 
     It needs as many requests as the export of the interval, and room in the temporary directory for the object and for 1.2 times the
     records as JSON. At the store it needs the right to read and to list.
@@ -92,13 +96,12 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
         "destination",
     )
     ui_color = "#e1ecf4"
+    operator_extra_links = (ExportedObjectLink(),)
 
     offset: timedelta | None
     on_difference: Literal["fail", "report"]
     on_no_object: Literal["fail", "skip"]
     redact_key: Mapping[str, str] | None
-
-    _running: Verification | None = None
 
     def __init__(
         self,
@@ -118,8 +121,7 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # In one step, as in the export operator.
-        vars(self).update(
+        self._assign(
             destination=destination,
             path_timezone=path_timezone,
             start=start,
@@ -149,24 +151,22 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
         from airflow.providers.common.compat.sdk import AirflowSkipException
 
         with fail_fast(self):
-            # A task object may be executed twice in one process, as in a user's tests; each execution has its own hook.
-            self.__dict__.pop("hook", None)
-            self.raise_template_errors()
+            self._begin()
             destination = self._destination_of_run(context)
-            _ = self.hook.settings
+            api_url = self._connect()
             try:
-                return self._verify(destination)
+                return self._verify(destination, api_url)
             except UnverifiableError as error:
                 if error.reason == "no object" and self.on_no_object == "skip":
                     raise AirflowSkipException(error.problem) from error
                 raise
 
-    def on_kill(self) -> None:
-        """Stop reading at once."""
-        self._killed = True
-        self.hook.stop()
-        if self._running is not None:
-            self._running.stop()
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> object:
+        """Name the API and the object as inputs, for the OpenLineage provider, which asks for them after a failure too."""
+        from airflow_provider_capillary.operators._lineage import openlineage_of_verification
+
+        del task_instance  # OpenLineage passes it
+        return openlineage_of_verification(self._receipt, self._api_url)
 
     def _resolve_interval(self, context: Context) -> Interval:
         interval = super()._resolve_interval(context)
@@ -183,8 +183,9 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
             interval = self._resolve_interval(context)
         return destination_of_run(self, interval)
 
-    def _verify(self, destination: Destination) -> VerificationReceipt:
+    def _verify(self, destination: Destination, api_url: str) -> VerificationReceipt:
         from airflow_provider_capillary.export.verification import open_verification, summary
+        from airflow_provider_capillary.operators._lineage import emit_inputs
 
         hook = self.hook
         with open_verification(destination, log=self._logger, killed=lambda: self._killed) as verification:
@@ -200,6 +201,9 @@ class CapillaryEventLogsVerificationOperator(ObjectOperator, BaseOperator):
             with closing(reading) as pages:
                 verification.add_pages(pages, redact=redact)
             receipt = verification.finish(events_read=hook.events_read, requests=hook.requests_made, proof=hook.proof)
+        # Before a difference fails the task: its link leads to the object that differs.
+        self._receipt = receipt
+        emit_inputs(self, [api_url, receipt["uri"]])
         if receipt["is_equal"]:
             self._logger.info("Verified, %s", summary(receipt))
         elif self.on_difference == "report":

@@ -7,7 +7,7 @@ show which of their times it compares) stays ``None``, and the report says so.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, QUARTER, SECOND, DateFormat, zone_of
@@ -130,10 +130,9 @@ class _Survey:
         except CapillaryError as error:
             findings.error = error
         if findings.bounds is not None:
-            bounds = findings.bounds
-            for step in (self._look_further, self._compare_times, self._try_bounds):
+            for step in (self._look_further, self._try_precision, self._compare_times, self._try_bounds):
                 try:
-                    yield from step(bounds)
+                    yield from step(findings.bounds)
                 except CapillaryError:
                     continue  # one finding less, which the report says
         self._conclude()
@@ -174,7 +173,8 @@ class _Survey:
             # Every answer lay off by the same time: the API reads these dates in another zone.
             (zone, _), *_ = self._shifts.most_common()
             read = [name for name in wanted if findings.formats[name] == SHIFTED]
-        others = [name for name in wanted if findings.formats[name] == NOT_FOUND]
+        # Dates that are read to the hour or the day look ignored at first: they bring records from beyond the window.
+        others = [name for name in wanted if findings.formats[name] in (NOT_FOUND, IGNORED)]
         findings.bounds = yield from self._calibrate(read or others, zone)
         if findings.bounds is not None:
             dates = findings.bounds.dates
@@ -236,22 +236,50 @@ class _Survey:
         if self._may_ask and len(self._first) < self._client.limit:
             yield from self._client.fetch_window(bounds.dates, bounds.floor(beyond[0]), bounds.ceil(beyond[1]))
 
-    def _compare_times(self, bounds: Bounds) -> Flow[None]:
-        """Ask for a window that holds a record's ``startTime`` and surely not the end of its processing, then the other way round."""
-        record = max(self._first, key=_took)
-        start, written = record["startTime"], record["startTime"] + _took(record)
-        around_start, around_end = _narrowest(bounds, start), _narrowest(bounds, written)
-        if _cell(bounds, around_start[1]) >= _cell(bounds, written) or _cell(bounds, around_end[0]) <= _cell(bounds, start):
-            return
-        for window, meaning in ((around_start, START_TIME), (around_end, WRITE_TIME)):
-            if self._may_ask and (yield from finds_record(self._client, bounds.dates, record, *window)):
-                self.findings.filter_by = meaning
+    def _try_precision(self, bounds: Bounds) -> Flow[None]:
+        """Ask for a window that ends before a record, in the same minute: who gets the record reads dates to the minute or coarser.
+
+        Calibration does not find that out where both dates are inclusive: the shortest window holds the whole unit then, and so the record.
+        """
+        dates = bounds.dates
+        for unit, before in ((MINUTE, 2 * SECOND), (HOUR, 2 * MINUTE)):
+            step = self.findings.bounds.step if self.findings.bounds else unit
+            windows = ((dates.floor(each["startTime"], unit), dates.floor(each["startTime"] - before, step), each) for each in self._first)
+            window = next(((low, high, record) for low, high, record in windows if low < high), None)
+            if step >= unit or window is None or not self._may_ask:
+                continue
+            low, high, record = window
+            if not (yield from finds_record(self._client, dates, record, low, high)):
                 return
+            self.findings.bounds = replace(bounds, unit=unit)
+
+    def _compare_times(self, bounds: Bounds) -> Flow[None]:
+        """Ask for a window that holds a record's ``startTime`` and not the end of its processing, and for one the other way round."""
+
+        def windows(record: Record) -> tuple[tuple[int, int], tuple[int, int]]:
+            return _narrowest(bounds, record["startTime"]), _narrowest(bounds, record["startTime"] + _took(record))
+
+        def is_apart(record: Record) -> bool:
+            """Whether the end of processing is not even in the unit that an inclusive ``to_date`` may hold."""
+            return _cell(bounds, windows(record)[0][1]) < _cell(bounds, record["startTime"] + _took(record))
+
+        fit = [record for record in self._seen.values() if _cell(bounds, windows(record)[1][0]) > _cell(bounds, record["startTime"])]
+        if not fit:
+            return
+        record = max(fit, key=lambda each: (is_apart(each), _took(each)))
+        found = []
+        for window in windows(record):
+            if not self._may_ask:
+                return
+            found.append((yield from finds_record(self._client, bounds.dates, record, *window)))
+            if found == [True] and is_apart(record):
+                break
+        self.findings.filter_by = {(True,): START_TIME, (True, False): START_TIME, (False, True): WRITE_TIME}.get(tuple(found))
 
     def _try_bounds(self, bounds: Bounds) -> Flow[None]:
         """Ask for windows that begin and end exactly at a record, where one bears a time that dates of any precision can say."""
         dates, step = bounds.dates, max(bounds.step, SECOND)
-        exact = next((record for record in self._first if dates.floor(record["startTime"], step) == record["startTime"]), None)
+        exact = next((record for record in self._seen.values() if dates.floor(record["startTime"], step) == record["startTime"]), None)
         if exact is None or self.findings.filter_by != START_TIME:
             return
         time = exact["startTime"]

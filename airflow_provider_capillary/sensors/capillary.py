@@ -148,8 +148,7 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.inlets = with_state_asset(self.inlets)
-        # In one step: at each single assignment, Airflow looks for a converter and for upstream tasks, which takes longer than the checks.
-        vars(self).update(
+        self._assign(
             statuses=statuses,
             event_name=event_name,
             since=since,

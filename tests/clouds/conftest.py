@@ -35,7 +35,7 @@ def azure(tmp_path_factory):
     command = shutil.which("azurite-blob")
     assert command, "azurite-blob is not on the PATH: npm install azurite, and add node_modules/.bin"
     folder, port = tmp_path_factory.mktemp("azurite"), free_port()
-    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--target", str(folder), "--disableTelemetry", "--skipApiVersionCheck"]
+    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder), "--disableTelemetry", "--skipApiVersionCheck"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([command, *options], stdout=log, stderr=log, env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"})
     try:

@@ -16,9 +16,10 @@ import json
 import logging
 
 import pytest
-from export.support import ENDINGS, export, in_order, make_records, manifest_name, unpack
+from export.support import ENDINGS, PROVED, counts_of, export, in_order, make_records, manifest_name, unpack, verify
 
-from airflow_provider_capillary.errors import DestinationConflictError, PublishError, VanishedEventsError
+from airflow_provider_capillary.errors import DestinationConflictError, PublishError, UnverifiableError, VanishedEventsError
+from airflow_provider_capillary.export import published_object
 from airflow_provider_capillary.export.target import Target
 
 numbers = itertools.count()
@@ -129,6 +130,28 @@ def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypat
     with pytest.raises(PublishError, match="somebody else"):
         export(make_records(30), place.uri("x.jsonl"))
     assert place.contents() == {"x.jsonl": b"another's\n"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_verification_finds_each_difference_and_writes_nothing(place, ending):
+    records = list(make_records(300))
+    export(records[1:], place.uri(f"x{ending}"), read=PROVED)
+    before = place.contents()
+    receipt = verify(place.uri(f"x{ending}"), [*records[:-2], records[-2] | {"status": "OTHER"}])
+    assert counts_of(receipt) == {"late": 1, "surplus": 1, "changed": 1}
+    assert place.contents() == before
+    with pytest.raises(UnverifiableError, match="There is no object"):
+        verify(place.uri(f"y{ending}"), records)
+
+
+def test_an_object_that_has_lost_records(place, monkeypatch):
+    monkeypatch.setattr(published_object, "_PAUSES", (0.01,))
+    records = list(make_records(300))
+    export(records[1:], place.uri("x.jsonl"), read=PROVED)
+    content = place.contents()
+    place.write("y.jsonl", b"".join(content["x.jsonl"].splitlines(keepends=True)[2:]))
+    place.write(manifest_name("y.jsonl"), content[manifest_name("x.jsonl")])
+    assert counts_of(verify(place.uri("y.jsonl"), records)) == {"missing": 2, "late": 1}
 
 
 def test_an_empty_interval_removes_what_an_earlier_run_wrote(place):

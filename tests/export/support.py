@@ -91,6 +91,10 @@ READ = {
 """What a reading says about itself, where a test does not care."""
 
 
+PROVED = {"events_read": 9, "requests": 7, "proof": {"spans": 1, "longest_answer": 9, "capacity": 10, "shown_at": "2025-10-01T00:00:00Z"}}
+"""What a reading of some records says of itself."""
+
+
 def export(
     records,
     destination,
@@ -129,6 +133,38 @@ def export(
         opened.add_all(records)
         opened.add_pages(pages)
         return opened.publish(**(READ | (read or {})))
+
+
+def as_sent(record):
+    """A record, or its text, as it comes out of an answer."""
+    from airflow_provider_capillary.api.event_logs import event_log
+
+    text = record if isinstance(record, str) else json.dumps(record)
+    return event_log(json.loads(text), text.encode())
+
+
+def verify(uri, records, *, redact=None, running=None, killed=lambda: False):
+    """One verification, as the operator does it.
+
+    :param running: a list that gets the verification once it is open, so that records and others can stop it.
+    """
+    from airflow_provider_capillary.api.event_logs import EventLogs
+    from airflow_provider_capillary.export.destination import parse_destination
+    from airflow_provider_capillary.export.verification import open_verification
+
+    with open_verification(parse_destination(uri), log=logging.getLogger("tests.verify"), killed=killed) as verification:
+        if running is not None:
+            running.append(verification)
+        verification.add_pages([EventLogs.of(map(as_sent, records))], redact=redact)
+        receipt = verification.finish(**PROVED)
+    assert json.loads(json.dumps(receipt)) == receipt
+    return receipt
+
+
+def counts_of(receipt):
+    """The differences that a verification found, by kind."""
+    kinds = ("missing", "late", "surplus", "changed")
+    return {kind: receipt[f"{kind}_events"] for kind in kinds if receipt[f"{kind}_events"]}
 
 
 def target_at(uri):

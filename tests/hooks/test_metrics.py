@@ -32,9 +32,12 @@ def configure(monkeypatch, **settings):
     from airflow.providers.common.compat.sdk import Stats
 
     module = sys.modules[Stats.__module__]
-    if hasattr(module, "_factory"):  # Airflow 3: as in a process of the triggerer
+    if hasattr(module, "_factory"):  # Airflow 3.3: as in a process of the triggerer
         monkeypatch.setattr(module, "_factory", None)
         monkeypatch.setattr(module, "_backend", None)
+    elif hasattr(Stats, "initialize"):  # Airflow 3.2: as above
+        monkeypatch.setattr(Stats, "factory", None)
+        monkeypatch.setattr(Stats, "instance", None)
     elif "ON" in settings:
         from airflow.metrics import statsd_logger
 

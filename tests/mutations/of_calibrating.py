@@ -10,10 +10,25 @@ CALIBRATION = ("tests/reading/test_calibration.py",)
 NO_RECORDS = ("tests/reading/test_no_records.py",)
 PRECISION = ("tests/reading/test_precision.py",)
 READER = ("tests/reading/test_reader.py",)
+SURVEY = ("tests/reading/test_survey.py",)
 WORLDS = ("tests/reading/test_worlds.py",)
 
 # Each row breaks one rule of how the date format and its precision are found.
 MUTATIONS = (
+    Mutation(
+        breaks="check: dates that are read to the minute are told from those that are read to the second",
+        file="reading/survey.py",
+        text="            self.findings.bounds = replace(bounds, unit=unit)\n",
+        becomes="            pass\n",
+        caught_by=SURVEY,
+    ),
+    Mutation(
+        breaks="check: dates that are read to the hour are not taken for ignored ones",
+        file="reading/survey.py",
+        text=" in (NOT_FOUND, IGNORED)]",
+        becomes=" in (NOT_FOUND,)]",
+        caught_by=SURVEY,
+    ),
     Mutation(
         breaks="no record: dates are asked for less where the interval is too long for the API",
         file="reading/reader.py",

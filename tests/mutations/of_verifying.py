@@ -48,11 +48,25 @@ MUTATIONS = (
         caught_by=VERIFICATION,
     ),
     Mutation(
-        breaks="only an object that is what its manifest says has late records",
+        breaks="what an object has lost is not late",
         file="export/verification.py",
-        text='        absent = "late" if not self._manifest_differences and "proof" in exported else "missing"\n',
-        becomes='        absent = "late"\n',
+        text='        proves_late = "proof" in self._exported and "ids_sha256" not in self._manifest_differences\n',
+        becomes="        proves_late = True\n",
         caught_by=VERIFICATION,
+    ),
+    Mutation(
+        breaks="late records are told from lost ones by the digest alone",
+        file="export/lost_records.py",
+        text=" if digest.hexdigest() == ids_sha256",
+        becomes="",
+        caught_by=VERIFICATION,
+    ),
+    Mutation(
+        breaks="a verification names its object to the lineage collector",
+        file="operators/verification.py",
+        text='        emit_inputs(self, [api_url, receipt["uri"]])\n',
+        becomes="        emit_inputs(self, [api_url])\n",
+        caught_by=("tests/operators/test_lineage.py",),
     ),
     Mutation(
         breaks="the ids of a receipt are a hundred at most",

@@ -39,6 +39,13 @@ def export_task(destination, **options):
     )
 
 
+def verify_task(destination, **options):
+    """The operator that verifies an object, with defaults as above."""
+    from airflow_provider_capillary.operators.verification import CapillaryEventLogsVerificationOperator
+
+    return CapillaryEventLogsVerificationOperator(**({"task_id": "verify", "destination": str(destination)} | options))
+
+
 def daily(timezone="UTC"):
     """The timetable whose runs have an interval, on either line."""
     try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+from datetime import UTC, datetime, timedelta
+from functools import partialmethod
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from operators.support import ALL, export_task, make_dag, receipt_of, run
+from operators.support import ALL, export_task, make_dag, receipt_of, run, verify_task
 
 from airflow_provider_capillary.operators._lineage import asset_uri_of
 
@@ -65,6 +67,30 @@ def test_the_partition_of_a_run_is_on_its_events(api_of, tmp_path):
     assert events[asset].extra["events"] == 10
 
 
+def test_airflow_puts_the_partition_of_a_run_on_its_events(api_of, airflow_db, tmp_path, monkeypatch):
+    """In a run as the scheduler makes one for a partition; ``dag.test()`` alone makes none."""
+    timetables = pytest.importorskip("airflow.sdk", reason="partitions came with Airflow 3.2")
+    if not hasattr(timetables, "CronPartitionTimetable"):
+        pytest.skip("partitions came with Airflow 3.2")
+    from airflow.models.asset import AssetEvent
+    from airflow.providers.common.compat.sdk import Asset, AssetAlias
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.utils.session import create_session
+
+    partition = {"partition_key": "2025-09-17", "partition_date": datetime(2025, 9, 17, tzinfo=UTC)}
+    monkeypatch.setattr(SerializedDAG, "create_dagrun", partialmethod(SerializedDAG.create_dagrun, **partition))
+    api_of()
+    with make_dag(schedule=timetables.CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d")) as dag:
+        outlets = [Asset(f"capillary://{dag.dag_id}/events"), AssetAlias(f"{dag.dag_id}-alias")]
+        export_task(f"{tmp_path}/{{interval_start:%Y-%m-%d}}.jsonl", partition_duration=timedelta(days=1), outlets=outlets)
+    dag_run = run(dag, undated=True)
+    assert receipt_of(dag_run)["uri"] == f"file://{tmp_path}/2025-09-17.jsonl"
+    with create_session() as session:
+        events = session.query(AssetEvent).filter_by(source_dag_id=dag.dag_id).all()
+        found = [(event.partition_key, event.extra["partition_key"], event.extra["events"]) for event in events]
+    assert found == [("2025-09-17", "2025-09-17", 1)] * 2
+
+
 def test_an_alias_gets_an_asset_that_airflow_takes(api_of, tmp_path):
     from airflow.providers.common.compat.sdk import AssetAlias
 
@@ -112,6 +138,10 @@ def test_api_and_object_are_named_to_the_lineage_collector_without_a_connection(
         task = export_task(destination, **ALL)
         task.execute({})
         assert added == [("input", task, f"{api.url}/v2/events/logs"), ("output", task, uri)]
+        added.clear()
+        verification = verify_task(destination)
+        verification.execute({})
+        assert added == [("input", verification, f"{api.url}/v2/events/logs"), ("input", verification, uri)]
         added.clear()
     export_task(tmp_path / "y.jsonl", event_name="nobody's", on_empty="skip", **ALL).execute({})
     assert added == []
@@ -168,6 +198,13 @@ def test_openlineage_is_told_of_api_and_object_with_counts(api_of, openlineage, 
         assert [(each.namespace, each.name) for each in lineage.outputs] == [names]
         statistics = lineage.outputs[0].outputFacets["outputStatistics"]
         assert (statistics.rowCount, statistics.size, statistics.fileCount) == (10, receipt["bytes"], 1)
+        assert CONN_ID not in repr(lineage)
+        verification = verify_task(destination)
+        assert verification.get_openlineage_facets_on_complete(None) == type(lineage)()
+        verification.execute({})
+        lineage = verification.get_openlineage_facets_on_complete(None)
+        assert [(each.namespace, each.name) for each in lineage.inputs] == [(api.url, "/v2/events/logs"), names]
+        assert lineage.outputs == []
         assert CONN_ID not in repr(lineage)
     skipped = export_task(tmp_path / "y.jsonl", event_name="nobody's", on_empty="skip", **ALL)
     skipped.execute({})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from operators.support import ALL, export_task, instance, make_dag, run
+from operators.support import ALL, export_task, instance, make_dag, run, verify_task
 
 from airflow_provider_capillary.operators._links import ExportedObjectLink
 
@@ -49,21 +49,24 @@ def test_airflow_shows_the_link_of_a_finished_task(api_of, airflow_db, s3_bucket
 
     monkeypatch.setattr(_links, "_is_elsewhere", lambda _path: False)
     api_of()
+    place = "s3://operator_tests_s3@events/{interval_start:%Y}/x.jsonl"
     with make_dag() as dag:
-        export_task("s3://operator_tests_s3@events/{interval_start:%Y}/x.jsonl", **ALL)
+        export_task(place, **ALL) >> verify_task(place, **ALL)
     dag_run = run(dag)
     assert dag_run.state == "success"
-    ti = instance(dag_run)
     try:
         from airflow.models.serialized_dag import SerializedDagModel
         from airflow.utils.session import create_session
 
         with create_session() as session:
             stored = SerializedDagModel.get(dag.dag_id, session=session)
-            task = stored.dag.get_task("export")
+            shown = stored.dag
     except AttributeError:  # Airflow 2, whose tests have written no serialized DAG
         from airflow.serialization.serialized_objects import SerializedDAG
 
-        task = SerializedDAG.from_dict(SerializedDAG.to_dict(dag)).get_task("export")
-    assert task.extra_links == ["Exported object"]
-    assert task.get_extra_links(ti, "Exported object") == "https://console.aws.amazon.com/s3/object/events?prefix=2025/x.jsonl"
+        shown = SerializedDAG.from_dict(SerializedDAG.to_dict(dag))
+    for task_id in ("export", "verify"):
+        task = shown.get_task(task_id)
+        assert task.extra_links == ["Exported object"]
+        link = task.get_extra_links(instance(dag_run, task_id), "Exported object")
+        assert link == "https://console.aws.amazon.com/s3/object/events?prefix=2025/x.jsonl"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from export.support import ENDINGS, Place, manifest_name
-from operators.support import export_task
+from operators.support import export_task, verify_task
 
 from airflow_provider_capillary.errors import (
     CapillaryError,
@@ -18,7 +18,6 @@ from airflow_provider_capillary.errors import (
     VerificationError,
 )
 from airflow_provider_capillary.export import published_object
-from airflow_provider_capillary.operators.verification import CapillaryEventLogsVerificationOperator
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
@@ -49,10 +48,6 @@ def record(number, **fields):
 RECORDS = [record(number, **({"eventName": "other", "status": "EMF_PROCESSOR_FAILED"} if number % 3 else {})) for number in range(12)]
 LATER = [record(4, message="other"), *RECORDS[5:], record(99, eventName="other")]
 """The same API later: four records are gone, one has changed, one is late."""
-
-
-def verify_task(destination, **options):
-    return CapillaryEventLogsVerificationOperator(**({"task_id": "verify", "destination": str(destination)} | options))
 
 
 def error_of(task):

@@ -23,15 +23,15 @@ def surveyed(world, **settings):
     return Loop(lambda params: reply(*world.answer(params))).run(flow), world.request_count
 
 
-def records(count=1500, *, days=3, took=400, whole=0.02, seed=1):
-    """Event logs over some days; each takes up to ``took`` ms, the longest of them twenty times that, and some bear a whole minute."""
+def records(count=1500, *, days=3, took=400, whole=0.02, longest=20, seed=1):
+    """Event logs over some days; each takes up to ``took`` ms, one of them ``longest`` times that, and some bear a whole minute."""
     rng = random.Random(seed)
     made = []
     for number in range(count):
         start = T0 + rng.randrange(days * DAY)
         start -= start % MINUTE if rng.random() < whole else 0
         made.append({"id": f"i{number}", "startTime": start, "responseTime": rng.randrange(1, took), "status": "EVENT_SUCCESS"})
-    made[count // 2]["responseTime"] = 20 * took
+    made[count // 2]["responseTime"] = longest * took
     return made
 
 
@@ -66,6 +66,28 @@ def test_what_is_found_out(name):
     findings, requests = surveyed(FakeApi(records(), **options))
     assert findings.error is None
     assert {key: getattr(findings, key) for key in expected} == expected
+    assert requests <= MOST_REQUESTS
+
+
+# Each row: how finely a server reads dates, what has to be found out of it, and which of these times may be named. No record takes longer
+# than 0.4 s.
+PRECISIONS = {
+    "to the millisecond": ({}, 1000, {START_TIME}),
+    "to the second": ({"precision": "s"}, 1000, {START_TIME}),
+    "to the minute": ({"precision": "minute"}, MINUTE, {START_TIME, None}),
+    "to the minute, by the time of writing": ({"precision": "minute", "filter_by": "write_time"}, MINUTE, {WRITE_TIME, None}),
+    "to the minute, exclusive": ({"precision": "minute", "from_bound": "exclusive", "to_bound": "exclusive"}, MINUTE, {START_TIME, None}),
+    "to the hour": ({"precision": "hour"}, HOUR, {None}),
+    "by the time of writing": ({"filter_by": "write_time"}, 1000, {WRITE_TIME}),
+}
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_how_finely_dates_are_read_and_with_what_they_are_compared(name):
+    options, step, filter_by = PRECISIONS[name]
+    findings, requests = surveyed(FakeApi(records(longest=1), limit_cap=100, **options))
+    assert (findings.error, findings.bounds.step) == (None, step)
+    assert findings.filter_by in filter_by
     assert requests <= MOST_REQUESTS
 
 
@@ -129,6 +151,8 @@ def wrong_claims(findings, options):
     cap = options["limit_cap"]
     if findings.is_cut and cap is not None and not (findings.capacity <= cap):
         wrong.append(("capacity", findings.capacity))
+    if findings.bounds is not None and findings.bounds.step < {"minute": MINUTE}.get(options["precision"], 1):
+        wrong.append(("precision", findings.bounds.step))
     wrong += [(name, said) for name, said in findings.formats.items() if said == READ and name not in options["date_format"]]
     return wrong
 

@@ -30,8 +30,9 @@ FORMATS = {
     "date": "%Y-%m-%d",
     "epoch_ms": "",
 }
-AUTO = ("epoch_ms", "iso", "iso_z", "datetime", "date")
-"""The formats that ``auto`` tries: the finest first, then those that sibling endpoints are documented to read."""
+AUTO = ("iso", "epoch_ms", "iso_z", "datetime", "date")
+"""The formats that ``auto`` tries: first what ``/v2/events/search`` is documented to read, then the finest, then what other sibling
+endpoints read."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

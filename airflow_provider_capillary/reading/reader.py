@@ -40,6 +40,7 @@ and up to a fifth where the density changes by the hour.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, DateFormat, zone_of
@@ -55,6 +56,8 @@ from airflow_provider_capillary.reading.reach import prove_reach
 from airflow_provider_capillary.reading.sizing import Sizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_capillary.api.effects import Flow
     from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestExecutor
@@ -109,7 +112,7 @@ class Reader:
         if self.bounds is None:
             yield from self._confirm_no_records(start, end)
             return
-        reading = _Reading(self._client, self.bounds, start, end, event_name)
+        reading = _Reading(self._client, self.bounds, start, end, event_name, formats=self._formats)
         yield from reading.run()
         self.bounds, self.proof = reading.bounds, reading.proof
 
@@ -138,8 +141,11 @@ class Reader:
 class _Reading:
     """One reading of ``[start, end)``."""
 
-    def __init__(self, client: EventLogsClient, bounds: Bounds, start: int, end: int, event_name: str | None) -> None:
+    def __init__(
+        self, client: EventLogsClient, bounds: Bounds, start: int, end: int, event_name: str | None, *, formats: Sequence[DateFormat]
+    ) -> None:
         self._client = client
+        self._formats = formats
         self._event_name = event_name
         self.bounds = bounds
         self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
@@ -321,6 +327,18 @@ class _Reading:
             )
         return False
 
+    def _finer_dates(self) -> Flow[Bounds | None]:
+        """Bounds in a format that says times more finely than the present one, where the API reads such a format, too."""
+        finer = [dates for dates in self._formats if dates.resolution < self.bounds.dates.resolution]
+        if not finer:
+            return None
+        # With the present format beside them, a format is chosen only where the API surely does not ignore it.
+        try:
+            found = yield from calibrate(self._client, [*finer, self.bounds.dates])
+        except CalibrationError:
+            return None
+        return replace(found, lag=self.bounds.lag) if found and found.dates in finer else None
+
     def _narrow(self, low: int, high: int, records: EventLogs) -> Flow[None]:
         """Prepare for a shorter span after a full answer; where the span can't be shorter, for finer dates or longer answers.
 
@@ -331,7 +349,7 @@ class _Reading:
             self._sizer.learn_full(low, high, times)
             self._too_wide = (low, high)
             return
-        closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
+        closer = (yield from calibrate_closely(self._client, self.bounds, low, high, times)) or (yield from self._finer_dates())
         if closer is not None:
             self.bounds = closer
             return

@@ -10,6 +10,7 @@ none yet                                         all of the interval
 short, with about as many as expected            sized by the density of the last few windows
 short, with more or fewer than expected          sized by its own density, and by the change of it
 short, with next to nothing                      all that is left, or four times its length
+any of these, and little more is left            all that is left
 full of the newest records of the window         the stretch over which they lie, less the first few
 full of the oldest                               a stretch over which as many lie
 full of any of the matching, or wrong again      half of it, then a quarter, an eighth
@@ -46,6 +47,8 @@ NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
 GROWTH: Final = 4.0
 """Factor by which a window grows after next to nothing, where the order of the answers can't guide it."""
+REST: Final = 1.15
+"""All that is left is asked for, where it is no longer than a window times this."""
 NEARER: Final = 16
 """Fraction of the distance that is left between the next window and a time with more records than an answer holds."""
 CAUTION_AHEAD: Final = 1.8
@@ -87,7 +90,8 @@ class Sizer:
 
     def start_of(self, low: int, high: int) -> int:
         """Where the next window begins, within the gap ``[low, high)`` and up to its end."""
-        start = high - (high - low if self._length is None else self._length)
+        left = high - low
+        start = low if self._length is None or (not self._fulls and left <= REST * self._length) else high - self._length
         if self._start is not None and self._start < high:
             start = self._start
         if self._longest is not None:

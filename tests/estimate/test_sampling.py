@@ -118,7 +118,7 @@ def test_an_api_that_ignores_dates_gives_no_estimate():
 
 
 def test_where_the_dates_take_all_requests_the_error_says_so():
-    world = make_world("uniform", 5_000, page=100)
+    world = make_world("uniform", 5_000, page=100, date_format="datetime")
     sent = []
     with pytest.raises(CapillaryError, match=r"could not be found out in 20 requests.*run the command `check`"):
         run_sampling(Failing(world), START, START + DAY, sent=sent)

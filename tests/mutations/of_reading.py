@@ -304,6 +304,20 @@ MUTATIONS = (
         caught_by=TRACES,
     ),
     Mutation(
+        breaks="finer dates for a second with more records than an answer holds",
+        file="reading/reader.py",
+        text=" or (yield from self._finer_dates())",
+        becomes="",
+        caught_by=(*READER, "-k", "finer_dates"),
+    ),
+    Mutation(
+        breaks="a finer format is chosen only beside another one",
+        file="reading/reader.py",
+        text="[*finer, self.bounds.dates]",
+        becomes="finer",
+        caught_by=(*READER, "-k", "finer_dates"),
+    ),
+    Mutation(
         breaks="a larger limit for more records than an answer holds",
         file="reading/reader.py",
         text="        if (yield from self._client.try_larger_limit(",

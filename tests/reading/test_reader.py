@@ -144,6 +144,30 @@ def test_an_instant_with_more_records_than_an_answer_is_never_skipped(ties: int,
         assert run.error.count == cap
 
 
+# A second with more records than an answer, in formats that the API reads; whether they can say times finely enough to split it.
+CROWDED_SECONDS = [
+    (("iso", "epoch_ms"), "refuse", True),
+    (("iso", "epoch_ms"), "ignore", True),
+    (("iso", "datetime"), "refuse", False),
+    (("iso",), "ignore", False),
+]
+
+
+@pytest.mark.parametrize(("formats", "unparsable", "is_split"), CROWDED_SECONDS)
+def test_finer_dates_are_found_where_they_are_needed(formats: tuple[str, ...], unparsable: str, is_split: bool) -> None:
+    """Among the formats of ``auto``, of which the first that is read says times to the second; an API without finer ones is an error."""
+    second = [{"id": f"s{index:03}", "startTime": BASE + DAY // 2 + index * 20} for index in range(50)]
+    world = FakeApi(spread(60) + second, date_format=formats, unparsable_date=unparsable, limit_cap=20)
+    reader = make_reader()
+    run = drive(reader, world, BASE, BASE + DAY)
+    if is_split:
+        assert run.error is None
+        assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))
+        assert reader.bounds.dates.name == "epoch_ms"
+    else:
+        assert isinstance(run.error, TieError)
+
+
 def test_a_crowded_instant_is_asked_for_with_a_larger_limit() -> None:
     """Where the API answers with more, the reading goes on."""
     world = FakeApi(spread(60) + crowd(40), date_format="epoch_ms")
@@ -221,7 +245,7 @@ def test_a_record_that_is_shown_without_dates_only_is_an_error() -> None:
             hidden = "r0003" if "from_date" in params else None
             return status, envelope | {"data": [record for record in envelope["data"] if record["id"] != hidden]}
 
-    world = Hiding(spread(30), date_format="epoch_ms")
+    world = Hiding(spread(30), date_format="iso")
     run = drive(make_reader(), world, BASE - 9 * DAY, BASE + 9 * DAY)
     assert isinstance(run.error, ContinuityError)
 
@@ -386,7 +410,7 @@ def test_an_interval_without_records_takes_two_requests_after_any_other() -> Non
 def test_a_second_reading_needs_no_second_calibration() -> None:
     """What was found out about the dates serves the next interval."""
     world = FakeApi(spread(600), date_format="epoch_ms", limit_cap=100)
-    reader = make_reader()
+    reader = make_reader(date_format="epoch_ms")
     first = drive(reader, world, BASE, BASE + DAY)
     second = drive(reader, world, BASE, BASE + DAY)
     assert sorted(first.ids) == sorted(second.ids)

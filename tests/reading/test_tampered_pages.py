@@ -25,7 +25,7 @@ class Tampered(FakeApi):
     """A world whose answers from the n-th request on are changed; never, where n is 0."""
 
     def __init__(self, number: int, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], **options: Any) -> None:
-        super().__init__(RECORDS, date_format="epoch_ms", limit_cap=PAGE, **options)
+        super().__init__(RECORDS, date_format="iso", limit_cap=PAGE, **options)
         self._number, self._change = number, change
 
     def answer(self, params: Any) -> tuple[int, Any]:
@@ -202,7 +202,7 @@ def test_a_record_of_a_full_answer_that_no_whole_one_holds_is_noticed(order: str
     seen = noticed = 0
     for seed in range(12):
         showed.clear()
-        world = Hiding(RECORDS, date_format="epoch_ms", limit_cap=PAGE, order=order, seed=seed)
+        world = Hiding(RECORDS, date_format="iso", limit_cap=PAGE, order=order, seed=seed)
         run = drive(make_reader(), world, BASE, BASE + DAY)
         # Whatever the answers never showed is beyond knowing; what one of them did is not, unless its window had been read by then.
         seen += any(showed)

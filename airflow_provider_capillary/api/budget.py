@@ -16,6 +16,10 @@ MOST_LANES: Final = 16
 ROOM: Final = 1.5
 """Lanes for each request that is under way on average: answers take longer or shorter, and some windows are asked twice."""
 
+SHORTEST: Final = 0.02
+"""Seconds. It takes about as long to read a thousand records out of an answer. Waiting for a request that is answered sooner costs less
+than handing its answer from one thread to another."""
+
 
 class Budget:
     """Allows at most ``per_minute`` requests in any 60 seconds, evenly apart but for a small burst after a pause.
@@ -57,11 +61,14 @@ class Budget:
 def lanes_for(per_minute: int, latency: float) -> int:
     """How many requests to have under way at once so that the budget, not the API's answers, sets the pace.
 
-    On average as many are under way as are sent while one is answered (Little's law):
+    On average as many are under way as are sent while one is answered (Little's law). One, where an answer takes less than
+    :data:`SHORTEST`:
 
     >>> lanes_for(600, latency=0.3), lanes_for(60, latency=0.3)
     (5, 1)
 
     :param latency: seconds from a request to its answer.
     """
+    if latency < SHORTEST:
+        return 1
     return max(1, min(MOST_LANES, ceil(ROOM * latency * per_minute / MINUTE)))

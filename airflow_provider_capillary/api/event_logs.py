@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from operator import gt, lt
-from typing import TYPE_CHECKING, Any, Final, Protocol, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-__all__ = ["MAPPINGS", "EventLog", "EventLogs", "RowForm", "event_log"]
+__all__ = ["MAPPINGS", "EventLog", "EventLogs", "Pieces", "RowForm", "Texts", "event_log"]
 
 
 class EventLog(dict[str, Any]):
@@ -54,6 +54,12 @@ class RowForm(Protocol):
     def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :meth:`EventLogs.columns`."""
 
+    def texts(self, rows: list[Any]) -> list[bytes]:
+        """See :meth:`EventLogs.texts`; of rows that know their own JSON."""
+
+    def lines(self, rows: list[Any]) -> bytes:
+        """See :meth:`EventLogs.lines`; of rows that know their own JSON."""
+
 
 class _Mappings:
     """Rows that are the records, or mappings of their fields."""
@@ -71,9 +77,55 @@ class _Mappings:
         counts = [len(names) - row.count(None) for row in zip(*values, strict=True)]
         return values, [place for place, row in enumerate(rows) if len(row) != counts[place]]
 
+    def texts(self, rows: list[EventLog]) -> list[bytes]:
+        return [row.raw for row in rows]
+
+    def lines(self, rows: list[EventLog]) -> bytes:
+        return b"\n".join([*self.texts(rows), b""])
+
 
 MAPPINGS: Final = _Mappings()
 """The form of rows that are mappings."""
+
+
+class Pieces(NamedTuple):
+    """The JSON of each record of an answer is one of the pieces, with the same beginning and end around it."""
+
+    begin: bytes
+    pieces: list[bytes]
+    end: bytes
+
+
+class Texts:
+    """The JSON of some records of an answer, cut out of the answer when it is asked for: of many answers, the times and ids are enough.
+
+    :param cut: gives the JSON of all records of the answer.
+    :param places: where these records are in the answer.
+    """
+
+    __slots__ = ("_cut", "_places")
+
+    def __init__(self, cut: Callable[[], Pieces], places: Sequence[int]) -> None:
+        self._cut = cut
+        self._places = places
+
+    def __call__(self) -> list[bytes]:
+        """The texts."""
+        begin, pieces, end = self._chosen()
+        return [b"".join((begin, piece, end)) for piece in pieces] if begin or end else pieces
+
+    def lines(self) -> bytes:
+        """The texts, with a line feed behind each."""
+        begin, pieces, end = self._chosen()
+        return begin + (end + b"\n" + begin).join(pieces) + end + b"\n" if pieces else b""
+
+    def some(self, places: slice | list[int]) -> Texts:
+        """The texts at these places."""
+        return Texts(self._cut, self._places[places] if isinstance(places, slice) else [self._places[place] for place in places])
+
+    def _chosen(self) -> Pieces:
+        begin, pieces, end = self._cut()
+        return Pieces(begin, [pieces[place] for place in self._places], end)
 
 
 class EventLogs(Sequence[Any]):
@@ -82,14 +134,12 @@ class EventLogs(Sequence[Any]):
     :param times: the ``startTime`` of each.
     :param ids: the ``id`` of each.
     :param rows: the fields of each, in a form that ``form`` knows.
-    :param texts: the JSON of each, as it stood in the answer; ``None`` where the rows are the records themselves.
+    :param texts: the JSON of each, as it stood in the answer; ``None`` where the rows know it.
     """
 
     __slots__ = ("_form", "_rows", "_texts", "ids", "times")
 
-    def __init__(
-        self, times: list[int], ids: list[str], rows: list[Any], *, texts: list[bytes] | None = None, form: RowForm = MAPPINGS
-    ) -> None:
+    def __init__(self, times: list[int], ids: list[str], rows: list[Any], *, texts: Texts | None = None, form: RowForm = MAPPINGS) -> None:
         self.times = times
         self.ids = ids
         self._rows = rows
@@ -106,9 +156,9 @@ class EventLogs(Sequence[Any]):
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Any]:
-        if self._texts is None:
+        if self._form is MAPPINGS and self._texts is None:
             return iter(self._rows)
-        return map(event_log, map(self._form.fields, self._rows), self._texts)
+        return map(event_log, map(self._form.fields, self._rows), self.texts())
 
     @overload
     def __getitem__(self, place: int) -> Any: ...  # noqa: ANN401  # a record
@@ -117,11 +167,11 @@ class EventLogs(Sequence[Any]):
     def __getitem__(self, place: slice) -> EventLogs: ...
 
     def __getitem__(self, place: int | slice) -> Any:
-        texts = self._texts
         if isinstance(place, slice):
-            some = None if texts is None else texts[place]
+            some = None if self._texts is None else self._texts.some(place)
             return EventLogs(self.times[place], self.ids[place], self._rows[place], texts=some, form=self._form)
-        return self._rows[place] if texts is None else event_log(self._form.fields(self._rows[place]), texts[place])
+        (record,) = self._take([place])
+        return record
 
     def __reduce__(self) -> tuple[Callable[..., EventLogs], tuple[list[Any]]]:
         return EventLogs.of, (list(self),)
@@ -129,7 +179,7 @@ class EventLogs(Sequence[Any]):
     @property
     def is_text(self) -> bool:
         """Whether :meth:`texts` can be asked."""
-        return self._texts is not None or all(type(row) is EventLog for row in self._rows)
+        return self._texts is not None or self._form is not MAPPINGS or all(type(row) is EventLog for row in self._rows)
 
     def column(self, name: str) -> list[Any]:
         """A field of each record; ``None`` where it is absent."""
@@ -145,7 +195,11 @@ class EventLogs(Sequence[Any]):
 
     def texts(self) -> list[bytes]:
         """The JSON of each record, as it stood in the answer."""
-        return [row.raw for row in self._rows] if self._texts is None else self._texts
+        return self._form.texts(self._rows) if self._texts is None else self._texts()
+
+    def lines(self) -> bytes:
+        """:meth:`texts`, with a line feed behind each. Where the API writes line feeds between fields, there are more."""
+        return self._form.lines(self._rows) if self._texts is None else self._texts.lines()
 
     def pairs(self) -> list[tuple[int, str]]:
         """``(startTime, id)`` of each record."""
@@ -195,5 +249,5 @@ class EventLogs(Sequence[Any]):
             return self
         times, ids = [self.times[place] for place in places], [self.ids[place] for place in places]
         rows = [self._rows[place] for place in places]
-        texts = None if self._texts is None else [self._texts[place] for place in places]
+        texts = None if self._texts is None else self._texts.some(places)
         return EventLogs(times, ids, rows, texts=texts, form=self._form)

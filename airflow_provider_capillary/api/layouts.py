@@ -2,26 +2,32 @@
 
 ``msgspec`` decodes them into objects with a slot for each field in place of dictionaries, and encodes these objects into the same text
 again. Nothing is taken from a layout but what gives the same text, and no record that holds a list or an object.
+
+Long texts stay as they stand in the answer until somebody asks for the field: ``msgspec.Raw``, which is checked to be JSON and not decoded.
 """
 
 from __future__ import annotations
 
-import re
+import struct
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
-from airflow_provider_capillary.api.event_logs import EventLogs
+from airflow_provider_capillary.api.answer_texts import AnswerTexts
+from airflow_provider_capillary.api.event_logs import EventLogs, Pieces, Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence, Sized
+    from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["Layouts", "errors_of_msgspec", "texts_of"]
+__all__ = ["Layouts", "errors_of_msgspec", "items_by_msgspec"]
 
 _MOST_FIELDS = 100
 _LONGEST_REST = 64
+_LONG = 64
+"""Characters of a text, on average, from which on it pays to leave the texts of a field as they are."""
+_FIRST_BYTE = struct.Struct("B").unpack_from
+_TEXT_OR_NULL = {(ord('"'),), (ord("n"),)}
 _SPACES = 100
 """Bytes of a list that are looked at for a space between a name and its value."""
-_BEGINNING = re.compile(rb'\[\{"[A-Za-z0-9]')
 
 
 def errors_of_msgspec() -> tuple[type[Exception], ...]:
@@ -31,20 +37,11 @@ def errors_of_msgspec() -> tuple[type[Exception], ...]:
     return MsgspecError, ValueError, OverflowError, RecursionError
 
 
-def texts_of(listed: bytes, records: Sized) -> list[bytes] | None:
-    """The JSON of each record of a list; ``None`` where it has to be found otherwise.
+def items_by_msgspec(listed: bytes) -> Pieces:
+    """The items of any list that ``msgspec`` takes."""
+    from msgspec import Raw, json
 
-    :param listed: valid JSON, no record of which holds a list or an object.
-    """
-    # A quote before a letter ends no string. So what stands before it is no string's content: one object ends, and another begins.
-    if _BEGINNING.match(listed):
-        begin = listed[1:4]
-        for comma in (b",", b", "):
-            between = b"}" + comma + begin
-            parts = listed[4:-2].split(between)
-            if len(parts) == len(records):
-                return [b"".join((begin, part, b"}")) for part in parts] if listed.endswith(b"}]") else None
-    return None
+    return Pieces(b"", list(map(bytes, json.decode(listed, type=list[Raw]))), b"")
 
 
 class Layouts:
@@ -52,6 +49,8 @@ class Layouts:
 
     def __init__(self) -> None:
         self._layout: _Layout | None = None
+        self._shortest = _LONG
+        """From which length on, on average, the texts of a field are left as they are."""
         self._rest = self._failures = 0
 
     def decode(self, listed: bytes) -> EventLogs | None:
@@ -70,10 +69,12 @@ class Layouts:
             self._failures = 0
         return records
 
-    def learn(self, records: list[dict[str, Any]], latest: int) -> None:
+    def learn(self, records: list[dict[str, Any]], latest: int, *, as_encoded: bool) -> None:
         """Take note of the fields of these records.
 
         :param latest: every ``startTime`` is below this.
+        :param as_encoded: whether encoding these records gives the text of the answer again. Where it does not, texts may be escaped in
+            another way, so all of them are left as they are.
         """
         known = self._layout.names if self._layout else ()
         orders = sorted(set(map(tuple, records)), key=len, reverse=True)
@@ -82,9 +83,11 @@ class Layouts:
             these = _merged(orders)
             # The order of the fields has changed, or it is something else that the layout does not fit.
             names = known if these == tuple(name for name in known if name in these) else these
-        if names != known and len(names) <= _MOST_FIELDS:
+        shortest = min(self._shortest, _LONG if as_encoded else 0)
+        if (names != known or shortest < self._shortest) and len(names) <= _MOST_FIELDS:
+            self._shortest = shortest
             try:
-                self._layout = _Layout(names, latest)
+                self._layout = _Layout(names, latest, raw=[name for name in names if _has_texts(name, records, shortest)])
             except ValueError:  # a name that JSON has to escape
                 self._layout = None
 
@@ -103,16 +106,29 @@ def _merged(orders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(merged)
 
 
-class _Layout:
-    """Reads and writes records with these fields, some of them absent; the form of the rows that it makes."""
+def _has_texts(name: str, records: list[dict[str, Any]], shortest: int) -> bool:
+    """Whether a field holds texts, of so many characters on average, and nothing else."""
+    values = [record.get(name) for record in records]
+    kinds = set(map(type, values))
+    return str in kinds and kinds <= {str, type(None)} and sum(map(len, filter(None, values))) >= shortest * len(values)
 
-    def __init__(self, names: tuple[str, ...], latest: int) -> None:
+
+class _Layout:
+    """Reads and writes records with these fields, some of them absent; the form of the rows that it makes.
+
+    :param latest: every ``startTime`` is below this.
+    :param raw: the fields whose texts are left as they are.
+    """
+
+    def __init__(self, names: tuple[str, ...], latest: int, *, raw: Collection[str]) -> None:
         import msgspec
 
         self.names = names
         self._attributes = {name: f"f{number}" for number, name in enumerate(names)}
         times, ids = Annotated[int, msgspec.Meta(ge=0, lt=latest)], Annotated[str, msgspec.Meta(min_length=1)]
+        self._raw = [name for name in raw if name not in ("startTime", "id")]
         types: dict[str, Any] = {"startTime": (times,), "id": (ids,)}
+        types |= dict.fromkeys(self._raw, (msgspec.Raw | msgspec.UnsetType, msgspec.UNSET))
         other = (str | int | float | bool | None | msgspec.UnsetType, msgspec.UNSET)
         fields = [(attribute, *types.get(name, other)) for name, attribute in self._attributes.items()]
         row = msgspec.defstruct(
@@ -125,6 +141,7 @@ class _Layout:
         )
         self._unset = msgspec.UNSET
         self._format = msgspec.json.format
+        self._decode_value = msgspec.json.decode
         self._decode = msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]  # made above
         self._encoder = msgspec.json.Encoder()
         self._time, self._id = (attrgetter(self._attributes[name]) for name in ("startTime", "id"))
@@ -133,44 +150,70 @@ class _Layout:
         """A list of records; ``None`` where it is not just what would be encoded for them, with a space behind commas and colons or not."""
         try:
             rows = self._decode(listed)
-            # One encoding is the proof and the lines. No line feed stands inside of what is encoded.
-            lines = self._encoder.encode_lines(rows)
-            encoded = b"[" + lines[:-1].replace(b"\n", b",") + b"]"
-            texts = lines.split(b"\n")[:-1] if encoded == listed else self._spaced_texts(rows, encoded, listed)
+            if not rows or not all(self._are_texts(rows, name) for name in self._raw):
+                return None
+            encoded = self._encoder.encode(rows)
+            texts = None
+            if encoded != listed:
+                if b'": ' not in listed[:_SPACES] or self._format(encoded, indent=0) != listed:
+                    return None
+                texts = Texts(AnswerTexts(listed, items_by_msgspec), range(len(rows)))
+            if self._raw and not listed.isascii():
+                listed.decode()  # of what is left as it is, nobody else looks whether it is UTF-8
         except errors_of_msgspec():
-            return None
-        if not texts:
             return None
         return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), rows, texts=texts, form=self)
 
-    def _spaced_texts(self, rows: list[Any], encoded: bytes, listed: bytes) -> list[bytes] | None:
-        if b'": ' not in listed[:_SPACES] or self._format(encoded, indent=0) != listed:
-            return None
-        return texts_of(listed, rows)
+    def _are_texts(self, rows: list[Any], name: str) -> bool:
+        """Whether a field that is left as it is holds texts or ``null``: no list, no object, and no number that may be too long."""
+        values = map(attrgetter(self._attributes[name]), rows)
+        return _TEXT_OR_NULL.issuperset(map(_FIRST_BYTE, filter(None, values)))  # what is absent, is false
 
     def fields(self, row: Any) -> dict[str, Any]:  # noqa: ANN401  # a class that is made above
         """See :class:`.RowForm`."""
-        return {name: value for name, attribute in self._attributes.items() if (value := getattr(row, attribute)) is not self._unset}
+        fields = {name: value for name, attribute in self._attributes.items() if (value := getattr(row, attribute)) is not self._unset}
+        for name in self._raw:
+            if name in fields:
+                fields[name] = self._decode_value(fields[name])
+        return fields
 
     def column(self, rows: list[Any], name: str) -> list[Any]:
         """See :class:`.RowForm`."""
-        if name not in self._attributes:
-            return [None] * len(rows)
         unset = self._unset
-        return [None if value is unset else value for value in map(attrgetter(self._attributes[name]), rows)]
+        return [None if value is unset else value for value in self._values(rows, name)]
 
     def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :class:`.RowForm`."""
         unset = self._unset
-        known = [name for name in names if name in self._attributes]
-        others = [attribute for name, attribute in self._attributes.items() if name not in known]
         irregular: set[int] = set()
-        values = {}
-        for name, column in zip(known, zip(*map(attrgetter(*[self._attributes[name] for name in known]), rows), strict=True), strict=True):
-            kinds = set(map(type, column))
+        columns = []
+        for name in names:
+            values = self._values(rows, name)
+            kinds = set(map(type, values))
             if type(None) in kinds:
-                irregular.update(place for place, value in enumerate(column) if value is None)
-            values[name] = [None if value is unset else value for value in column] if type(unset) in kinds else list(column)
-        for attribute in others:
-            irregular.update(place for place, value in enumerate(map(attrgetter(attribute), rows)) if value is not unset)
-        return [values[name] if name in values else [None] * len(rows) for name in names], sorted(irregular)
+                irregular.update(place for place, value in enumerate(values) if value is None)
+            columns.append([None if value is unset else value for value in values] if type(unset) in kinds else values)
+        for name in self.names:
+            if name not in names:
+                irregular.update(place for place, value in enumerate(self._values(rows, name)) if value is not unset)
+        return columns, sorted(irregular)
+
+    def _values(self, rows: list[Any], name: str) -> list[Any]:
+        """A field of each row; ``UNSET`` where it is absent."""
+        unset = self._unset
+        if name not in self._attributes:
+            return [unset] * len(rows)
+        values = list(map(attrgetter(self._attributes[name]), rows))
+        if name not in self._raw:
+            return values
+        texts = iter(self._decode_value(b"[" + b",".join(filter(None, values)) + b"]"))
+        return [unset if value is unset else next(texts) for value in values]
+
+    def texts(self, rows: list[Any]) -> list[bytes]:
+        """See :class:`.RowForm`."""
+        return self.lines(rows).split(b"\n")[:-1]
+
+    def lines(self, rows: list[Any]) -> bytes:
+        """See :class:`.RowForm`."""
+        # They are encoded into the text that they were decoded from, and no line feed stands inside of what is encoded.
+        return self._encoder.encode_lines(rows)

@@ -1,11 +1,9 @@
 """The records of a usual answer all at once, where that surely gives what :func:`.responses.read_page` finds one by one.
 
-A usual answer is an object of ``data``, ``warnings`` and ``errors``, and its records hold texts and numbers. The decoders of Python's
-``json`` and of ``msgspec``, where it is installed, take a whole list in a fraction of the time. What they accept and ``read_page`` doesn't
-is an object with the same key twice. So a page is taken here only where no object in it can have one:
-
-* encoding what was decoded gives the very same bytes again (:mod:`.layouts`, with ``msgspec`` alone);
-* or the page has as many strings as its records have keys and texts.
+A usual answer is an object of ``data``, ``warnings`` and ``errors``, and its records hold texts and numbers. A decoder takes a whole list
+in a fraction of the time. ``msgspec`` accepts an object with the same key twice, which ``read_page`` does not. So ``msgspec`` reads a page
+only where encoding what it decoded gives the very same bytes again. Otherwise Python's ``json`` reads it, and the keys of each object are
+looked at.
 
 Every other page is left to the plain reader.
 """
@@ -14,12 +12,13 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import chain
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_capillary import fast
-from airflow_provider_capillary.api.event_logs import EventLogs
-from airflow_provider_capillary.api.layouts import Layouts, errors_of_msgspec, texts_of
+from airflow_provider_capillary.api.answer_texts import AnswerTexts, items_of
+from airflow_provider_capillary.api.event_logs import EventLogs, Texts
+from airflow_provider_capillary.api.layouts import Layouts, errors_of_msgspec, items_by_msgspec
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,18 +35,12 @@ _TAIL = re.compile(
     )
 )
 _LONGEST_TAIL = 300
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-# All but quotes, backslashes, and what a backslash may stand before.
-_NO_SIGNS = bytes(byte for byte in range(256) if byte not in b'"\\/bfnrtu')
 
 _layouts = Layouts()
 
 
 def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-_decode = json.JSONDecoder(parse_constant=_reject_constant).decode
 
 
 def decode_records(body: bytes, latest: int) -> EventLogs | None:
@@ -71,57 +64,53 @@ def decode_records(body: bytes, latest: int) -> EventLogs | None:
 
 def _decode_plainly(listed: bytes, latest: int) -> EventLogs | None:
     try:
-        records: list[dict[str, Any]] = _decode(listed.decode())
+        records, objects = _objects_of(listed.decode())
     except (ValueError, RecursionError):
         return None
-    if set(map(type, records)) != {dict} or not _have_identity(records, latest) or not _have_each_key_once(records, listed):
+    if set(map(type, records)) != {dict} or objects != len(records) or (identity := _identity_of(records, latest)) is None:
         return None
-    texts = texts_of(listed, records)
-    return None if texts is None else _decoded(records, texts)
+    return _decoded(identity, records, AnswerTexts(listed, partial(items_of, count=len(records))))
 
 
 def _decode_by_msgspec(listed: bytes, latest: int, by_msgspec: ModuleType) -> EventLogs | None:
     try:
         records: list[dict[str, Any]] = by_msgspec.decode(listed, type=list[dict[str, Any]])
-        is_same = False
-        if records:
-            if not _have_identity(records, latest):
-                return None
-            is_same = by_msgspec.encode(records) == listed
-            if not is_same and not _have_each_key_once(records, listed):
-                return None
-        # Only what is not the same is known to hold neither lists nor objects.
-        texts = None if is_same else texts_of(listed, records)
-        if texts is None:
-            texts = list(map(bytes, by_msgspec.decode(listed, type=_list_of_raw())))
+        if not records or (identity := _identity_of(records, latest)) is None:
+            return None
+        is_same = by_msgspec.encode(records) == listed
     except errors_of_msgspec():
         return None
-    _layouts.learn(records, latest)
-    return _decoded(records, texts)
+    _layouts.learn(records, latest, as_encoded=is_same)
+    return _decoded(identity, records, AnswerTexts(listed, items_by_msgspec)) if is_same else _decode_plainly(listed, latest)
 
 
-def _list_of_raw() -> Any:  # noqa: ANN401  # a type of an optional package
-    from msgspec import Raw
+def _objects_of(text: str) -> tuple[list[Any], int]:
+    """The items of a list, and how many objects are in it, at any depth.
 
-    return list[Raw]
+    :raises ValueError: an object has the same key twice, or it is not JSON.
+    """
+    count = 0
 
+    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError
+        return made
 
-def _have_identity(records: list[dict[str, Any]], latest: int) -> bool:
-    ids, times = [record.get("id") for record in records], [record.get("startTime") for record in records]
-    if set(map(type, ids)) != {str} or set(map(type, times)) != {int} or not all(ids):
-        return False
-    return min(times) >= 0 and max(times) < latest  # type: ignore[type-var, operator]  # integers, as was just seen
-
-
-def _have_each_key_once(records: list[dict[str, Any]], listed: bytes) -> bool:
-    """Whether that is sure of these records, and they hold neither lists nor objects."""
-    kinds = list(map(type, chain.from_iterable(map(dict.values, records))))
-    if not _SCALARS.issuperset(kinds):
-        return False
-    # Without escaped backslashes, each backslash before a quote escapes it, and the other quotes begin and end strings.
-    text = listed.translate(None, _NO_SIGNS).replace(rb"\\", b"")
-    return text.count(b'"') - text.count(rb"\"") == 2 * (sum(map(len, records)) + kinds.count(str))
+    decoder = json.JSONDecoder(object_pairs_hook=to_object, parse_constant=_reject_constant)
+    return decoder.decode(text), count
 
 
-def _decoded(records: list[dict[str, Any]], texts: list[bytes]) -> EventLogs:
-    return EventLogs([record["startTime"] for record in records], [record["id"] for record in records], records, texts=texts)
+def _identity_of(records: list[dict[str, Any]], latest: int) -> tuple[list[int], list[str]] | None:
+    """The time and the id of each record; ``None`` where one has none."""
+    times: list[Any] = [record.get("startTime") for record in records]
+    ids: list[Any] = [record.get("id") for record in records]
+    if set(map(type, ids)) != {str} or set(map(type, times)) != {int} or not all(ids) or min(times) < 0 or max(times) >= latest:
+        return None
+    return times, ids
+
+
+def _decoded(identity: tuple[list[int], list[str]], records: list[dict[str, Any]], texts: AnswerTexts) -> EventLogs:
+    return EventLogs(*identity, records, texts=Texts(texts, range(len(records))))

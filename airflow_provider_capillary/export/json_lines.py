@@ -104,7 +104,7 @@ class JsonLines:
 
     def of_page(self, records: EventLogs) -> bytes | None:
         """See :class:`.runs.BlockForm`."""
-        text = self.of_lines(records.texts())
+        text = records.lines()
         return text if are_lines(text, len(records)) else None
 
     def of_lines(self, lines: list[bytes]) -> bytes:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from pyarrow import RecordBatch, Schema
+    from pyarrow import Array, RecordBatch, Schema
 
     from airflow_provider_capillary.api.event_logs import EventLogs
 
@@ -153,16 +153,19 @@ def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
 
 def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
     """The records of each row group: as few as have more bytes than :data:`_BYTES_IN_GROUP` in their texts, or :data:`_ROWS_IN_GROUP`."""
+    from pyarrow import compute
+
     group: list[RecordBatch] = []
     size = rows = 0
     for batch in batches:
         rest = batch
         while rest.num_rows:
             sizes = _sizes_of(rest)
-            ends = list(accumulate(sizes, initial=size))[1:] if size + sum(sizes) > _BYTES_IN_GROUP else []
+            is_over = size + compute.sum(sizes).as_py() > _BYTES_IN_GROUP
+            ends = list(accumulate(sizes.to_pylist(), initial=size))[1:] if is_over else []
             count = min(rest.num_rows, _ROWS_IN_GROUP - rows, bisect_right(ends, _BYTES_IN_GROUP) + 1 if ends else rest.num_rows)
             group.append(rest.slice(0, count))
-            size, rows = size + sum(sizes[:count]), rows + count
+            size, rows = size + compute.sum(sizes.slice(0, count)).as_py(), rows + count
             rest = rest.slice(count)
             if size > _BYTES_IN_GROUP or rows == _ROWS_IN_GROUP:
                 yield group
@@ -171,13 +174,13 @@ def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
         yield group
 
 
-def _sizes_of(batch: RecordBatch) -> list[int]:
+def _sizes_of(batch: RecordBatch) -> Array:
     """The bytes of all texts of each row."""
     from pyarrow import compute
 
     texts = [batch.column(name) for name in batch.schema.names if name not in _INTEGERS]
     sizes = [compute.fill_null(compute.binary_length(text), 0) for text in texts]
-    return reduce(compute.add, sizes).to_pylist()  # type: ignore[no-any-return]  # of an optional package
+    return reduce(compute.add, sizes)
 
 
 def _row_of(line: bytes) -> list[Any]:

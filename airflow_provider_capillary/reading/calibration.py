@@ -12,6 +12,7 @@ Where no second window does, the API is taken to read dates to that unit, until 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, PRECISIONS, QUARTER, SECOND
@@ -213,7 +214,7 @@ class _Probes:
 
         def worth(index: int) -> tuple[float, ...]:
             probe = self._all[index]
-            crowd = sum(probe.low <= time <= probe.high for time in times)
+            crowd = bisect_right(times, probe.high) - bisect_left(times, probe.low)
             took = _response_time(probe.record)
             return len(probe.held), probe.room < 2 * took, crowd, took - probe.room, abs(2 * index - len(self._all))
 

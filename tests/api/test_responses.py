@@ -251,10 +251,53 @@ def test_a_page_is_read_alike_by_each_reader(monkeypatch, name, envelope):
         assert others == [first] * 4
 
 
+LONG = b'{"id":"a","startTime":1,"x":"%s"}' % (b"long" * 30)
+
+# Each row: the JSON of a field whose texts a layout leaves as they are, and whether the layout takes a record with it.
+LEFT_AS_THEY_ARE = {
+    "a text": (b'"' + b"x" * 99 + b'"', True),
+    "no text": (b'""', True),
+    "null": (b"null", True),
+    "UTF-8": ('"é😀\u2028"'.encode(), True),
+    "escapes": (rb'"\/\b\f\u00e9\u0000\\"', True),
+    "JSON, with a record in it": (rb'"{\"a\":[{\"id\":\"b\"},{\"id\":\"c\"}]}"', True),
+    "a lone surrogate": (rb'"\ud83d"', False),
+    "a surrogate in UTF-8": (b'"\xed\xa0\x80"', False),
+    "no UTF-8": (b'"\xff"', False),
+    "a control character": (b'"\x01"', False),
+    "no escape": (rb'"\x"', False),
+    "an object": (b'{"y":1}', False),
+    "an object with the same key twice": (b'{"y":1,"y":1}', False),
+    "a list of objects": (b'[{"y":1},{"y":1,"y":1}]', False),
+    "a number": (b"1", False),
+    "a number beyond any float": (b"1e400", False),
+    "a truth": (b"true", False),
+    "two texts": (b'"a","x":"a"', False),
+    "cut off": (b'"a', False),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_AS_THEY_ARE)
+def test_long_texts_are_left_as_they_are(monkeypatch, name):
+    value, is_taken = LEFT_AS_THEY_ARE[name]
+    body = b'{"data":[%s,{"id":"b","startTime":2,"x":%s},{"id":"c","startTime":3},%s]}' % (LONG, value, LONG)
+    first, *others = ways_of(monkeypatch, body, b'{"data":[%s]}' % LONG)
+    assert others == [first] * 4
+    monkeypatch.setattr(usual_pages, "_layouts", layouts := Layouts())
+    read(b'{"data":[%s]}' % LONG)
+    records = layouts.decode(body[len(b'{"data":') : -1])
+    assert (records is not None) == is_taken
+    if records is not None:
+        assert records.column("x") == [record.get("x") for record in read(body).records]
+        assert records.lines() == b"".join(text + b"\n" for text in records.texts())
+        assert [record.raw for record in records[::-2]] == records.texts()[::-2]
+
+
 # Two records that a page holds among others, and the readers that take it all at once: without msgspec, with it, and with a layout.
 USUAL = {
     "compact": ({"id": "a", "x": "é", "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
     "with spaces": ({"id": "a", "x": "},{", "startTime": 1}, {"id": "b", "startTime": 2}, (", ", ": "), "DDL"),
+    "texts that are escaped otherwise": ({"id": "a", "x": "a/b", "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
     "a text that looks like two records": ({"id": "a", "x": 'a"},{"id":"', "startTime": 1}, {"id": "b", "startTime": 2}, (",", ":"), "DDL"),
     "spaces and a number that would be written otherwise": (
         {"id": "a", "x": 1e5, "startTime": 1},
@@ -270,7 +313,7 @@ FORMS = {"_Mappings": "D", "_Layout": "L"}
 @pytest.mark.parametrize("name", USUAL)
 def test_the_usual_page_is_taken_at_once(monkeypatch, name):
     one, other, separators, expected = USUAL[name]
-    texts = [json.dumps(record, separators=separators, ensure_ascii=False).encode() for record in [one, other] * 50]
+    texts = [json.dumps(record, separators=separators, ensure_ascii=False).replace("/", r"\/").encode() for record in [one, other] * 50]
     between = b", " if separators != (",", ":") else b","
     body = b'{"data":[%s],"warnings":[],"errors":[]}' % between.join(texts)
     taken = []
@@ -286,6 +329,9 @@ def test_the_usual_page_is_taken_at_once(monkeypatch, name):
         assert [record.raw for record in page.records] == texts
         assert list(page.records) == [one, other] * 50
         assert page.records.texts() == texts
+        assert page.records.lines() == b"".join(text + b"\n" for text in texts)
+        assert page.records[::-1].texts() == page.records[::-1].lines().splitlines() == texts[::-1]
+        assert (page.records[1].raw, page.records[-1].raw, page.records[:0].lines()) == (texts[1], texts[1], b"")
         assert [page.records.column(field) for field in ("x", "none")] == [[one["x"], None] * 50, [None] * 100]
 
 

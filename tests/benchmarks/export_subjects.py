@@ -15,14 +15,17 @@ import resource
 import sys
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+from export_server import SPACING_MS, START_MS  # noqa: E402  # found by the path that is set above
 
 
 def cpu_seconds() -> float:
@@ -98,13 +101,18 @@ def run_bare_raw(url: str, target: Path, count: int, page: int) -> int:
     return count
 
 
-def run_ours(url: str, target: Path, count: int, page: int, end: str = "2026-09-18T00:00:00Z") -> int:
-    """The operator, from the connection to the object and its manifest: complete, sorted, each record once."""
-    del url, count, page
-    from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+def run_ours(url: str, target: Path, count: int, page: int, seconds: int | None = None) -> int:
+    """The operator, from the connection to the object and its manifest: complete, sorted, each record once.
 
+    :param seconds: of the interval; left out, it is as long as so many event logs lie apart.
+    """
+    del url, page
+    from airflow_provider_capillary.operators.capillary import CapillaryEventLogsToObjectStorageOperator
+    from airflow_provider_capillary.timestamps import from_millis
+
+    start, length = from_millis(START_MS), timedelta(seconds=seconds) if seconds else timedelta(milliseconds=count * SPACING_MS)
     operator = CapillaryEventLogsToObjectStorageOperator(
-        task_id="export", destination=f"file://{target}", start="2025-09-18T00:00:00Z", end=end
+        task_id="export", destination=f"file://{target}", start=start.isoformat(), end=(start + length).isoformat()
     )
     receipt = operator.execute({})
     run_ours.requests = receipt["requests"]
@@ -115,7 +123,7 @@ def warm_up(subject: str, ending: str, url: str, page: int, folder: str) -> None
     """An export of a few records, so that what is imported and set up once counts as start-up."""
     target = Path(folder, f"warm-up-{subject.replace(' ', '-')}-{os.getpid()}{ending}")
     if subject.startswith("ours"):
-        run_ours(url, target, 0, page, end="2025-09-18T00:00:01Z")
+        run_ours(url, target, 0, page, seconds=1)
     else:
         runner_of(subject, ending)(url, target, 1, page)
 

@@ -118,7 +118,7 @@ class Reader:
 
     def _confirm_no_records(self, start: int, end: int) -> Flow[None]:
         """Ask with dates, too, where an undated request has shown no record; for less, where the API refuses so long a window."""
-        lengths = [end - start, *(length for length in (DAY, HOUR) if length < end - start)]
+        lengths = [end - start, *(length for length in (DAY, HOUR, 5 * MINUTE) if length < end - start)]
         asked = [(dates, length) for length in lengths for dates in self._formats]
         for dates, length in asked:
             from_date, to_date = dates.floor(end - length), dates.ceil(end)

@@ -26,7 +26,7 @@ MUTATIONS = (
     Mutation(
         breaks="a short answer is whole: nothing more is asked about a full one",
         file="reading/reader.py",
-        text="        if not capacity.is_short(len(records)) or not (yield",
+        text="        if not is_short or not (yield",
         becomes="        if not (yield",
         caught_by=(*READER, "-k", "second_reading"),
     ),

@@ -178,12 +178,11 @@ class CapillaryHook(FlowDriver, BaseHook):
         :return: what was found out, and what the requests have cost. An error of the API ends the survey and is one of its findings.
         :raises ConnectionSettingsError: the connection is incomplete or wrong.
         """
-        from airflow_provider_capillary.api.retries import RetryPlan
         from airflow_provider_capillary.reading.client import EventLogsClient
-        from airflow_provider_capillary.reading.survey import survey
+        from airflow_provider_capillary.reading.survey import PLAN, survey
 
         settings = self.settings
-        executor = self._make_executor(RetryPlan(attempts=3, total=60.0))
+        executor = self._make_executor(PLAN)
         client = EventLogsClient(executor, limit=settings.page_size)
         return self._run(survey(client, date_format=settings.date_format, timezone=settings.timezone)), executor.stats
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, QUARTER, SECOND, DateFormat, zone_of
 from airflow_provider_capillary.api.effects import Send
+from airflow_provider_capillary.api.retries import RetryPlan
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ParametersRefusedError
 from airflow_provider_capillary.reading.bounds import MARGIN, Bounds
 from airflow_provider_capillary.reading.calibration import calibrate
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.effects import Flow, Record
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["IGNORED", "MOST_REQUESTS", "NOT_FOUND", "READ", "REFUSED", "SHIFTED", "START_TIME", "WRITE_TIME", "Findings", "survey"]
+__all__ = ["IGNORED", "MOST_REQUESTS", "NOT_FOUND", "PLAN", "READ", "REFUSED", "SHIFTED", "START_TIME", "WRITE_TIME", "Findings", "survey"]
 
 MOST_REQUESTS: Final = 20
+PLAN: Final = RetryPlan(total=150.0)
+"""For its requests: tries that span the minute of a limit, of which the API may name the rest in ``Retry-After`` or not."""
 LARGE_LIMIT: Final = 10_000
 """Records; where the API gives all that a ``limit`` asks for, this many are asked for once."""
 

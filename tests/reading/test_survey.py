@@ -9,7 +9,7 @@ from bench.fake_api import FakeApi
 
 from airflow_provider_capillary.api.executor import RequestExecutor
 from airflow_provider_capillary.reading.client import EventLogsClient
-from airflow_provider_capillary.reading.survey import IGNORED, MOST_REQUESTS, READ, REFUSED, START_TIME, WRITE_TIME, survey
+from airflow_provider_capillary.reading.survey import IGNORED, MOST_REQUESTS, PLAN, READ, REFUSED, START_TIME, WRITE_TIME, survey
 from reading.driving import BASIC, Loop, drive, make_reader, reply, truth
 
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
@@ -33,6 +33,19 @@ def records(count=1500, *, days=3, took=400, whole=0.02, longest=20, seed=1):
         made.append({"id": f"i{number}", "startTime": start, "responseTime": rng.randrange(1, took), "status": "EVENT_SUCCESS"})
     made[count // 2]["responseTime"] = longest * took
     return made
+
+
+def test_throttling_is_waited_for_and_counted():
+    """An API that allows eight requests a minute names the pause; nothing less is found out, and the pauses are in the report."""
+    loop = Loop(lambda params: reply(*world.answer(params)))
+    world = FakeApi(records(), rate_limit=8, clock=lambda: loop.now)
+    executor = RequestExecutor(credential=BASIC, per_minute=10**9, rng=random.Random(0), plan=PLAN)
+    findings = loop.run(survey(EventLogsClient(executor, limit=1000)))
+    assert findings.error is None
+    assert findings.filter_by == START_TIME
+    assert findings.from_inclusive is not None
+    assert executor.stats.retries["ThrottledError"] > 0
+    assert loop.slept > 0
 
 
 TABLE = {

@@ -110,9 +110,13 @@ class MaskSecret:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """New records of the interval. They count only once the whole reading has ended."""
+    """New records of the interval. They count only once the whole reading has ended.
+
+    :param share: the share of the interval that is read, from 0 to 1.
+    """
 
     records: EventLogs = field(repr=False)
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

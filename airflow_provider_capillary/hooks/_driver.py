@@ -101,7 +101,7 @@ class FlowDriver:
                 match effect:
                     case Records():
                         if progress is not None:
-                            progress.found(effect.records)
+                            progress.found(effect.records, share=effect.share)
                         yield effect.records
                     case MaskSecret():
                         conceal(effect.value)

@@ -38,8 +38,7 @@ class Progress:
         self._requests, self._waited = stats.requests, stats.waited
         self._retries = stats.retries.copy()
         self._start, self._end = start, end
-        self._first: tuple[int, int] | None = None
-        self._span: tuple[int, int] | None = None
+        self._share = 0.0
         self._began = self._said = time.monotonic()
         self.records = 0
 
@@ -53,13 +52,13 @@ class Progress:
         """Retries of this reading by the error that each came after."""
         return dict(self._traffic.retries - self._retries)
 
-    def found(self, records: EventLogs) -> None:
-        """Count records."""
+    def found(self, records: EventLogs, *, share: float) -> None:
+        """Count records.
+
+        :param share: the share of the interval that is read, from 0 to 1.
+        """
         self.records += len(records)
-        if records:
-            low, high = min(records.times), max(records.times)
-            self._span = (min(low, self._span[0]), max(high, self._span[1])) if self._span else (low, high)
-            self._first = self._first or self._span
+        self._share = share
         self.say()
 
     def waits(self, seconds: float, reason: str) -> None:
@@ -87,28 +86,15 @@ class Progress:
         self._log("Read %d event logs of %s: %s", self.records, interval, ", ".join(parts))
 
     def _how_far(self, now: float) -> list[str]:
-        done, way = self._done()
-        if done is None:
+        done = self._share
+        if not done:
             return []
-        parts = [f"{100 * done:.0f} % of the interval{way}"]
+        parts = [f"{100 * done:.0f} % of the interval"]
         if done >= ENOUGH:
             left = (now - self._began) * (1 - done) / done
             due = datetime.now(UTC) + timedelta(seconds=left)
             parts.append(f"about {format_duration(timedelta(seconds=_rounded(left)))} to go (until {due:%H:%M:%S} UTC)")
         return parts
-
-    def _done(self) -> tuple[float | None, str]:
-        """The part of the interval that has been read, and the direction of the reading, as far as the records show them."""
-        if self._span is None or self._first is None or self._end <= self._start:
-            return None, ""
-        (low, high), length = self._span, self._end - self._start
-        backwards, forwards = low < self._first[0], high > self._first[1]
-        if backwards and not forwards:
-            # Nothing lies after the first records.
-            return (self._end - low) / length, f", read backwards to {format_timestamp(from_millis(low))}"
-        if forwards and not backwards:
-            return (high - self._start) / length, f", read up to {format_timestamp(from_millis(high))}"
-        return (high - low) / length, ""
 
     def _cost(self) -> list[str]:
         parts = [f"{self.requests} requests"]

@@ -3,13 +3,17 @@
 .. code-block:: text
 
     reader       one interval, complete: the proof
-    ledger       which spans of the interval are proved, from its end backwards
+    ledger       which spans of the interval are proved
+    lanes        parts of the interval that are read side by side
+    direction    from which end of the interval a reading goes
     pending      records that were seen and are not yielded yet
     capacity     how many records the API gives at once, and over how long a window
     bounds       how the API reads dates: which window surely holds a span
     calibration  finds the bounds by asking for records whose times are known
     precision    ... and shows finer dates, where shorter windows are needed
     diagnosis    the error where no date format fits, with the zone that would
+    crowded      finer dates or longer answers, where a window can't be split
+    no_records   an API that shows no record
     sizing       which window to ask for next: a guess that proves nothing
     reach        the proof that the API does not cut long windows
     client       requests for windows of event logs, with a limit that the API accepts

@@ -1,129 +1,109 @@
-"""Windows that are asked for ahead of their turn, side by side, where the API's answers would otherwise set the pace.
+"""Parts of an interval that are read side by side, where the API's answers would otherwise set the pace.
 
-They only bring answers sooner. The reading handles each answer in its turn, as if it had asked for it then, with two differences: what a
-window proves about others depends on when it was asked for, and a full answer leaves a gap in front of windows that were asked for.
+Each part is read as a whole interval is, by one window after the other, and the answers prove the same. A reading begins with one part.
+Where it turns out to be long, the part with the most windows left is cut in two, again and again, until there are as many parts under way
+as requests can be; and where one of them is read, another is cut.
 
 .. code-block:: text
 
-    low                                          high
-     |<- not asked ->|  D  |  C  |  B  |<- gap ->|        A, at the end, was full: its span is read in parts, then come B, C, D
+    low                                                                  high
+     |<- third part ->|<- window|    second part   |<- window|   proved    |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from airflow_provider_capillary.api.date_formats import DateFormat
-    from airflow_provider_capillary.api.effects import Flow
+    from airflow_provider_capillary.api.effects import Effect, Flow
+    from airflow_provider_capillary.api.responses import Page
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["AskedWindow", "Lanes"]
+__all__ = ["Lanes"]
 
 MOST_AHEAD: Final = 16
-"""Windows at most whose answers may lie in memory."""
+"""Parts at most that are read at once."""
 
 WORTH_IT: Final = 100
-"""Windows that an interval takes at least, where lanes open. The density is less well known for a window that is asked for ahead, so such a
-window is full more often. That costs a short reading more requests than its time is worth."""
+"""Windows that an interval takes at least, where lanes open. Each part costs a request more or less at its end. A short reading would pay
+for that with more requests than its time is worth."""
 
+LEAST_LEFT: Final = 20
+"""Windows that are left at least of a part that is cut in two."""
 
-@dataclass(kw_only=True, slots=True)
-class AskedWindow:
-    """The window of the span ``[low, high)``, under way.
-
-    :param from_date: with ``to_date`` the window.
-    :param limit: the ``limit`` of the request.
-    :param asked_after: :attr:`.Ledger.added` when the request was sent.
-    :param capacity: how many records the API was known to give at once by then: it may have come to give more since.
-    :param started: the driver's.
-    :param waits: whether a span in front of it has to be read first that was asked for once and not answered in full.
-    """
-
-    low: int
-    high: int
-    from_date: int
-    to_date: int
-    limit: int
-    asked_after: int
-    capacity: int
-    started: object
-    waits: bool = False
+_PAUSE: Final = cast("Effect", object())
+"""Lets the other flows go on. :meth:`Lanes.run` takes it out of what the flows yield: no driver sees it."""
 
 
 class Lanes:
-    """The windows that are under way, in the order in which they are read. All spans are positions (:mod:`.direction`)."""
+    """Reads parts side by side.
+
+    :ivar are_open: whether more than one part is under way.
+    """
 
     worth_it = WORTH_IT
+    least_left = LEAST_LEFT
 
     def __init__(self, client: EventLogsClient) -> None:
         self._client = client
-        self._windows: list[AskedWindow] = []
-        self._are_open = False
+        self._abandoned = 0
+        self._was_worth_it = False
+        self.are_open = False
 
-    def earliest(self, time: int) -> int:
-        """``time``, or where the earliest span begins that is under way, if that is before it."""
-        return min([time, *(window.low for window in self._windows)])
+    def are_worth_it(self, windows: Iterable[float]) -> bool:
+        """Whether it pays to cut a part in two.
 
-    def span_at(self, high: int) -> tuple[int, int] | None:
-        """The span that ends at ``high``, where it is under way."""
-        return next(((window.low, high) for window in self._windows if window.high == high), None)
+        :param windows: about how many windows are left of each part.
+        """
+        windows = list(windows)
+        self._was_worth_it = self._was_worth_it or sum(windows) >= self.worth_it
+        return self._was_worth_it and max(windows) >= self.least_left
 
-    def is_rest(self, low: int) -> bool:
-        """Whether a span from ``low`` on was bounded by one that waits behind it."""
-        return any(window.waits and window.high == low for window in self._windows)
+    def run(self, flows: list[Flow[None]], more: Callable[[int], list[Flow[None]]]) -> Flow[None]:
+        """Run flows in turn, each up to its next request, until all have ended.
 
-    def free_part(self, low: int, high: int) -> tuple[int, int] | None:
-        """The latest part of the gap ``[low, high)`` that is not under way."""
-        for window in self._windows:
-            if window.high < high:
-                return window.high, high
-            high = window.low
-        return (low, high) if low < high else None
+        :param more: called before each round with the number of flows that may begin besides; returns those that do.
+        """
+        while flows:
+            flows += more(min(self._client.executor.lanes, MOST_AHEAD) - len(flows))
+            self.are_open = len(flows) > 1
+            for flow in tuple(flows):
+                if not (yield from _goes_on(flow)):
+                    flows.remove(flow)
+        self.are_open = False
 
-    def has_room_for(self, windows: float) -> bool:
-        """Whether it pays to ask for another window of an interval that takes about so many; none where that is not known."""
-        lanes = self._client.executor.lanes
-        self._are_open = self._are_open or windows >= self.worth_it
-        is_free = len(self._windows) < MOST_AHEAD and sum(not window.waits for window in self._windows) < lanes
-        return lanes > 1 and windows > 0 and self._are_open and is_free
+    def fetch(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None) -> Flow[Page]:
+        """:meth:`.EventLogsClient.fetch_window_steadily`, while the other flows go on.
 
-    def wait(self) -> None:
-        """Leave the windows that are under way until the span in front of them is read; others may be asked for meanwhile."""
-        for window in self._windows:
-            window.waits = True
-
-    def start(
-        self, low: int, high: int, window: tuple[int, int], *, dates: DateFormat, event_name: str | None, asked_after: int
-    ) -> Flow[None]:
-        """Ask for the window of a free part."""
-        from_date, to_date = window
-        capacity = self._client.capacity.records
-        started = yield from self._client.start_window(dates, from_date, to_date, event_name=event_name)
-        self._windows.append(
-            AskedWindow(
-                low=low,
-                high=high,
-                from_date=from_date,
-                to_date=to_date,
-                limit=self._client.limit,
-                asked_after=asked_after,
-                capacity=capacity,
-                started=started,
-            )
-        )
-        self._windows.sort(key=lambda window: -window.high)
-
-    def take(self, low: int, high: int) -> AskedWindow | None:
-        """Remove and return the window of a span, where it is under way with the present limit."""
-        for window in self._windows:
-            if (window.low, window.high) == (low, high):
-                self._windows.remove(window)
-                # A longer answer, under a larger limit, would count for the capacity under this one.
-                return window if window.limit == self._client.limit else None
-        return None
+        :raises WindowRefusedError: the API refuses the window, not the limit.
+        """
+        if not self.are_open:
+            yield _PAUSE  # so that others can begin
+        started, limit, abandoned = None, self._client.limit, self._abandoned
+        if self.are_open:
+            started = yield from self._client.start_window(dates, from_date, to_date, event_name=event_name)
+            yield _PAUSE
+            # A longer answer, under a larger limit or from before the API came to give less, would count for the present capacity.
+            if self._client.limit != limit or self._abandoned != abandoned:
+                started = None
+        return (yield from self._client.fetch_window_steadily(dates, from_date, to_date, event_name=event_name, started=started))
 
     def abandon(self) -> None:
-        """Ask for every span again: the API has come to answer with less."""
-        self._windows.clear()
+        """Ask for every window again that is under way: the API has come to answer with less."""
+        self._abandoned += 1
+
+
+def _goes_on(flow: Flow[None]) -> Flow[bool]:
+    """Run a flow up to its next pause; whether there was one."""
+    outcome: Any = None
+    while True:
+        try:
+            effect = flow.send(outcome)
+        except StopIteration:
+            return False
+        if effect is _PAUSE:
+            return True
+        outcome = yield effect

@@ -1,17 +1,42 @@
-"""What is proved of one interval, from its end backwards."""
+"""What is proved of one interval: part by part, each from its end backwards. All times are positions (:mod:`.direction`)."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Ledger", "Span"]
+__all__ = ["Ledger", "Part", "Span"]
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Part:
+    """A part ``[low, high)`` of the interval, which adjacent spans with a whole answer each fill from its end backwards.
+
+    :ivar edge: everything from here to the part's end has a whole answer, proved or unconfirmed.
+    :ivar frontier: everything from here to the part's end is proved.
+    """
+
+    low: int
+    high: int
+    edge: int
+    frontier: int
+
+    @classmethod
+    def unread(cls, low: int, high: int) -> Part:
+        """A part of which nothing has an answer."""
+        return cls(low=low, high=high, edge=high, frontier=high)
+
+    @property
+    def gap(self) -> tuple[int, int] | None:
+        """What has no whole answer yet; ``None`` where there is none."""
+        return (self.low, self.edge) if self.edge > self.low else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A part ``[low, high)`` of the interval whose answer held ``count`` records, fewer than the ``capacity`` at that moment."""
+    """``[low, high)`` of a part. Its answer held ``count`` records, fewer than the ``capacity`` at that moment."""
 
+    part: Part
     low: int
     high: int
     count: int
@@ -19,25 +44,26 @@ class Span:
 
 
 class Ledger:
-    """Adjacent spans with a whole answer each, from the end of ``[low, high)`` backwards.
+    """Spans with a whole answer each, which are to cover ``[low, high)``.
 
     A span is proved once an answer to a *later* request held more records than the span's own: the API could still give more, so it had not
     cut the span's answer. Until then the span is unconfirmed and can be dropped.
 
     >>> ledger = Ledger(0, 100)
-    >>> ledger.add(60, count=9, capacity=10)
-    >>> ledger.gap, ledger.frontier
+    >>> (part,) = ledger.parts
+    >>> ledger.add(part, 60, count=9, capacity=10)
+    >>> part.gap, part.frontier
     ((0, 60), 100)
     >>> ledger.confirm(10, asked_after=ledger.added)
-    >>> ledger.frontier
+    >>> part.frontier
     60
     """
 
     def __init__(self, low: int, high: int) -> None:
         self.low = low
         self.high = high
-        self.frontier = high
-        """Everything from here to the end is proved."""
+        self.parts = [Part.unread(low, high)]
+        """Latest first; together all of the interval."""
         self.spans = 0
         """How many spans are proved."""
         self.longest: Span | None = None
@@ -48,14 +74,9 @@ class Ledger:
         """The last spans that were added."""
 
     @property
-    def edge(self) -> int:
-        """Everything from here to the end has a whole answer, proved or unconfirmed."""
-        return self._unconfirmed[-1].low if self._unconfirmed else self.frontier
-
-    @property
-    def gap(self) -> tuple[int, int] | None:
-        """The part that has no whole answer yet; ``None`` where there is none."""
-        return (self.low, self.edge) if self.edge > self.low else None
+    def confirmed(self) -> int:
+        """How many of the spans that were added, in their order, are confirmed or dropped."""
+        return self.added - len(self._unconfirmed)
 
     @property
     def longest_unconfirmed(self) -> int:
@@ -68,34 +89,72 @@ class Ledger:
         return sum(span.count for span in self._unconfirmed)
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether some of the interval has no whole answer yet."""
+        return any(part.gap for part in self.parts)
+
+    @property
     def covers_interval(self) -> bool:
         """Whether proved spans cover all of ``[low, high)``."""
-        return self.frontier <= self.low
+        return all(part.frontier <= part.low for part in self.parts)
 
-    def add(self, low: int, *, count: int, capacity: int) -> None:
-        """Add the span from ``low`` to the gap's end. Its answer of ``count`` records was whole.
+    @property
+    def proved_share(self) -> float:
+        """The share of the interval that is proved."""
+        return sum(part.high - part.frontier for part in self.parts) / (self.high - self.low)
 
-        :raises ValueError: the span is empty, or the count is no proof.
-        """
-        if low >= self.edge or count >= capacity:
-            msg = f"{count} records of {capacity} do not prove [{low}, {self.edge})"
+    def proved_around(self, part: Part) -> tuple[int, int]:
+        """The longest span that is proved and holds what is proved of a part."""
+        place = self.parts.index(part)
+        high = part.high
+        for later in reversed(self.parts[:place]):
+            if later.frontier > later.low:
+                break
+            high = later.high
+        low = part.frontier
+        for earlier in self.parts[place + 1 :]:
+            if low > earlier.high:
+                break
+            low = earlier.frontier
+        return low, high
+
+    def split(self, part: Part, at: int) -> Part:
+        """Cut a part off the beginning of another, within that one's gap."""
+        if not part.low < at < part.edge:
+            msg = f"{at} is not within the gap of [{part.low}, {part.edge})"
             raise ValueError(msg)
-        self._unconfirmed.append(Span(low=low, high=self.edge, count=count, capacity=capacity))
+        earlier = Part.unread(part.low, at)
+        part.low = at
+        self.parts.insert(self.parts.index(part) + 1, earlier)
+        return earlier
+
+    def add(self, part: Part, low: int, *, count: int, capacity: int) -> None:
+        """Add the span from ``low`` to the end of a part's gap. Its answer of ``count`` records was whole.
+
+        :raises ValueError: the span is empty or no span of the part, or the count is no proof.
+        """
+        if not part.low <= low < part.edge or count >= capacity:
+            msg = f"{count} records of {capacity} do not prove [{low}, {part.edge})"
+            raise ValueError(msg)
+        self._unconfirmed.append(Span(part=part, low=low, high=part.edge, count=count, capacity=capacity))
+        part.edge = low
         self.added += 1
 
     def confirm(self, count: int, *, asked_after: int) -> None:
-        """An answer of ``count`` records arrived: spans with fewer are proved, from the end backwards up to the first with as many.
+        """An answer of ``count`` records arrived: spans with fewer are proved, in the order of their adding, up to the first with as many.
 
         :param asked_after: :attr:`added` when the answer's request was sent. Spans that were added later are not proved: their answers
             may have been given after this one.
         """
-        while self._unconfirmed and self._unconfirmed[0].count < count and self.added - len(self._unconfirmed) < asked_after:
+        while self._unconfirmed and self._unconfirmed[0].count < count and self.confirmed < asked_after:
             span = self._unconfirmed.popleft()
-            self.frontier = span.low
+            span.part.frontier = span.low
             self.spans += 1
             if self.longest is None or span.count > self.longest.count:
                 self.longest = span
 
     def drop_unconfirmed(self) -> None:
-        """Put the unconfirmed spans back into the gap."""
+        """Put the unconfirmed spans back into the gaps."""
         self._unconfirmed.clear()
+        for part in self.parts:
+            part.edge = part.frontier

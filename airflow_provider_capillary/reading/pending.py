@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ class PendingRecords:
 
     >>> pending = PendingRecords(0, 100)
     >>> pending.add(EventLogs.of([{"id": "a", "startTime": 70}, {"id": "b", "startTime": 20}]))
-    >>> pending.add_proved(EventLogs.of([{"id": "a", "startTime": 70}]), span_start=60)
+    >>> pending.add_proved(EventLogs.of([{"id": "a", "startTime": 70}]), number=0)
     >>> [list(records) for records in pending.release(60, 100)]
     [[{'id': 'a', 'startTime': 70}]]
 
@@ -31,18 +31,16 @@ class PendingRecords:
     """
 
     def __init__(self, start: int, end: int) -> None:
-        self._start, self._end = start, end
-        """What is not released yet."""
+        self._bounds = [start, end]
+        """What is not released yet: from the first to the second, from the third to the fourth ..."""
         self._times: dict[str, int] = {}
         """By id, the time of each pending record."""
         self._unproved: dict[str, int] = {}
         """The same of those that no whole answer held."""
-        self._unproved_from, self._unproved_to = end, start
-        """None of the unproved records lies outside of this."""
         self._proved: list[tuple[int, EventLogs]] = []
-        """The records of whole answers, each record once, and where the span of the answer begins."""
+        """The records of whole answers, each record once, and the number of the answer's span."""
         self._proved_again: dict[str, int] = {}
-        """By id, where the last span begins of the other whole answers that held the record."""
+        """By id, the first number of the other whole answers that held the record."""
 
     def __len__(self) -> int:
         return len(self._times)
@@ -52,87 +50,80 @@ class PendingRecords:
 
         :raises ContinuityError: one id came with two times.
         """
-        times = self._times_of(records.within(self._start, self._end))
+        times = self._times_of(self._not_released(records))
         known = self._known(times)
         unproved = {name: time for name, time in times.items() if name not in known} if known else times
         if unproved:
             self._times.update(unproved)
-            self._add_unproved(unproved)
+            self._unproved.update(unproved)
 
-    def add_proved(self, records: EventLogs, *, span_start: int) -> None:
+    def add_proved(self, records: EventLogs, *, number: int) -> None:
         """Keep the records of a whole answer.
 
-        :param span_start: the position at which the span of the answer begins.
+        :param number: of the answer's span, in the order in which they are added to the ledger.
         :raises ContinuityError: one id came with two times.
         """
-        inside = records.within(self._start, self._end).ordered()
+        inside = self._not_released(records).ordered()
         times = self._times_of(inside)
         repeated = set()
         for name in self._known(times):
             if self._unproved.pop(name, None) is None:
                 repeated.add(name)
-                self._proved_again[name] = max(span_start, self._proved_again.get(name, span_start))
+                self._proved_again[name] = min(number, self._proved_again.get(name, number))
         self._times.update(times)
         if len(repeated) < len(inside):
-            self._proved.append((span_start, inside.without(repeated) if repeated else inside))
+            self._proved.append((number, inside.without(repeated) if repeated else inside))
 
-    def distrust_spans_before(self, frontier: int) -> None:
-        """Take the answers of all spans that begin before ``frontier`` for cut: their records need another whole answer."""
+    def distrust(self, first: int) -> None:
+        """Take the answers of the span with this number and of all later ones for cut: their records need another whole answer."""
         spans, self._proved = self._proved, []
-        proved_again = {name: low for name, low in self._proved_again.items() if low >= frontier}
-        for low, records in spans:
-            if low >= frontier:
-                self._proved.append((low, records))
+        proved_again = {name: number for name, number in self._proved_again.items() if number < first}
+        for number, records in spans:
+            if number < first:
+                self._proved.append((number, records))
                 continue
             doubted = records.without(proved_again)
             if len(doubted) < len(records):
-                self._proved.append((frontier, records.without(set(doubted.ids))))
+                self._proved.append((first - 1, records.without(set(doubted.ids))))
             if doubted:
-                self._add_unproved(dict(zip(doubted.ids, doubted.times, strict=True)))
+                self._unproved.update(zip(doubted.ids, doubted.times, strict=True))
         self._proved_again = proved_again
 
     def release(self, low: int, high: int) -> list[EventLogs]:
-        """Remove and return the records of ``[low, high)``, one of whose ends is an end of what is not released yet.
-
-        A record of that part which comes later is a repetition.
+        """Remove and return the records of ``[low, high)``. A record of that span which comes later is a repetition.
 
         :return: one item for each whole answer, latest first; each in the order of ``(startTime, id)``.
         :raises ContinuityError: a record was seen and is in no whole answer.
         """
-        self._require_proved(low, high)
+        if low >= high:
+            return []
+        if unproved := sum(low <= time < high for time in self._unproved.values()):
+            raise ContinuityError(
+                f"{unproved} records of the interval were in an answer that was cut, and are in none that holds all of its window",
+                hint="retry, in case the records have been deleted; if it stays so, the API's short answers are not whole",
+            )
         released, spans, self._proved = [], self._proved, []
-        for span_start, records in spans:
+        for number, records in spans:
             first, last = bisect_left(records.times, low), bisect_left(records.times, high)
             if first < last:
                 released.append(records[first:last])
-            self._proved += [(span_start, kept) for kept in (records[:first], records[last:]) if kept]
+            self._proved += [(number, kept) for kept in (records[:first], records[last:]) if kept]
         for records in released:
             deque(map(self._times.pop, records.ids), maxlen=0)
             if self._proved_again:
                 for name in records.ids:
                     self._proved_again.pop(name, None)
-        if high >= self._end:
-            self._end = min(self._end, max(low, self._start))
-        elif low <= self._start:
-            self._start = max(self._start, high)
+        first, last = bisect_left(self._bounds, low), bisect_right(self._bounds, high)
+        self._bounds[first:last] = [low] * (first % 2) + [high] * (last % 2)
         return sorted(released, key=lambda records: records.times[-1], reverse=True)
 
-    def _add_unproved(self, times: dict[str, int]) -> None:
-        self._unproved.update(times)
-        self._unproved_from = min(self._unproved_from, *times.values())
-        self._unproved_to = max(self._unproved_to, *(time + 1 for time in times.values()))
-
-    def _require_proved(self, low: int, high: int) -> None:
-        if self._unproved_to <= low or high <= self._unproved_from:
-            return
-        unproved = sum(low <= time < high for time in self._unproved.values())
-        if unproved:
-            raise ContinuityError(
-                f"{unproved} records of the interval were in an answer that was cut, and are in none that holds all of its window",
-                hint="retry, in case the records have been deleted; if it stays so, the API's short answers are not whole",
-            )
-        self._unproved_from = min(self._unproved.values(), default=self._end)
-        self._unproved_to = max(self._unproved.values(), default=self._start - 1) + 1
+    def _not_released(self, records: EventLogs) -> EventLogs:
+        if not records:
+            return records
+        bounds, times = self._bounds, records.times
+        if (place := bisect_right(bounds, min(times))) == bisect_right(bounds, max(times)):
+            return records if place % 2 else records[:0]
+        return records.kept(bisect_right(bounds, time) % 2 for time in times)
 
     def _times_of(self, records: EventLogs) -> dict[str, int]:
         """The time of each id."""

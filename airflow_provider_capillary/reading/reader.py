@@ -8,9 +8,9 @@ The rule
 Nothing else is concluded from an answer: not from the order of its records, not from where they lie in the window. A full answer proves
 nothing about its window. Its records are true all the same, and the reading must yield them in the end.
 
-Windows tile the interval from its end backwards. A whole answer extends what is proved (:class:`.Ledger`). A full answer is followed by a
-shorter window (:class:`.Sizer` guesses how short). A reading ends without an error only when it has met five obligations, each a line of
-:class:`_Reading`:
+Windows tile the interval, as a rule from its end backwards (:mod:`.direction`). A whole answer extends what is proved
+(:class:`.Ledger`). A full answer is followed by a shorter window (:class:`.Sizer` guesses how short). A reading ends without an error only
+when it has met five obligations, each a line of :class:`_Reading`:
 
 1. *a short answer is whole* (``_is_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
    known to answer from end to end (:class:`.Reach`). An answer without records counts when it comes twice.
@@ -33,24 +33,25 @@ request; how the API reads dates is known already.
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
 
 The cost for N records and a capacity of p, on a day without bursts, is about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration
-included; ``tests/benchmarks/reading_cost.py`` prints the table. A long reading whose pace the API's answers would set asks for windows
-ahead, side by side (:mod:`.lanes`): the answers are handled in the same order and prove the same. That costs a few requests more,
-and up to a fifth where the density changes by the hour.
+included; ``tests/benchmarks/reading_cost.py`` prints the table. A long reading whose pace the API's answers would set reads parts of the
+interval side by side (:mod:`.lanes`), each as described here. They share the ledger. That costs a few requests more.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE, DateFormat, zone_of
+from airflow_provider_capillary.api.date_formats import AUTO, HOUR, MINUTE, DateFormat, zone_of
 from airflow_provider_capillary.api.effects import Records
-from airflow_provider_capillary.errors import CalibrationError, TieError
+from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
+from airflow_provider_capillary.reading.crowded import relieve
 from airflow_provider_capillary.reading.direction import BACKWARDS, FORWARDS, is_newest_first
 from airflow_provider_capillary.reading.lanes import Lanes
-from airflow_provider_capillary.reading.ledger import Ledger
+from airflow_provider_capillary.reading.ledger import Ledger, Part
+from airflow_provider_capillary.reading.no_records import confirm_no_records
 from airflow_provider_capillary.reading.pending import PendingRecords
 from airflow_provider_capillary.reading.precision import calibrate_closely
 from airflow_provider_capillary.reading.reach import prove_reach
@@ -97,7 +98,7 @@ class Reader:
         return (yield from self._client.fetch_undated()).records
 
     def read(self, start: int, end: int, *, event_name: str | None = None) -> Flow[None]:
-        """Yield each record of ``[start, end)`` once, latest first by and large. The records count only once this has ended.
+        """Yield each record of ``[start, end)`` once, in any order. The records count only once this has ended.
 
         :param start: UTC epoch milliseconds.
         :param end: UTC epoch milliseconds.
@@ -111,32 +112,41 @@ class Reader:
         if self.bounds is None:
             self.bounds = yield from calibrate(self._client, self._formats)
         if self.bounds is None:
-            yield from self._confirm_no_records(start, end)
+            yield from confirm_no_records(self._client, self._formats, start, end)
             return
         reading = _Reading(self._client, self.bounds, start, end, event_name, formats=self._formats)
         yield from reading.run()
         self.bounds, self.proof = reading.bounds, reading.proof
 
-    def _confirm_no_records(self, start: int, end: int) -> Flow[None]:
-        """Ask with dates, too, where an undated request has shown no record; for less, where the API refuses so long a window."""
-        lengths = [end - start, *(length for length in (DAY, HOUR, 5 * MINUTE) if length < end - start)]
-        asked = [(dates, length) for length in lengths for dates in self._formats]
-        for dates, length in asked:
-            from_date, to_date = dates.floor(end - length), dates.ceil(end)
-            try:
-                answer = yield from self._client.fetch_window_steadily(dates, from_date, to_date)
-            except WindowRefusedError as error:
-                if (dates, length) == asked[-1]:
-                    raise error.refusal from error
-                continue
-            if answer.records:
-                raise CalibrationError(
-                    "The API answers without dates with nothing, and with dates with records",
-                    request=f"from_date={dates.text(from_date)} to_date={dates.text(to_date)}",
-                    response=f"{len(answer)} records",
-                    hint="retry, in case the first records have just arrived",
-                )
-            return
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A span ``[low, high)`` that was asked for.
+
+    :ivar window: ``from_date`` and ``to_date``.
+    :ivar capacity: how many records the API was known to give at once by then: it may have come to give more since.
+    :ivar shown: how many records an answer held that was asked for after this span's answer.
+    """
+
+    low: int
+    high: int
+    window: tuple[int, int]
+    capacity: int
+    shown: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _PartState:
+    """How far a part is, beside what the ledger says.
+
+    :ivar asked_from: where the last span begins that was asked for.
+    :ivar too_wide: where a span began that was too wide, and where it ended.
+    """
+
+    part: Part
+    sizer: Sizer
+    asked_from: int
+    too_wide: tuple[int, int] = (0, 0)
 
 
 class _Reading:
@@ -151,14 +161,9 @@ class _Reading:
         self.bounds = bounds
         self._direction = BACKWARDS
         self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
-        self._sizer = Sizer(client.capacity)
+        self._states = [_PartState(self._ledger.parts[0], Sizer(client.capacity), self._ledger.high)]
         self._lanes = Lanes(client)
         self._pending = PendingRecords(start, end)
-        self._unread_before = self._ledger.high
-        self._too_wide = (0, 0)
-        self._capacity_when_asked = 0
-        self._shown_since = 0
-        """How many records an answer held that came after the last span's."""
         self._note_seen(client.undated)
         client.notice = self._note_seen
 
@@ -178,52 +183,66 @@ class _Reading:
         :raises CompletenessError: it can't be proved that nothing is missing.
         """
         while not self._ledger.covers_interval:
-            gap = self._ledger.gap
-            if gap is None or self._ledger.unconfirmed_records > MOST_UNCONFIRMED:
+            if self._ledger.has_gaps:
+                yield from self._lanes.run([self._read_part(state) for state in self._states], self._read_beside)
+            else:
+                yield from self._recheck_capacity()
+                yield from self._yield_proved_records(self._ledger.parts[0])
+
+    def _read_part(self, state: _PartState) -> Flow[None]:
+        """Ask for a part, span by span, until each has a whole answer."""
+        while (gap := state.part.gap) is not None:
+            if self._ledger.unconfirmed_records > MOST_UNCONFIRMED:
                 yield from self._recheck_capacity()
             else:
-                yield from self._ask_ahead(*gap)
-                yield from self._read_span(*self._next_span(*gap))
-            yield from self._yield_proved_records()
+                yield from self._read_span(state, *self._next_span(state, *gap))
+            yield from self._yield_proved_records(state.part)
 
-    def _ask_ahead(self, low: int, high: int) -> Flow[None]:
-        """Ask for windows of the gap side by side, as far as the density of the records foretells them."""
-        windows = self._sizer.windows_in(self._ledger.high - self._ledger.low)
-        while self._lanes.has_room_for(windows) and (part := self._lanes.free_part(low, high)):
-            span = self._next_span(low, high) if part[1] == high else self._cut(self._sizer.start_ahead_of(*part), *part)
-            yield from self._lanes.start(
-                *span, self._window(*span), dates=self.bounds.dates, event_name=self._event_name, asked_after=self._ledger.added
-            )
+    def _read_beside(self, most: int) -> list[Flow[None]]:
+        """Cut parts in two, those with the most windows left first, and read the new ones, too."""
+        flows: list[Flow[None]] = []
+        while len(flows) < most and self._lanes.are_worth_it(self._windows_left(state) for state in self._states):
+            state = max(self._states, key=self._windows_left)
+            part, sizer = state.part, state.sizer
+            at = self._direction.ceil(self.bounds, (part.low + state.asked_from) // 2)
+            if not part.low < at < state.asked_from:
+                break
+            self._states.append(_PartState(self._ledger.split(part, at), sizer.elsewhere(), at))
+            flows.append(self._read_part(self._states[-1]))
+        return flows
 
-    def _read_span(self, low: int, high: int) -> Flow[None]:
-        """Ask for a span at the gap's end, and extend the ledger where the answer is whole."""
-        records = yield from self._fetch(low, high)
+    def _windows_left(self, state: _PartState) -> float:
+        """About how many windows of a part have not been asked for; 0.0 where that is unknown."""
+        return state.sizer.windows_in(state.asked_from - state.part.low)
+
+    def _read_span(self, state: _PartState, low: int, high: int) -> Flow[None]:
+        """Ask for a span at the end of a part's gap, and extend the ledger where the answer is whole."""
+        asked, state.asked_from = _Asked(low, high, self._window(low, high), self._client.capacity.records), low
+        records = yield from self._fetch(state, asked)
         if records is None:
             return
-        self._unread_before, self._shown_since = low, 0
-        if (yield from self._is_whole(low, high, records)):
-            self._pending.add_proved(records, span_start=low)
-            self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
-            self._ledger.confirm(max(self._client.capacity.least, self._shown_since), asked_after=self._ledger.added)
-            self._sizer.learn_short(low, high, self._direction.positions(records.times), is_rest=self._lanes.is_rest(low))
+        if (yield from self._is_whole(state, asked, records)):
+            self._pending.add_proved(records, number=self._ledger.added)
+            self._ledger.add(state.part, low, count=len(records), capacity=self._client.capacity.records)
+            self._ledger.confirm(max(self._client.capacity.least, asked.shown), asked_after=self._ledger.added)
+            state.sizer.learn_short(low, high, self._direction.positions(records.times))
             return
         self._pending.add(records)
-        self._lanes.wait()
         if not self._client.capacity.is_short(len(records)):
-            yield from self._narrow(low, high, records)
+            yield from self._narrow(state, asked, records)
 
-    def _is_whole(self, low: int, high: int, records: EventLogs) -> Flow[bool]:
+    def _is_whole(self, state: _PartState, asked: _Asked, records: EventLogs) -> Flow[bool]:
         """Whether the answer holds every record of the span."""
         capacity = self._client.capacity
-        is_short = capacity.is_short(len(records)) and len(records) < self._capacity_when_asked
-        if not is_short or not (yield from self._is_answered_to_its_ends(low, high)):
+        is_short = capacity.is_short(len(records)) and len(records) < asked.capacity
+        if not is_short or not (yield from self._is_answered_to_its_ends(state, asked)):
             return False
         if not records:
-            again = yield from self._fetch(low, high)
+            again = yield from self._fetch(state, asked, is_alone=True)
             if again is None or again:
                 return False
-        # Once more: the requests in between may have shown that the API gives less now.
-        return capacity.is_short(len(records))
+        # Once more: the requests in between may have shown that the API gives less now, and spans behind this one may have been dropped.
+        return capacity.is_short(len(records)) and state.part.edge == asked.high
 
     def _recheck_capacity(self) -> Flow[None]:
         """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
@@ -239,19 +258,21 @@ class _Reading:
         if self._ledger.longest_unconfirmed:
             self._client.capacity.fall(count)
             self._lanes.abandon()
+            self._pending.distrust(self._ledger.confirmed)
             self._ledger.drop_unconfirmed()
-            self._pending.distrust_spans_before(self._ledger.frontier)
 
-    def _yield_proved_records(self) -> Flow[None]:
-        """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin."""
-        ledger = self._ledger
-        since = ledger.low if ledger.covers_interval else ledger.frontier + self.bounds.margin
-        if since >= ledger.high:
-            return
-        released = self._pending.release(*self._direction.span(since, ledger.high))[::-1]
+    def _yield_proved_records(self, part: Part) -> Flow[None]:
+        """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin.
+
+        :param part: whose spans were proved, or one beside it.
+        """
+        ledger, margin = self._ledger, self.bounds.margin
+        low, high = ledger.proved_around(part)
+        low, high = low + margin * (low > ledger.low), high - margin * (high < ledger.high)
+        released = self._pending.release(*self._direction.span(low, high))[::-1]
         while released:
             # None is kept here once it is yielded: together they may be many.
-            yield Records(released.pop())
+            yield Records(released.pop(), ledger.proved_share)
 
     def _require_nearby(self, records: EventLogs, from_date: int, to_date: int) -> None:
         times = records.times
@@ -269,20 +290,16 @@ class _Reading:
 
         Records of the part that is read are left out: they may have become visible only now.
         """
-        before = self._lanes.earliest(self._unread_before) - self.bounds.margin
-        self._pending.add(records.within(*self._direction.span(self._ledger.low, before)).named(self._event_name))
+        for state in self._states:
+            low, margin = state.part.low, self.bounds.margin
+            unread = self._direction.span(low + margin * (low > self._ledger.low), state.asked_from - margin)
+            self._pending.add(records.within(*unread).named(self._event_name))
 
-    def _next_span(self, low: int, high: int) -> tuple[int, int]:
-        """The end of the gap ``[low, high)``: the span that was asked for ahead, or one that is shorter than a span that was too wide."""
-        if (asked := self._lanes.span_at(high)) is not None:
-            return asked
-        low, high = self._lanes.free_part(low, high) or (low, high)
-        start = self._sizer.start_of(low, high)
-        too_wide_from, too_wide_to = self._too_wide
-        return self._cut(max(start, too_wide_from + 1) if too_wide_to == high else start, low, high)
-
-    def _cut(self, start: int, low: int, high: int) -> tuple[int, int]:
-        """The end of ``[low, high)`` from about ``start`` on, as the dates can be written."""
+    def _next_span(self, state: _PartState, low: int, high: int) -> tuple[int, int]:
+        """The end of the gap ``[low, high)``, as the dates can be written; shorter than a span that was too wide."""
+        start = state.sizer.start_of(low, high)
+        too_wide_from, too_wide_to = state.too_wide
+        start = max(start, too_wide_from + 1) if too_wide_to == high else start
         way, bounds = self._direction, self.bounds
         return max(low, min(way.ceil(bounds, start), way.floor(bounds, high - 1))), high
 
@@ -290,18 +307,18 @@ class _Reading:
         """``from_date`` and ``to_date`` of a window that holds the span."""
         return self.bounds.window(*self._direction.span(low, high))
 
-    def _fetch(self, low: int, high: int) -> Flow[EventLogs | None]:
-        """The records of a window that holds the span; ``None`` where the API refuses so long a window."""
-        asked = self._lanes.take(low, high)
-        from_date, to_date = (asked.from_date, asked.to_date) if asked else self._window(low, high)
-        asked_after, started = (asked.asked_after, asked.started) if asked else (self._ledger.added, None)
-        self._capacity_when_asked = asked.capacity if asked else self._client.capacity.records
+    def _fetch(self, state: _PartState, asked: _Asked, *, is_alone: bool = False) -> Flow[EventLogs | None]:
+        """The records of a span's window; ``None`` where the API refuses so long a window.
+
+        :param is_alone: whether no other part goes on meanwhile.
+        """
+        from_date, to_date = asked.window
+        asked_after = self._ledger.added
+        fetch = self._client.fetch_window_steadily if is_alone else self._lanes.fetch
         try:
-            answer = yield from self._client.fetch_window_steadily(
-                self.bounds.dates, from_date, to_date, event_name=self._event_name, started=started
-            )
+            answer = yield from fetch(self.bounds.dates, from_date, to_date, event_name=self._event_name)
         except WindowRefusedError as error:
-            if not (yield from self._shorten(low, high)):
+            if not (yield from self._shorten(state, asked)):
                 raise error.refusal from error
             return None
         self._ledger.confirm(len(answer), asked_after=asked_after)
@@ -309,84 +326,61 @@ class _Reading:
         self.bounds = self.bounds.saw(from_date, answer.records.times)
         return answer.records
 
-    def _shorten(self, low: int, high: int) -> Flow[bool]:
+    def _shorten(self, state: _PartState, asked: _Asked) -> Flow[bool]:
         """Whether the next span can be shorter, so that the API may answer its window in full."""
-        if high - low >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
-            self._sizer.forbid(high - low)
+        length = asked.high - asked.low
+        if length >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
+            state.sizer.forbid(length)
             return True
         times = self._client.undated.times
-        closer = yield from calibrate_closely(self._client, self.bounds, *self._direction.span(low, high), times)
+        closer = yield from calibrate_closely(self._client, self.bounds, *self._direction.span(asked.low, asked.high), times)
         if closer is None or closer.unit == self.bounds.unit:
             return False
         self.bounds = closer
         return True
 
-    def _is_answered_to_its_ends(self, low: int, high: int) -> Flow[bool]:
+    def _is_answered_to_its_ends(self, state: _PartState, asked: _Asked) -> Flow[bool]:
         """Whether the API is known not to cut a window as long as this span's.
 
         :raises CalibrationError: it cuts it, and the span can't be much shorter.
         """
-        from_date, to_date = self._window(low, high)
+        from_date, to_date = asked.window
         reach = self._client.reach
         # A record's distance from the ends of a window is no better known than the zone of its dates.
         length = to_date - from_date + self.bounds.zone_error
         # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
             if length > reach.length:
-                self._shown_since = yield from prove_reach(self._client, self.bounds, wanted)
+                asked.shown = yield from prove_reach(self._client, self.bounds, wanted)
         if length <= reach.length:
             return True
-        if not (yield from self._shorten(low, high)):
+        if not (yield from self._shorten(state, asked)):
             raise CalibrationError(
                 f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
                 hint="check the extras `date_format` and `timezone`",
             )
         return False
 
-    def _finer_dates(self) -> Flow[Bounds | None]:
-        """Bounds in a format that says times more finely than the present one, where the API reads such a format, too."""
-        finer = [dates for dates in self._formats if dates.resolution < self.bounds.dates.resolution]
-        if not finer:
-            return None
-        # With the present format beside them, a format is chosen only where the API surely does not ignore it.
-        try:
-            found = yield from calibrate(self._client, [*finer, self.bounds.dates])
-        except CalibrationError:
-            return None
-        return replace(found, lag=self.bounds.lag) if found and found.dates in finer else None
-
-    def _turn_forwards(self, low: int, high: int) -> tuple[int, int]:
-        """Begin at the other end of the interval, of which nothing is read yet; return the span as it is named there."""
-        self._direction = FORWARDS
-        self._ledger = Ledger(*self._direction.span(self._ledger.low, self._ledger.high))
-        self._unread_before = self._ledger.high
-        return self._direction.span(low, high)
-
-    def _narrow(self, low: int, high: int, records: EventLogs) -> Flow[None]:
+    def _narrow(self, state: _PartState, asked: _Asked, records: EventLogs) -> Flow[None]:
         """Prepare for a shorter span after a full answer; where the span can't be shorter, for finer dates or longer answers.
 
         :raises TieError: neither helps.
         """
-        times = records.times
+        times, (low, high) = records.times, (asked.low, asked.high)
         if self._direction is BACKWARDS and not self._ledger.added and is_newest_first(times[::-1]) and not is_newest_first(times):
-            low, high = self._turn_forwards(low, high)
+            self._turn_forwards(state)
+            low, high = self._direction.span(low, high)
             if high < self._ledger.high:
                 return  # the window did not begin where the reading begins now
         if self._direction.floor(self.bounds, high - 1) > low:
-            self._sizer.learn_full(low, high, self._direction.positions(times))
-            self._too_wide = (low, high)
+            state.sizer.learn_full(low, high, self._direction.positions(times))
+            state.too_wide = (low, high)
             return
-        start, end = self._direction.span(low, high)
-        closer = (yield from calibrate_closely(self._client, self.bounds, start, end, times)) or (yield from self._finer_dates())
-        if closer is not None:
-            self.bounds = closer
-            return
-        if (yield from self._client.try_larger_limit(self.bounds.dates, *self._window(low, high), event_name=self._event_name)):
-            return
-        raise TieError(
-            f"The API holds {len(records)} records or more within {high - low} ms, and gives no more than that at once",
-            timestamp=max(set(times), key=times.count),
-            count=len(records),
-            request=f"from_date={self.bounds.dates.text(start)} to_date={self.bounds.dates.text(end)}",
-            hint="raise `page_size` if the API allows it, set `date_format` to one with finer dates, or read by `event_name`",
-        )
+        span = self._direction.span(low, high)
+        self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._event_name)
+
+    def _turn_forwards(self, state: _PartState) -> None:
+        """Begin at the other end of the interval, of which nothing is read yet."""
+        self._direction = FORWARDS
+        self._ledger = Ledger(*self._direction.span(self._ledger.low, self._ledger.high))
+        state.part, state.asked_from = self._ledger.parts[0], self._ledger.high

@@ -1,6 +1,7 @@
 """Which window to ask for next. A good guess saves requests; a bad one costs some, and proves nothing wrong.
 
-Windows go from the end of the interval backwards, and are sized so that their answers come out a little short of full. A full answer
+Windows go from the end of a part of the interval backwards, and are sized so that their answers come out a little short of full. All times
+are positions (:mod:`.direction`): of a reading forwards, "newest" means oldest here, and the other way round. A full answer
 proves nothing about its window, but its records are true and show the density:
 
 ===============================================  =====================================================
@@ -20,6 +21,7 @@ wrong again, three times in a row                an eighth of it, then a sixteen
 
 from __future__ import annotations
 
+from copy import copy
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
@@ -58,10 +60,6 @@ REST: Final = 1.15
 """All that is left is asked for, where it is no longer than a window times this."""
 NEARER: Final = 16
 """Fraction of the distance that is left between the next window and a time with more records than an answer holds."""
-CAUTION_AHEAD: Final = 1.8
-"""As :data:`CAUTION`, for windows that are asked for ahead: a full answer costs two more requests there, not one."""
-MEMORY_AHEAD: Final = 0.8
-"""As :data:`MEMORY`, for windows that are asked for ahead: they can't follow each change, so they had better follow no chance."""
 MOST_GUESSES: Final = 3
 """After this many full answers in a row, windows are halved whatever the answers look like."""
 MOST_WRONG: Final = 3
@@ -83,17 +81,21 @@ class Sizer:
         self._gives_newest = True
         self._wrong_guesses = 0
         self._count, self._over = 0.0, 0.0  # of the last windows: records, milliseconds
-        self._length_ahead: float | None = None
-        self._count_ahead, self._over_ahead = 0.0, 0.0
 
     def windows_in(self, length: int) -> float:
         """About how many windows so many milliseconds take, at the density of the last ones; 0.0 where the density is not known."""
-        return length / self._length_ahead if self._length_ahead else 0.0
+        return length / self._length if self._length and self._count else 0.0
 
-    def start_ahead_of(self, low: int, high: int) -> int:
-        """Where a window begins that is asked for ahead, within the part ``[low, high)`` of the gap and up to the part's end."""
-        length = min(self._length_ahead or high - low, self._longest or high - low)
-        return max(low, min(int(high - length), high - 1))
+    def elsewhere(self) -> Sizer:
+        """A sizer for another part of the interval. Its first window is as long as the next one here would be."""
+        sizer = copy(self)
+        sizer.begin()
+        return sizer
+
+    def begin(self) -> None:
+        """Expect the next window elsewhere."""
+        self._start, self._fulls = None, 0
+        self._count = self._over = 0.0
 
     def start_of(self, low: int, high: int) -> int:
         """Where the next window begins, within the gap ``[low, high)`` and up to its end."""
@@ -109,18 +111,13 @@ class Sizer:
         """The API does not answer windows of this length, milliseconds. The next ones are at most half as long."""
         self._longest = length // 2
 
-    def learn_short(self, low: int, high: int, times: list[int], *, is_rest: bool = False) -> None:
-        """A whole answer to ``[low, high)`` held records of these times.
-
-        :param is_rest: whether the window is so short only because another one was asked for before it.
-        """
+    def learn_short(self, low: int, high: int, times: list[int]) -> None:
+        """A whole answer to ``[low, high)`` held records of these times."""
         self._fulls, self._start = 0, None
         count = len(times)
         if count <= max(1.0, NEXT_TO_NOTHING * self._target(CAUTION, self._count)):
-            if not is_rest:
-                self._length = None if self._gives_newest else GROWTH * (high - low)
-                self._count = self._over = 0.0
-                self._forget_ahead()
+            self._length = None if self._gives_newest else GROWTH * (high - low)
+            self._count = self._over = 0.0
             return
         # Without an empty stretch at its end, but with the records before the span that an API of coarse dates adds.
         length = max(1, max(times) - min(low, *times))
@@ -135,15 +132,12 @@ class Sizer:
                 self._count = self._over = 0.0
             self._count, self._over = self._count * MEMORY + part, self._over * MEMORY + length / 2
         self._length = self._target(CAUTION, self._count) * self._over / max(1.0, self._count) / change
-        self._learn_ahead(count, length)
 
     def learn_full(self, low: int, high: int, times: list[int]) -> None:
         """A full answer to ``[low, high)`` held records of these times, in this order."""
         is_sized = self._count > 0
         self._count = self._over = 0.0
         self._fulls += 1
-        if self._fulls > 1:
-            self._forget_ahead()
         # An API may sort any of the matching records, newest first. The window that this suggests then comes out full again and again.
         self._wrong_guesses += self._gives_newest and self._fulls == MOST_GUESSES
         self._gives_newest = self._wrong_guesses < MOST_WRONG and is_newest_first(times)
@@ -161,17 +155,6 @@ class Sizer:
             self._length = min(0.95 * (high - low), self._target(CAUTION, self._count) / len(times) * max(1, inside[-1] - inside[0]))
         else:
             self._start = inside[-max(1, int((SAMPLE_KEPT_KNOWN if is_sized else SAMPLE_KEPT) * len(inside)))]
-
-    def _learn_ahead(self, count: int, length: int) -> None:
-        if _has_changed(count, self._count_ahead, self._over_ahead, length):
-            self._forget_ahead()
-        self._count_ahead = self._count_ahead * MEMORY_AHEAD + count
-        self._over_ahead = self._over_ahead * MEMORY_AHEAD + length
-        self._length_ahead = self._target(CAUTION_AHEAD, self._count_ahead) * self._over_ahead / self._count_ahead
-
-    def _forget_ahead(self) -> None:
-        self._length_ahead = None
-        self._count_ahead = self._over_ahead = 0.0
 
     def _target(self, caution: float, known: float) -> float:
         """How many records the next window is to hold, where the density is that of ``known`` records."""

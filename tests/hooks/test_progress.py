@@ -45,35 +45,27 @@ def at(*hours):
     return EventLogs.of([{"id": str(hour), "startTime": START + int(hour * HOUR)} for hour in hours])
 
 
-# The hours of the records of each answer, 40 s apart; what the last line says of how far it is.
-WAYS = {
-    "newest first": (
-        [[9.5, 9], [8, 7.5]],
-        "25 % of the interval, read backwards to 2025-09-18T07:30:00Z, about 4 minutes to go (until 12:04",
-    ),
-    "newest first, nothing in the last hours": ([[5], [4]], "60 % of the interval, read backwards to 2025-09-18T04:00:00Z, about 53 sec"),
-    "oldest first": (
-        [[0.5, 1], [2.5]],
-        "25 % of the interval, read up to 2025-09-18T02:30:00Z, about 4 minutes to go (until 12:04:00 UTC)",
-    ),
-    "from the middle on to both ends": ([[5], [4], [6]], "20 % of the interval, about 8 minutes to go (until 12:08:00 UTC), 5 requests"),
-    "one answer": ([[9.5, 9]], "5 % of the interval, about 13 minutes to go"),
-    "hardly begun": ([[9.5, 9.49]], "0 % of the interval, 5 requests"),
-    "nothing": ([[]], "0 event logs so far, 5 requests"),
+# The share of the interval that is read after each answer, 40 s apart; what the last line says of how far it is.
+SHARES = {
+    "a quarter": ([0.1, 0.25], "25 % of the interval, about 4 minutes to go (until 12:04:00 UTC), 5 requests"),
+    "more than half, at once": ([0.6], "60 % of the interval, about 27 seconds to go (until 12:00:2"),
+    "a twentieth": ([0.05], "5 % of the interval, about 13 minutes to go"),
+    "hardly begun": ([0.001], "0 % of the interval, 5 requests"),
+    "nothing": ([0.0], "2 event logs so far, 5 requests"),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_line_says_how_much_is_done_in_which_direction_and_when_it_ends(said, way):
+@pytest.mark.parametrize("name", SHARES)
+def test_a_line_says_how_much_is_done_and_when_it_ends(said, name):
     made, clock, stats, lines = said
-    answers, expected = WAYS[way]
+    shares, expected = SHARES[name]
     stats.requests += 5
-    for answer in answers:
+    for share in shares:
         clock.now += 40
-        made.found(at(*answer))
-    assert len(lines) == len(answers)
+        made.found(at(1, 2), share=share)
+    assert len(lines) == len(shares)
     assert expected in lines[-1]
-    assert lines[-1].startswith(f"{sum(map(len, answers))} event logs so far, ")
+    assert lines[-1].startswith(f"{2 * len(shares)} event logs so far, ")
     assert "timedelta" not in lines[-1]
 
 
@@ -81,13 +73,13 @@ def test_lines_are_some_seconds_apart(said):
     made, clock, _, lines = said
     for _ in range(30):
         clock.now += 1
-        made.found(at(5))
+        made.found(at(5), share=0.5)
     assert len(lines) == 3
 
 
 def test_the_last_line_begins_with_the_count_and_names_what_it_cost(said):
     made, clock, stats, lines = said
-    made.found(at(1, 2, 3))
+    made.found(at(1, 2, 3), share=1.0)
     clock.now += 75.24
     stats.requests += 4
     made.say_last(3)

@@ -300,10 +300,10 @@ MUTATIONS = (
         caught_by=("tests/operators/test_told.py",),
     ),
     Mutation(
-        breaks="the direction in which a reading goes",
+        breaks="how much of the interval is read",
         file="hooks/_progress.py",
-        text="            return (self._end - low) / length",
-        becomes="            return (high - low) / length",
+        text="{100 * done:.0f} % of the interval",
+        becomes="{done:.0f} % of the interval",
         caught_by=("tests/hooks/test_progress.py",),
     ),
     Mutation(

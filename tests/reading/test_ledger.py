@@ -11,63 +11,86 @@ from hypothesis import strategies as st
 from airflow_provider_capillary.reading.capacity import Capacity, Reach
 from airflow_provider_capillary.reading.ledger import Ledger
 
-# A deed: a span of some length with some records; an answer of some length; or what is pending is forgotten.
+# A deed, and the part that it is about: a span of some length with some records; an answer of some length; what is unconfirmed is
+# dropped; or the part is split at some distance from its beginning.
 DEEDS = st.lists(
-    st.one_of(
-        st.tuples(st.just("add"), st.integers(1, 30), st.integers(0, 12)),
-        st.tuples(st.just("confirm"), st.integers(0, 12), st.just(0)),
-        st.tuples(st.just("forget"), st.just(0), st.just(0)),
-    ),
-    max_size=30,
+    st.tuples(st.sampled_from(["add", "add", "confirm", "drop", "split"]), st.integers(0, 3), st.integers(1, 30), st.integers(0, 12)),
+    max_size=40,
 )
 
 
 @settings(deadline=None)
 @given(DEEDS)
-def test_spans_are_proved_from_the_end_by_later_and_longer_answers_alone(deeds: list[tuple[str, int, int]]) -> None:
-    """Against the obvious model: a list of spans, each with its count."""
+def test_spans_are_proved_by_later_and_longer_answers_alone(deeds: list[tuple[str, int, int, int]]) -> None:
+    """Against the obvious model: each position of the interval is unread, has a whole answer, or is proved."""
     ledger = Ledger(0, 100)
-    pending: list[tuple[int, int]] = []
-    proved: list[int] = []
-    frontier = 100
-    for deed, number, count in deeds:
-        edge = pending[-1][0] if pending else frontier
-        if deed == "add" and edge > 0:
-            low = max(0, edge - number)
-            ledger.add(low, count=count, capacity=13)
-            pending.append((low, count))
+    proved: set[int] = set()
+    unconfirmed: list[tuple[int, int, int]] = []
+    counts: list[int] = []
+    for deed, number, length, count in deeds:
+        part = ledger.parts[number % len(ledger.parts)]
+        if deed == "add" and part.gap:
+            low = max(part.low, part.edge - length)
+            unconfirmed.append((low, part.edge, count))
+            ledger.add(part, low, count=count, capacity=13)
         elif deed == "confirm":
-            ledger.confirm(number, asked_after=ledger.added)
-            while pending and pending[0][1] < number:
-                frontier, fewer = pending.pop(0)
-                proved.append(fewer)
-        elif deed == "forget":
+            ledger.confirm(count, asked_after=ledger.added)
+            while unconfirmed and unconfirmed[0][2] < count:
+                low, high, fewer = unconfirmed.pop(0)
+                proved |= set(range(low, high))
+                counts.append(fewer)
+        elif deed == "drop":
             ledger.drop_unconfirmed()
-            pending = []
-        edge = pending[-1][0] if pending else frontier
-        assert ledger.frontier == frontier
-        assert ledger.gap == ((0, edge) if edge > 0 else None)
-        assert ledger.covers_interval is (frontier == 0)
-        assert ledger.longest_unconfirmed == max([count for _, count in pending], default=0)
-        assert ledger.unconfirmed_records == sum(count for _, count in pending)
-        assert ledger.spans == len(proved)
-        assert (ledger.longest.count if ledger.longest else None) == max(proved, default=None)
+            unconfirmed = []
+        elif deed == "split" and part.low < part.low + length < part.edge:
+            low = part.low
+            earlier = ledger.split(part, low + length)
+            assert (earlier.low, earlier.high, part.low, earlier.gap) == (low, low + length, low + length, (low, low + length))
+        whole = {at for low, high, _ in unconfirmed for at in range(low, high)}
+        gaps = [part.gap for part in ledger.parts if part.gap]
+        assert {at for low, high in gaps for at in range(low, high)} == set(range(100)) - proved - whole
+        assert ledger.has_gaps is bool(gaps)
+        assert ledger.covers_interval is (len(proved) == 100)
+        assert ledger.proved_share == len(proved) / 100
+        assert ledger.longest_unconfirmed == max([count for _, _, count in unconfirmed], default=0)
+        assert ledger.unconfirmed_records == sum(count for _, _, count in unconfirmed)
+        assert ledger.spans == len(counts)
+        assert ledger.added - ledger.confirmed == len(unconfirmed)
+        assert (ledger.longest.count if ledger.longest else None) == max(counts, default=None)
+        assert [part.high for part in ledger.parts] == [100, *(part.low for part in ledger.parts[:-1])]
+        for part in ledger.parts:
+            low, high = ledger.proved_around(part)
+            assert proved >= set(range(low, high))
+            assert low - 1 not in proved
+            assert high not in proved or high == low
+            assert low <= part.frontier
+            assert high >= part.high
 
 
 # A span that is none, or that nothing proves.
-NO_PROOF = [(100, 3, 10), (101, 3, 10), (50, 10, 10), (50, 11, 10)]
+NO_PROOF = [(100, 3, 10), (101, 3, 10), (-1, 3, 10), (50, 10, 10), (50, 11, 10)]
 
 
 @pytest.mark.parametrize(("low", "count", "capacity"), NO_PROOF)
 def test_what_proves_nothing_is_refused(low: int, count: int, capacity: int) -> None:
+    ledger = Ledger(0, 100)
     with pytest.raises(ValueError, match="do not prove"):
-        Ledger(0, 100).add(low, count=count, capacity=capacity)
+        ledger.add(ledger.parts[0], low, count=count, capacity=capacity)
+
+
+@pytest.mark.parametrize("at", [0, 60, 70, 100])
+def test_a_part_is_split_within_its_gap_alone(at: int) -> None:
+    ledger = Ledger(0, 100)
+    (part,) = ledger.parts
+    ledger.add(part, 60, count=3, capacity=10)
+    with pytest.raises(ValueError, match="is not within the gap"):
+        ledger.split(part, at)
 
 
 def test_an_answer_as_long_as_a_span_confirms_nothing() -> None:
     """It may itself have been cut to as many."""
     ledger = Ledger(0, 100)
-    ledger.add(0, count=7, capacity=10)
+    ledger.add(ledger.parts[0], 0, count=7, capacity=10)
     ledger.confirm(7, asked_after=1)
     assert not ledger.covers_interval
     ledger.confirm(8, asked_after=1)
@@ -128,8 +151,9 @@ def test_an_answer_to_a_request_that_was_sent_before_a_span_was_added_does_not_p
     """Its answer may have been given before the API came to give less."""
     ledger = Ledger(0, 100)
     earlier = ledger.added
-    ledger.add(60, count=9, capacity=20)
+    (part,) = ledger.parts
+    ledger.add(part, 60, count=9, capacity=20)
     ledger.confirm(15, asked_after=earlier)
-    assert ledger.frontier == 100
+    assert part.frontier == 100
     ledger.confirm(15, asked_after=ledger.added)
-    assert ledger.frontier == 60
+    assert part.frontier == 60

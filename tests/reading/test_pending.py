@@ -19,25 +19,26 @@ def record(time: int, name: str) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(-5, 25), st.integers(0, 3)), unique=True, max_size=40), st.randoms(use_true_random=False), st.booleans()
+    st.lists(st.tuples(st.integers(-5, 25), st.integers(0, 3)), unique=True, max_size=40),
+    st.lists(st.tuples(st.integers(-8, 28), st.integers(1, 12)), max_size=12),
+    st.randoms(use_true_random=False),
 )
-def test_each_record_of_the_interval_is_released_once(keys: list[tuple[int, int]], rng: Any, is_forwards: bool) -> None:
-    """Whatever the order and the number of answers that held it, and whichever end of the interval is read first."""
+def test_each_record_of_the_interval_is_released_once(keys: list[tuple[int, int]], spans: list[tuple[int, int]], rng: Any) -> None:
+    """Whatever the order and the number of answers that held it, and in whatever order the spans of the interval are released."""
     records = [record(time, f"{time}-{number}") for time, number in keys]
     pending, released = PendingRecords(0, 20), []
-    for position in sorted({rng.randrange(20) for _ in range(4)} | {-3}, reverse=True):
-        # Any answers, with records before and after the span; then a whole one with all records from here to the end read first.
-        low, high = (-9, 20 - position) if is_forwards else (position, 29)
+    for number, (low, length) in enumerate([*spans, (-9, 40)]):
+        high = low + length
+        # Any answers, with records before and after the span; then a whole one with all records of the span.
         pending.add(EventLogs.of(rng.sample(records, rng.randrange(len(records) + 1))))
         whole = [each for each in records if low <= each["startTime"] < high]
-        pending.add_proved(EventLogs.of(rng.sample(whole, len(whole))), span_start=position)
+        pending.add_proved(EventLogs.of(rng.sample(whole, len(whole))), number=number)
         found = pending.release(low, high)
         assert all(each.pairs() == sorted(each.pairs()) and low <= each.times[0] <= each.times[-1] < high for each in found)
         assert [each.times[-1] for each in found] == sorted((each.times[-1] for each in found), reverse=True)
-        released.append([record for each in reversed(found) for record in each])
-    in_order = [each["startTime"] for part in (released if is_forwards else reversed(released)) for each in part]
-    assert in_order == sorted(in_order)
-    assert sorted(each["id"] for part in released for each in part) == sorted(each["id"] for each in records if 0 <= each["startTime"] < 20)
+        released += [record for each in found for record in each]
+        assert pending.release(high, low) == []
+    assert sorted(each["id"] for each in released) == sorted(each["id"] for each in records if 0 <= each["startTime"] < 20)
     assert len(pending) == 0
 
 
@@ -45,19 +46,19 @@ def test_a_record_of_no_whole_answer_is_an_error() -> None:
     """The others of its time are not released, either."""
     pending = PendingRecords(0, 100)
     pending.add(EventLogs.of([record(50, "a"), record(60, "b")]))
-    pending.add_proved(EventLogs.of([record(60, "b")]), span_start=55)
+    pending.add_proved(EventLogs.of([record(60, "b")]), number=0)
     assert len(pending) == 2
     assert [list(each) for each in pending.release(55, 100)] == [[record(60, "b")]]
     with pytest.raises(ContinuityError, match="1 records of the interval"):
         pending.release(40, 100)
 
 
-@pytest.mark.parametrize(("frontier", "is_trusted"), [(25, True), (26, False)])
-def test_a_record_of_a_distrusted_answer_needs_another_one(frontier: int, is_trusted: bool) -> None:
-    """Its span begins before the frontier."""
+@pytest.mark.parametrize(("first", "is_trusted"), [(4, True), (3, False)])
+def test_a_record_of_a_distrusted_answer_needs_another_one(first: int, is_trusted: bool) -> None:
+    """Its span has the number of the first one that is distrusted."""
     pending = PendingRecords(0, 100)
-    pending.add_proved(EventLogs.of([record(30, "c")]), span_start=25)
-    pending.distrust_spans_before(frontier)
+    pending.add_proved(EventLogs.of([record(30, "c")]), number=3)
+    pending.distrust(first)
     if not is_trusted:
         with pytest.raises(ContinuityError):
             pending.release(0, 100)
@@ -72,15 +73,17 @@ def test_one_id_with_two_times_is_an_error() -> None:
         pending.add(EventLogs.of([record(51, "a")]))
 
 
-@pytest.mark.parametrize(("frontier", "is_trusted"), [(28, True), (29, False)])
-def test_a_record_of_two_whole_answers_needs_one_of_them(frontier: int, is_trusted: bool) -> None:
+@pytest.mark.parametrize(("first", "is_trusted"), [(2, True), (1, False)])
+@pytest.mark.parametrize("numbers", [(1, 4), (4, 1)])
+def test_a_record_of_two_whole_answers_needs_one_of_them(numbers: tuple[int, int], first: int, is_trusted: bool) -> None:
     """It is released once, with the records that came with it first."""
     pending = PendingRecords(0, 100)
-    pending.add_proved(EventLogs.of([record(30, "c")]), span_start=25)
-    pending.add_proved(EventLogs.of([record(50, "e"), record(30, "c")]), span_start=28)
-    pending.distrust_spans_before(frontier)
+    pending.add_proved(EventLogs.of([record(30, "c")]), number=numbers[0])
+    pending.add_proved(EventLogs.of([record(50, "e"), record(30, "c")]), number=numbers[1])
+    pending.add_proved(EventLogs.of([record(50, "e")]), number=0)
+    pending.distrust(first)
     if is_trusted:
         assert [list(each) for each in pending.release(0, 100)] == [[record(50, "e")], [record(30, "c")]]
     else:
-        with pytest.raises(ContinuityError, match="2 records"):
+        with pytest.raises(ContinuityError, match="1 records"):
             pending.release(0, 100)

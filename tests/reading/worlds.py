@@ -73,7 +73,7 @@ class Case:
         reader = make_reader(seed=self.seed, lanes=self.lanes, **self.settings)
         rng = random.Random(self.seed)
         # However short the interval is.
-        with patch.object(Lanes, "worth_it", 0):
+        with patch.multiple(Lanes, worth_it=0, least_left=1):
             return drive(reader, world, self.start, self.end, event_name=self.event_name, fault=fault, latency=0.3, rng=rng), world
 
     def to_data(self) -> dict[str, Any]:

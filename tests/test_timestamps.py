@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_capillary.errors import IntervalError
-from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis, parse_timestamp, to_millis
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis, parse_timestamp, round_duration, to_millis
 
 MIDNIGHT = datetime(2025, 9, 18, tzinfo=UTC)
 
@@ -162,6 +162,23 @@ DURATIONS = {
     timedelta(seconds=1): "1 second",
     timedelta(days=-1): "-1 day",
 }
+
+
+# A length of time, and the same for a person to read.
+ROUNDED = [
+    (timedelta(), timedelta()),
+    (timedelta(seconds=599, milliseconds=400), timedelta(seconds=599)),
+    (timedelta(minutes=10, seconds=31), timedelta(minutes=11)),
+    (timedelta(hours=9, minutes=59, seconds=3), timedelta(hours=9, minutes=59)),
+    (timedelta(hours=10, minutes=20), timedelta(hours=10)),
+    (timedelta(days=9, hours=23, minutes=40), timedelta(days=10)),
+    (timedelta(days=12, hours=13), timedelta(days=13)),
+]
+
+
+@pytest.mark.parametrize(("duration", "rounded"), ROUNDED, ids=str)
+def test_a_duration_is_rounded_to_two_or_three_digits(duration, rounded):
+    assert round_duration(duration) == rounded
 
 
 @pytest.mark.parametrize("duration", DURATIONS, ids=str)

@@ -13,8 +13,8 @@ MUTATIONS = (
     Mutation(
         breaks="Airflow's interfaces: the metrics of a triggerer",
         file="_airflow.py",
-        text='    elif getattr(module, "_factory", None) is None:\n',
-        becomes="    elif module is None:\n",
+        text='    elif getattr(where, "_factory", False) is None:\n',
+        becomes="    elif where is None:\n",
         caught_by=(f"{INTERFACES}::test_airflow_s_metrics_client_is_set_up_and_takes_tags", "tests/hooks/test_metrics.py"),
     ),
     Mutation(

@@ -85,9 +85,9 @@ def test_a_long_value_is_cut_short_in_the_error():
     assert len(str(caught.value)) < 300
 
 
-# An instant, and its milliseconds since 1970; microseconds are rounded up, before 1970 too.
+# A timestamp, and its milliseconds since 1970; microseconds are rounded up, before 1970 too.
 @pytest.mark.parametrize(
-    ("instant", "millis"),
+    ("timestamp", "millis"),
     [
         (datetime(1970, 1, 1, tzinfo=UTC), 0),
         (MIDNIGHT, 1_758_153_600_000),
@@ -100,8 +100,8 @@ def test_a_long_value_is_cut_short_in_the_error():
         (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), 253_402_300_800_000),
     ],
 )
-def test_milliseconds_are_rounded_up(instant, millis):
-    assert to_millis(instant) == millis
+def test_milliseconds_are_rounded_up(timestamp, millis):
+    assert to_millis(timestamp) == millis
 
 
 def test_a_naive_datetime_has_no_milliseconds():

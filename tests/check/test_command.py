@@ -1,4 +1,4 @@
-"""The command, as a user runs it: against the stand-in API, over a connection of Airflow's."""
+"""The command, as a user runs it: against the emulator, over a connection of Airflow's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from airflow_provider_capillary.emulator import Emulator
 
 @pytest.fixture
 def api_of(monkeypatch):
-    """Starts a stand-in API, and makes it the default connection."""
+    """Starts an emulator, and makes it the default connection."""
     started = []
-    # The stand-in runs in this process, where Airflow 3 prints what is logged.
+    # The emulator runs in this process, where Airflow 3 prints what is logged.
     monkeypatch.setattr(logging.getLogger("airflow_provider_capillary.emulator.server"), "disabled", True)
 
     def start(*, extras=None, **options):

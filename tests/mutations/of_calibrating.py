@@ -220,7 +220,7 @@ MUTATIONS = (
         caught_by=WORLDS,
     ),
     Mutation(
-        breaks="milliseconds of an interval's instants are rounded up",
+        breaks="milliseconds of an interval's timestamps are rounded up",
         file="timestamps.py",
         text="    return -(-((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000)\n",
         becomes="    return ((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000\n",

@@ -259,6 +259,7 @@ def _as_its_cause():
 def _be_patient(session, seconds):
     session._settings = replace(session._settings, read_timeout=seconds)
     session.requests._defaults["timeout"] = (session._settings.connect_timeout, seconds)
+    session._time_limit._longest_sleep = min(seconds, 1.0)  # as of a session with this read timeout
 
 
 def place_of(step, plain):

@@ -189,31 +189,22 @@ def airflow_stats() -> Any:  # noqa: ANN401  # of another class in each version
     first trigger whose arguments it decodes, and drops in silence what was sent before. This function sets the client up where nobody has,
     as Airflow's own serializers do. Before 3.2 the client sets itself up.
     """
-    from airflow.providers.common.compat.sdk import Stats
+    from airflow.providers.common.compat.sdk import Stats, conf
 
-    stats, utils = cast("Any", Stats), _stats_utils()
-    module = sys.modules[stats.__module__]
-    if utils is None:
-        pass
-    elif not hasattr(module, "_factory"):  # Airflow 3.2 keeps the factory in the class, and there the one that drops everything, too
-        if stats.factory in (None, utils.NoStatsLogger):
-            stats.initialize(factory=utils.get_stats_factory(stats))
-    elif getattr(module, "_factory", None) is None:
-        from airflow.providers.common.compat.sdk import conf
-
-        stats.initialize(
-            factory=utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True)
-        )
-    return stats
-
-
-def _stats_utils() -> Any | None:  # noqa: ANN401  # a module
-    """What the SDK's metrics client is set up with: since 3.2. ``None`` before."""
+    stats = cast("Any", Stats)
     try:
         from airflow.sdk.observability.metrics import stats_utils
     except ImportError:
-        return None
-    return stats_utils
+        return stats
+    utils = cast("Any", stats_utils)
+    # Airflow 3.2 keeps the factory in the class, and there the one that drops everything, too; later versions keep it in the module.
+    where = sys.modules[stats.__module__]
+    if not hasattr(where, "_factory") and stats.factory in (None, utils.NoStatsLogger):
+        stats.initialize(factory=utils.get_stats_factory(stats))
+    elif getattr(where, "_factory", False) is None:
+        legacy_names = conf.getboolean("metrics", "legacy_names_on", fallback=True)
+        stats.initialize(factory=utils.get_stats_factory(), export_legacy_names=legacy_names)
+    return stats
 
 
 def latest_xcom(ti: Any, key: str) -> object:  # noqa: ANN401  # the task instance of either version

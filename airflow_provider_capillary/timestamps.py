@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from airflow_provider_capillary.errors import IntervalError
 
-__all__ = ["format_duration", "format_timestamp", "from_millis", "parse_timestamp", "to_millis"]
+__all__ = ["format_duration", "format_timestamp", "from_millis", "parse_timestamp", "round_duration", "to_millis"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
@@ -105,6 +105,17 @@ def format_duration(duration: timedelta) -> str:
     parts = [(str(duration.days), "day"), (str(hours), "hour"), (str(minutes), "minute"), (digits, "second")]
     words = [f"{number} {name}{'' if number == '1' else 's'}" for number, name in parts if number != "0"]
     return " ".join(words) or "0 seconds"
+
+
+def round_duration(duration: timedelta) -> timedelta:
+    """A length of time to two or three digits, for a person to read: in seconds, minutes, hours or days.
+
+    >>> format_duration(round_duration(timedelta(hours=3, minutes=20, seconds=7.004)))
+    '3 hours 20 minutes'
+    """
+    units = {timedelta(seconds=1): timedelta(minutes=10), timedelta(minutes=1): timedelta(hours=10), timedelta(hours=1): timedelta(days=10)}
+    unit = next((unit for unit, below in units.items() if duration < below), timedelta(days=1))
+    return round(duration / unit) * unit
 
 
 def _to_utc(moment: datetime, value: object, name: str) -> datetime:

@@ -46,7 +46,7 @@ ALLOWED = {
     "estimate": BASE | {"api", "connection", "hooks", "reading", "report_printing"},
     "commands": {"_airflow", "check", "erasure", "estimate"},
     "__main__": {"commands"},
-    # The stand-in is judged by the documentation alone: code that it shared with the package would be wrong on both sides alike.
+    # The emulator is judged by the documentation alone: code that it shared with the package would be wrong on both sides alike.
     "emulator": set(),
     # What builds the documentation; no part of the wheel.
     "docs": {"__version__"},

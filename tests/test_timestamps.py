@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_capillary.errors import IntervalError
-from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis, parse_timestamp, to_millis
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis, parse_timestamp, round_duration, to_millis
 
 MIDNIGHT = datetime(2025, 9, 18, tzinfo=UTC)
 
@@ -85,9 +85,9 @@ def test_a_long_value_is_cut_short_in_the_error():
     assert len(str(caught.value)) < 300
 
 
-# An instant, and its milliseconds since 1970; microseconds are rounded up, before 1970 too.
+# A timestamp, and its milliseconds since 1970; microseconds are rounded up, before 1970 too.
 @pytest.mark.parametrize(
-    ("instant", "millis"),
+    ("timestamp", "millis"),
     [
         (datetime(1970, 1, 1, tzinfo=UTC), 0),
         (MIDNIGHT, 1_758_153_600_000),
@@ -100,8 +100,8 @@ def test_a_long_value_is_cut_short_in_the_error():
         (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), 253_402_300_800_000),
     ],
 )
-def test_milliseconds_are_rounded_up(instant, millis):
-    assert to_millis(instant) == millis
+def test_milliseconds_are_rounded_up(timestamp, millis):
+    assert to_millis(timestamp) == millis
 
 
 def test_a_naive_datetime_has_no_milliseconds():
@@ -162,6 +162,23 @@ DURATIONS = {
     timedelta(seconds=1): "1 second",
     timedelta(days=-1): "-1 day",
 }
+
+
+# A length of time, and the same for a person to read.
+ROUNDED = [
+    (timedelta(), timedelta()),
+    (timedelta(seconds=599, milliseconds=400), timedelta(seconds=599)),
+    (timedelta(minutes=10, seconds=31), timedelta(minutes=11)),
+    (timedelta(hours=9, minutes=59, seconds=3), timedelta(hours=9, minutes=59)),
+    (timedelta(hours=10, minutes=20), timedelta(hours=10)),
+    (timedelta(days=9, hours=23, minutes=40), timedelta(days=10)),
+    (timedelta(days=12, hours=13), timedelta(days=13)),
+]
+
+
+@pytest.mark.parametrize(("duration", "rounded"), ROUNDED, ids=str)
+def test_a_duration_is_rounded_to_two_or_three_digits(duration, rounded):
+    assert round_duration(duration) == rounded
 
 
 @pytest.mark.parametrize("duration", DURATIONS, ids=str)

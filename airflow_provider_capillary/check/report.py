@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, SECOND
+from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.survey import READ, START_TIME
-from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis, round_duration
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.api.executor import RequestStats
     from airflow_provider_capillary.connection.settings import Settings
+    from airflow_provider_capillary.errors import CapillaryError
     from airflow_provider_capillary.reading.survey import Findings
 
 __all__ = ["Report"]
 
 _PRECISIONS: Final = {1: "millisecond", SECOND: "second", MINUTE: "minute", HOUR: "hour", DAY: "day"}
+_NO_FORMAT_FITS: Final = (
+    "set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`; then run this "
+    "command again"
+)
 _UNKNOWN: Final = "not shown by these records"
 _PLAIN: Final = {"ok": "ok     ", "warn": "note   ", "bad": "FAILED "}
 _COLOURED: Final = {"ok": "\033[32m\u2713\033[0m ", "warn": "\033[33m!\033[0m ", "bad": "\033[31m\u2717\033[0m "}
@@ -36,6 +43,7 @@ class Report:
         self._settings = settings
         self._stats = stats
         self._now = now
+        self._error = _with_own_hint(findings.error)
 
     @property
     def is_good(self) -> bool:
@@ -61,7 +69,7 @@ class Report:
         bounds = findings.bounds
         return {
             "ok": self.is_good,
-            "error": None if findings.error is None else {"class": type(findings.error).__name__, "text": str(findings.error)},
+            "error": None if self._error is None else {"class": type(self._error).__name__, "text": str(self._error)},
             "newest_event": None if findings.newest is None else format_timestamp(from_millis(findings.newest)),
             "newest_event_age_s": None if findings.newest is None else round((self._now - findings.newest) / 1000, 3),
             "records_shown": findings.records,
@@ -94,8 +102,8 @@ class Report:
 
     def _lines(self) -> list[tuple[str, str, str]]:
         findings = self._findings
-        if findings.error is not None and not findings.records:
-            return [("bad", "Connection", str(findings.error)), self._throttling()]
+        if self._error is not None and not findings.records:
+            return [("bad", "Connection", str(self._error)), self._throttling()]
         lines = [("ok", "Connection", f"reachable and authorised at {self._settings.base_url}")]
         if not findings.records:
             return [*lines, ("warn", "Event logs", "none that this credential may see; nothing more can be found out"), self._throttling()]
@@ -104,8 +112,8 @@ class Report:
 
     def _newest(self) -> tuple[str, str, str]:
         newest = self._findings.newest or 0
-        age = timedelta(milliseconds=max(0, self._now - newest))
-        return "ok", "Newest event log", f"{format_timestamp(from_millis(newest))}, {format_duration(age)} before this machine's clock"
+        age = format_duration(round_duration(timedelta(milliseconds=max(0, self._now - newest))))
+        return "ok", "Newest event log", f"{format_timestamp(from_millis(newest))}, {age} before this machine's clock"
 
     def _limit(self) -> tuple[str, str, str]:
         findings = self._findings
@@ -121,8 +129,8 @@ class Report:
     def _dates(self) -> list[tuple[str, str, str]]:
         findings, bounds = self._findings, self._findings.bounds
         lines: list[tuple[str, str, str]] = []
-        if findings.error is not None:
-            lines.append(("bad" if bounds is None else "warn", "Dates", str(findings.error)))
+        if self._error is not None:
+            lines.append(("bad" if bounds is None else "warn", "Dates", str(self._error)))
         if findings.formats:
             formats = "; ".join(f"{name} {outcome}" for name, outcome in findings.formats.items())
             lines.append(("ok" if READ in findings.formats.values() else "bad", "Date formats", formats))
@@ -171,3 +179,11 @@ class Report:
         if findings.filter_by not in (START_TIME, None):
             lines.append(("ok", "Late writes", "exports read 5 minutes beyond their interval, so that these are in it"))
         return lines
+
+
+def _with_own_hint(error: CapillaryError | None) -> CapillaryError | None:
+    """The error; where no date format fits, its hint is for a reader of this report: a task's error says to run the check."""
+    if isinstance(error, CalibrationError) and error.timezone is None:
+        error = copy(error)
+        error.hint = _NO_FORMAT_FITS
+    return error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.estimate.cost import estimate
 from airflow_provider_capillary.reading.sampling import MOST_REQUESTS
-from airflow_provider_capillary.timestamps import format_duration, format_timestamp
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, round_duration
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.connection.settings import Settings
@@ -103,7 +103,7 @@ class Report:
             ("Interval", f"{span}, {runs}"),
             ("Event logs", f"{records}; {cost.records / cost.runs:,.0f} a run" if many else records),
             ("Requests", f"about {each(f'{cost.requests:,}', f'{cost.requests * cost.runs:,}')}{self._if_most()}"),
-            ("Time", each(_in_words(cost.seconds), _in_words(cost.seconds * cost.runs)) + self._pace()),
+            ("Time", each(_duration(cost.seconds), _duration(cost.seconds * cost.runs)) + self._pace()),
         ]
         if cost.json_bytes is not None and cost.object_bytes is not None and cost.spool_bytes is not None:
             lines += [
@@ -154,12 +154,8 @@ class Report:
         return notes
 
 
-def _in_words(seconds: float) -> str:
-    """To two or three digits: nobody plans by the second of a day."""
-    for unit, below in ((1, 600), (60, 36_000), (3_600, float("inf"))):
-        if seconds < below:
-            return format_duration(timedelta(seconds=unit * max(1, round(seconds / unit))))
-    raise AssertionError
+def _duration(seconds: float) -> str:
+    return format_duration(round_duration(timedelta(seconds=max(1, seconds))))
 
 
 def _size(count: int) -> str:

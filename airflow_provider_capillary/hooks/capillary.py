@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +24,7 @@ from airflow_provider_capillary.errors import (
     ReadingStoppedError,
 )
 from airflow_provider_capillary.hooks._driver import FlowDriver, conceal
-from airflow_provider_capillary.timestamps import format_timestamp, parse_timestamp, to_millis
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp, round_duration, to_millis
 from airflow_provider_capillary.validation import statuses_of, text_of
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ class CapillaryHook(FlowDriver, BaseHook):
         if not records:
             return True, "Connected. The API holds no event logs that this credential may see."
         newest = max(record["startTime"] for record in records)
-        age = max(0.0, time.time() - newest / 1000)
-        return True, f"Connected. Saw {len(records)} event logs; the newest of them is {_in_words(age)} old."
+        age = format_duration(round_duration(timedelta(seconds=max(0.0, time.time() - newest / 1000))))
+        return True, f"Connected. Saw {len(records)} event logs; the newest of them is {age} old."
 
     def survey(self) -> tuple[Findings, RequestStats]:
         """Find out, in at most 20 requests, what this API does that its documentation leaves open.
@@ -197,15 +197,15 @@ class CapillaryHook(FlowDriver, BaseHook):
         :raises CapillaryError: the API does not answer, or how it reads dates is not found out. Later errors are in the result.
         """
         from airflow_provider_capillary.api.date_formats import AUTO, DateFormat, zone_of
-        from airflow_provider_capillary.api.retries import RetryPlan
         from airflow_provider_capillary.reading.client import EventLogsClient
         from airflow_provider_capillary.reading.sampling import sample
+        from airflow_provider_capillary.reading.survey import PLAN
 
         low, high = to_millis(parse_timestamp(start, "start")), to_millis(parse_timestamp(end, "end"))
         if low >= high:
             raise IntervalError(f"start={start!s} does not lie before end={end!s}", hint="write an end that lies after the start")
         settings = self.settings
-        client = EventLogsClient(self._make_executor(RetryPlan(attempts=3, total=60.0)), limit=settings.page_size)
+        client = EventLogsClient(self._make_executor(PLAN), limit=settings.page_size)
         names = AUTO if settings.date_format == "auto" else (settings.date_format,)
         formats = [DateFormat(name, zone_of(settings.timezone)) for name in names]
         return self._run(sample(client, formats, low, high, event_name=text_of("event_name", event_name)))
@@ -320,10 +320,3 @@ def _each(pages: Generator[EventLogs]) -> Generator[Record]:
     with closing(pages):
         for records in pages:
             yield from records
-
-
-def _in_words(seconds: float) -> str:
-    for length, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {name}"
-    return f"{seconds:.0f} seconds"

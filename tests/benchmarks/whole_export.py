@@ -2,7 +2,7 @@
 
     python tests/benchmarks/whole_export.py [few] [many]
 
-Each export is a process of its own and so is the stand-in that it reads from, so that neither counts for the other.
+Each export is a process of its own and so is the emulator that it reads from, so that neither counts for the other.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ SLOW = {"hang", "slow_drip", "big_body", "throttled_absurd"}
 QUICK = [fault for fault in FAULTS if fault not in SLOW]
 
 
-def record(number, instant, status="EMF_PROCESSOR_FAILED"):
+def record(number, timestamp, status="EMF_PROCESSOR_FAILED"):
     return {
         "id": f"known-{number}",
-        "startTime": instant,
+        "startTime": timestamp,
         "status": status,
         "eventName": "order",
         "inputRequest": f'{{"mobile":"{PERSONAL["mobile"]}","email":"{PERSONAL["email"]}"}}',

@@ -1,10 +1,11 @@
-"""The command, as a user runs it: against the stand-in API, over a connection of Airflow's."""
+"""The command, as a user runs it: against the emulator, over a connection of Airflow's."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -16,9 +17,9 @@ from airflow_provider_capillary.emulator import Emulator
 
 @pytest.fixture
 def api_of(monkeypatch):
-    """Starts a stand-in API, and makes it the default connection."""
+    """Starts an emulator, and makes it the default connection."""
     started = []
-    # The stand-in runs in this process, where Airflow 3 prints what is logged.
+    # The emulator runs in this process, where Airflow 3 prints what is logged.
     monkeypatch.setattr(logging.getLogger("airflow_provider_capillary.emulator.server"), "disabled", True)
 
     def start(*, extras=None, **options):
@@ -50,6 +51,7 @@ def test_it_prints_findings_and_extras_in_plain_text(api_of, capsys):
         "not shown by these records",
     ):
         assert line in text
+    assert re.search(r"Z, \d+ \w+( \d+ minutes?)? before this machine's clock", text)
     assert text.endswith("Put these extras into the connection:\n  date_format: iso\n  page_size: 100\n")
     assert len(api.requests) <= 20
 
@@ -80,8 +82,10 @@ def test_a_connection_over_which_exports_fail_ends_with_1(api_of, capsys, option
     assert status == 1
     assert "FAILED" in text
     assert word in text
+    assert "capillary check" not in text
     status, text = printed(capsys, "--json")
     assert (status, json.loads(text)["error"]["class"]) == (1, error)
+    assert "capillary check" not in text
 
 
 def test_a_connection_that_is_wrong_or_missing_ends_with_1_and_says_why(monkeypatch, capsys):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from estimate.support import DAY, START, make_world, run_sampling
+from hooks.support import Clock
 
 from airflow_provider_capillary.commands import main
 from airflow_provider_capillary.emulator import Emulator
@@ -87,6 +88,18 @@ def test_an_export_takes_about_what_was_estimated(api_of, capsys):
     assert len(list(CapillaryHook().iter_event_logs(INTERVAL[1], INTERVAL[3]))) == 6000
     needed = len(api.requests) - asked
     assert needed / 1.5 - 4 < estimated < needed * 1.5 + 4
+
+
+@pytest.mark.parametrize("fault", ["throttled_absent", "throttled_seconds"])
+def test_a_minute_of_throttling_is_waited_for(api_of, monkeypatch, fault):
+    """As the command ``check`` does, whether the API names the rest of the minute or not."""
+    clock = Clock()
+    monkeypatch.setattr("airflow_provider_capillary.hooks._driver.time", clock)
+    ends = clock.now + 60
+    api_of(faults=lambda number, _params: fault if number > 2 and clock.now < ends else None)
+    samples = CapillaryHook().sample(INTERVAL[1], INTERVAL[3])
+    assert samples.error is None
+    assert clock.now >= ends
 
 
 # Each row: what differs in the command line, and words of the error; each ends with 2.

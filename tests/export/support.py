@@ -58,7 +58,7 @@ class Place:
 
 
 def make_records(count, *, seed=0, size=40):
-    """Newest first, as the API is documented to answer; each third shares its instant with the one before."""
+    """Newest first, as the API is documented to answer; each third shares its timestamp with the one before."""
     rng = random.Random(seed)
     for index in reversed(range(count)):
         record = {

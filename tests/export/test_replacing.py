@@ -248,7 +248,7 @@ def test_where_a_record_is_there_and_shown_the_new_text_counts(tmp_path):
 @pytest.mark.parametrize("earlier", [True, False])
 @pytest.mark.parametrize("same", [True, False])
 def test_what_another_run_puts_there_meanwhile_is_left(place, earlier, same):
-    """While this one reads: it is seen by looking again, whether it stands for the same or not."""
+    """While this one reads: it is seen by asking the store again, whether it stands for the same or not."""
     if earlier:
         export(RECORDS[:4], place.uri(NAME))
     other = DAY if same else DAY | {"event_name": "A"}
@@ -267,7 +267,7 @@ def test_what_another_run_puts_there_meanwhile_is_left(place, earlier, same):
 
 
 def test_what_another_run_puts_there_at_the_last_moment_is_left(place, monkeypatch):
-    """After looking again and before putting: the store, or local disk, decides in one step that nothing is there."""
+    """After asking again and before putting: the store, or local disk, decides in one step that nothing is there."""
     publish = Target.publish
 
     def late(self, source, **options):

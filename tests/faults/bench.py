@@ -97,9 +97,9 @@ class Fault:
 
 
 class Bench:
-    """One stand-in and one driver.
+    """One emulator and one driver.
 
-    :param world: of the stand-in, and ``extras`` of the connection, where they differ from those of the table.
+    :param world: of the emulator, and ``extras`` of the connection, where they differ from those of the table.
     :param poll: whether a sensor polls, twice, where otherwise an interval is read.
     :param after: after how many requests the failure appears for which the sensor waits; left out, after the first poke.
     """
@@ -137,7 +137,7 @@ class Bench:
 
     @contextlib.contextmanager
     def _in_place(self):
-        """The stand-in runs, the drivers have the clock, and each request is noted where it leaves the driver."""
+        """The emulator runs, the drivers have the clock, and each request is noted where it leaves the driver."""
         send, observe = ApiSession.send, self._observe
 
         async def sleep(seconds):
@@ -221,7 +221,7 @@ class Bench:
                     return
                 if self._after is None:
                     self._after = self._seen.first_poll = len(self._seen.asked)
-        raise AssertionError("the sensor looked too often")
+        raise AssertionError("the sensor polled too often")
 
     def _trigger(self):
         """As it comes out of the database, and what it says goes back into the sensor."""
@@ -259,6 +259,7 @@ def _as_its_cause():
 def _be_patient(session, seconds):
     session._settings = replace(session._settings, read_timeout=seconds)
     session.requests._defaults["timeout"] = (session._settings.connect_timeout, seconds)
+    session._time_limit._longest_sleep = min(seconds, 1.0)  # as of a session with this read timeout
 
 
 def place_of(step, plain):

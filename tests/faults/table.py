@@ -43,7 +43,7 @@ class Row:
     :param pause: seconds between the first try and the second, at least and at most.
     :param retry_after: of the error.
     :param has_id: whether an answer with a request id arrived, so that the error has to name it.
-    :param name: of the stand-in's fault, where it is another; ``None`` for a server that is not there.
+    :param name: of the emulator's fault, where it is another; ``None`` for a server that is not there.
     :param patience: seconds; the read timeout of the requests that the fault befalls, where the fault is one of time.
     :param at_token: the row for the fetch of a token, where it means something else there.
     """

@@ -44,7 +44,7 @@ def test_a_stop_over_tls_and_in_its_handshake(monkeypatch, certificate):
 
 
 def test_a_stop_between_two_requests_is_not_lost(monkeypatch):
-    """The moment after the driver has looked and before a connection is open."""
+    """The moment after the driver has checked and before a connection is open."""
     with RawServer(silent) as server:
         hook = hook_of(monkeypatch, connection(server.url))
         session = hook._session

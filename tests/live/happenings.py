@@ -37,7 +37,7 @@ CANARIES = {
 
 
 class Api:
-    """A stand-in for one connection, whose weather changes while it runs.
+    """An emulator for one connection, whose weather changes while it runs.
 
     Where it is stopped and started, it keeps its port and its records.
     """
@@ -55,7 +55,7 @@ class Api:
 
     @property
     def emulator(self) -> Emulator:
-        """The stand-in itself."""
+        """The emulator itself."""
         return self._emulator
 
     def met(self, fault: str) -> int:

@@ -1,4 +1,4 @@
-"""An Airflow whose DAGs wait for failures at stand-ins, and how to tell how far each of them has come."""
+"""An Airflow whose DAGs wait for failures at emulators, and how to tell how far each of them has come."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SUBJECTS = [_SENSOR, _WATCHER] if WATCHES else [_SENSOR]
 
 
 class Live:
-    """Everything that runs: the stand-ins in this process, Airflow beside it."""
+    """Everything that runs: the emulators in this process, Airflow beside it."""
 
     def __init__(self, home: Path, *, database: Path) -> None:
         self.home = home

@@ -6,6 +6,7 @@ from mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS"]
 
+BOUNDS = ("tests/reading/test_bounds.py",)
 CALIBRATION = ("tests/reading/test_calibration.py",)
 NO_RECORDS = ("tests/reading/test_no_records.py",)
 PRECISION = ("tests/reading/test_precision.py",)
@@ -146,7 +147,7 @@ MUTATIONS = (
         file="reading/precision.py",
         text="        if any(low + finer <= time < high for time in answer.records.times):\n",
         becomes="        if len(answer.records) > 1:\n",
-        caught_by=CALIBRATION,
+        caught_by=PRECISION,
     ),
     Mutation(
         breaks="closer bounds: whole units",
@@ -219,7 +220,7 @@ MUTATIONS = (
         caught_by=WORLDS,
     ),
     Mutation(
-        breaks="milliseconds of an interval's instants are rounded up",
+        breaks="milliseconds of an interval's timestamps are rounded up",
         file="timestamps.py",
         text="    return -(-((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000)\n",
         becomes="    return ((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000\n",
@@ -245,5 +246,61 @@ MUTATIONS = (
         text="        self.capacity.show(len(answer))\n",
         becomes="",
         caught_by=("tests/reading/test_traces.py",),
+    ),
+    Mutation(
+        breaks="nothing from outside: on both sides of a window",
+        file="reading/bounds.py",
+        text="        return not from_date - ELSEWHERE <= time <= to_date + ELSEWHERE\n",
+        becomes="        return not from_date - ELSEWHERE <= time\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="the margin grows with the lag that was seen",
+        file="reading/bounds.py",
+        text="        return max(MARGIN, 2 * self.lag) +",
+        becomes="        return MARGIN +",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="a day of margin where dates are read by the hour or the day",
+        file="reading/bounds.py",
+        text=" + self.zone_error\n",
+        becomes="\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="windows overlap by the step in which dates are read",
+        file="reading/bounds.py",
+        text="        return self.floor(low - 1), high\n",
+        becomes="        return low, high\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="windows overlap by a day where the API's days begin at an unknown hour",
+        file="reading/bounds.py",
+        text="            return self.dates.floor(low - LONGEST_DAY), high\n",
+        becomes="            return self.dates.floor(low - 1), high\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="windows overlap by more than a day of 24 hours where the API's days begin at an unknown hour",
+        file="reading/bounds.py",
+        text="            return self.dates.floor(low - LONGEST_DAY), high\n",
+        becomes="            return self.dates.floor(low - DAY), high\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="windows of whole units end with the last of them",
+        file="reading/bounds.py",
+        text="            return low, last if is_next else high\n",
+        becomes="            return low, low\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="windows of whole units hold the hour that happens twice",
+        file="reading/bounds.py",
+        text="            return low, last if is_next else high\n",
+        becomes="            return low, last\n",
+        caught_by=BOUNDS,
     ),
 )

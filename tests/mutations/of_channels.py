@@ -1,4 +1,4 @@
-"""Airflow's own channels: what its metrics, asset events, lineage and links are told."""
+"""Airflow's own channels: what its metrics, asset events, lineage and links are told; and the commands."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MUTATIONS = (
     Mutation(
         breaks="Airflow's interfaces: the metrics of a triggerer",
         file="_airflow.py",
-        text='    elif getattr(module, "_factory", None) is None:\n',
-        becomes="    elif module is None:\n",
+        text='    elif getattr(where, "_factory", False) is None:\n',
+        becomes="    elif where is None:\n",
         caught_by=(f"{INTERFACES}::test_airflow_s_metrics_client_is_set_up_and_takes_tags", "tests/hooks/test_metrics.py"),
     ),
     Mutation(
@@ -51,5 +51,19 @@ MUTATIONS = (
         text='                        await self._note("")\n',
         becomes="",
         caught_by=("tests/triggers/test_watch_trigger.py",),
+    ),
+    Mutation(
+        breaks="estimate: a minute of throttling is waited for",
+        file="hooks/capillary.py",
+        text="        client = EventLogsClient(self._make_executor(PLAN), limit=settings.page_size)\n",
+        becomes="        client = EventLogsClient(self._make_executor(PLAN.__class__(attempts=3, total=60.0)), limit=settings.page_size)\n",
+        caught_by=("tests/estimate/test_command.py", "-k", "throttling"),
+    ),
+    Mutation(
+        breaks="check: its report does not say to run the check",
+        file="check/report.py",
+        text="        error.hint = _NO_FORMAT_FITS\n",
+        becomes="",
+        caught_by=("tests/check/test_command.py", "-k", "exports_fail"),
     ),
 )

@@ -8,7 +8,6 @@ __all__ = ["MUTATIONS"]
 
 READER = ("tests/reading/test_reader.py",)
 TAMPERED = ("tests/reading/test_tampered_pages.py",)
-BOUNDS = ("tests/reading/test_bounds.py",)
 LEDGER = ("tests/reading/test_ledger.py",)
 PENDING = ("tests/reading/test_pending.py",)
 TRACES = ("tests/reading/test_traces.py",)
@@ -157,13 +156,6 @@ MUTATIONS = (
         caught_by=TAMPERED,
     ),
     Mutation(
-        breaks="nothing from outside: on both sides of a window",
-        file="reading/bounds.py",
-        text="        return not from_date - ELSEWHERE <= time <= to_date + ELSEWHERE\n",
-        becomes="        return not from_date - ELSEWHERE <= time\n",
-        caught_by=BOUNDS,
-    ),
-    Mutation(
         breaks="an empty answer is asked for twice",
         file="reading/reader.py",
         text="        if not records:\n",
@@ -274,48 +266,6 @@ MUTATIONS = (
         text="            yield _PAUSE  # so that others can begin\n",
         becomes="            pass\n",
         caught_by=("tests/reading/test_lanes.py", "-k", "budget"),
-    ),
-    Mutation(
-        breaks="the margin grows with the lag that was seen",
-        file="reading/bounds.py",
-        text="        return max(MARGIN, 2 * self.lag) +",
-        becomes="        return MARGIN +",
-        caught_by=BOUNDS,
-    ),
-    Mutation(
-        breaks="a day of margin where dates are read by the hour or the day",
-        file="reading/bounds.py",
-        text=" + self.zone_error\n",
-        becomes="\n",
-        caught_by=BOUNDS,
-    ),
-    Mutation(
-        breaks="windows overlap by the step in which dates are read",
-        file="reading/bounds.py",
-        text="        return self.floor(low - 1), high\n",
-        becomes="        return low, high\n",
-        caught_by=BOUNDS,
-    ),
-    Mutation(
-        breaks="windows overlap by a day where the API's days begin at an unknown hour",
-        file="reading/bounds.py",
-        text="            return self.dates.floor(low - LONGEST_DAY), high\n",
-        becomes="            return self.dates.floor(low - 1), high\n",
-        caught_by=BOUNDS,
-    ),
-    Mutation(
-        breaks="windows of whole units end with the last of them",
-        file="reading/bounds.py",
-        text="            return low, last if is_next else high\n",
-        becomes="            return low, low\n",
-        caught_by=BOUNDS,
-    ),
-    Mutation(
-        breaks="windows of whole units hold the hour that happens twice",
-        file="reading/bounds.py",
-        text="            return low, last if is_next else high\n",
-        becomes="            return low, last\n",
-        caught_by=BOUNDS,
     ),
     Mutation(
         breaks="progress: a span that was too wide is not asked for again",

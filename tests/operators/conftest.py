@@ -9,7 +9,7 @@ from airflow_provider_capillary.emulator import Emulator
 
 @pytest.fixture
 def api_of(monkeypatch):
-    """A stand-in that runs until the test ends, as the connection ``capillary_default``."""
+    """An emulator that runs until the test ends, as the connection ``capillary_default``."""
     running = []
 
     def start(*, extras=None, conn_id="capillary_default", **options):

@@ -19,8 +19,8 @@ T0 = 1_758_171_830_945
 S, M = 1000, 60_000
 
 
-def failure(name, instant, status="EMF_PROCESSOR_FAILED", event="order"):
-    return {"id": name, "startTime": instant, "status": status, "eventName": event, "inputRequest": "personal", "message": "personal"}
+def failure(name, timestamp, status="EMF_PROCESSOR_FAILED", event="order"):
+    return {"id": name, "startTime": timestamp, "status": status, "eventName": event, "inputRequest": "personal", "message": "personal"}
 
 
 def poll(state, now, records):
@@ -127,7 +127,7 @@ def test_sizes_are_bounded(monkeypatch):
     assert result["ids"] == [f"i{n}" for n in range(999, 899, -1)]
     assert len(state.watermark.reported) == 50
     assert state.lookback_was_shortened(begun())
-    # What is no longer remembered is no longer looked at: nothing is reported twice.
+    # What is no longer remembered is no longer asked for: nothing is reported twice.
     after = poll(again(state), T0 + 2 * M, [*records, failure("new", T0 + 999)])
     assert after.result()["ids"] == ["new"]
 
@@ -171,18 +171,18 @@ events = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(
     events=events,
-    looks=st.lists(st.tuples(st.integers(1, 8 * M), st.booleans()), min_size=1, max_size=25),
+    polls=st.lists(st.tuples(st.integers(1, 8 * M), st.booleans()), min_size=1, max_size=25),
     skew=st.integers(-20 * M, 20 * M),
     lateness=st.sampled_from([0, 1, LOOKBACK, 30 * M]),
 )
-def test_everything_that_is_visible_in_time_is_reported_once(events, looks, skew, lateness):
+def test_everything_that_is_visible_in_time_is_reported_once(events, polls, skew, lateness):
     records = [
         (T0 + at + late * lateness // 1000, failure(f"e{n}", T0 + at, "FAILED" if bad else "EVENT_SUCCESS"))
         for n, (at, late, bad) in enumerate(events)
     ]
     state, reported, now = begun(lateness=lateness), [], T0
-    # The API's clock is the truth; this machine's is off by the skew. The last look comes after everything, even by a slow clock.
-    for step, next_run in [*looks, (2 * 60 * M, True)]:
+    # The API's clock is the truth; this machine's is off by the skew. The last poll comes after everything, even by a slow clock.
+    for step, next_run in [*polls, (2 * 60 * M, True)]:
         now += step
         before = state.found.count
         state = poll(state, now + skew, [record for visible, record in records if visible <= now])
@@ -209,12 +209,12 @@ def test_a_changed_lateness_reports_nothing_twice(name):
     (first, second, third), expected = FURTHER[name]
     at = {"old30": -30 * M, "old1": -M, "newest": 0}
     late = {"new1": -M, "new30": -30 * M}
-    known = [failure(each, T0 + instant) for each, instant in at.items()]
+    known = [failure(each, T0 + offset) for each, offset in at.items()]
     state = again(poll(begun(T0 - 120 * M, first * M), T0 + M, known))
     state = again(poll(PollState.begin(state.event_filter, state.watermark.keeping(second * M)), T0 + 2 * M, known))
     assert state.found.count == 0
     state = PollState.begin(state.event_filter, state.watermark.keeping(third * M))
-    state = poll(state, T0 + 3 * M, [*known, *[failure(each, T0 + instant) for each, instant in late.items()]])
+    state = poll(state, T0 + 3 * M, [*known, *[failure(each, T0 + offset) for each, offset in late.items()]])
     assert sorted(state.result()["ids"]) == expected
 
 

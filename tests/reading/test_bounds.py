@@ -36,6 +36,20 @@ def cases(draw: st.DrawFn) -> tuple[Bounds, Server, list[int]]:
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
+@example(  # days of India, which begin within the days of UTC
+    (
+        Bounds(dates=DateFormat("epoch_ms", UTC), unit=DAY),
+        Server(DAY, "Asia/Kolkata", has_from=False, has_to=False, by_unit=True),
+        [TURNS[4] - DAY, TURNS[4], TURNS[4] + DAY],
+    )
+)
+@example(  # the last hour of a day of 25
+    (
+        Bounds(dates=DateFormat("iso_z", UTC), unit=DAY),
+        Server(DAY, "Atlantic/Azores", has_from=False, has_to=False, by_unit=True),
+        [TURNS[0] - HOUR, TURNS[0] - HOUR + DAY, TURNS[0] - HOUR + 2 * DAY],
+    )
+)
 def test_windows_of_neighbouring_spans_join_and_hold_all_between(case: tuple[Bounds, Server, list[int]]) -> None:
     """To the end of the last but what :attr:`Bounds.margin` allows for where days begin at an unknown hour."""
     bounds, server, points = case

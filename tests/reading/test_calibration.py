@@ -87,6 +87,16 @@ def test_a_window_that_is_widened_shows_the_precision(precision: str, unit: int)
             assert held >= {record["id"] for record in dense if start <= record["startTime"] < end}
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+@pytest.mark.parametrize(("precision", "unit"), [("hour", HOUR), ("day", DAY)])
+def test_hours_are_told_from_days_wherever_days_begin(precision: str, unit: int, zone: str) -> None:
+    """By two windows of a few hours, which can't both hold the beginning of a day; one of nearly a day could hold any."""
+    world = FakeApi(records(400), date_format="epoch_ms", precision=precision, timezone=zone, from_bound="exclusive", to_bound="exclusive")
+    bounds, _ = calibrated(world, ("epoch_ms",))
+    assert bounds is not None
+    assert bounds.unit == unit
+
+
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 @pytest.mark.parametrize(
     ("zone", "offset"), [("+05:30", "+05:30"), ("-08:00", "-08:00"), ("Asia/Kathmandu", "+05:45"), ("+00:30", "+00:30")]

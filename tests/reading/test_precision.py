@@ -110,3 +110,20 @@ def test_closer_bounds_are_those_of_the_server(sent: str, known: int, server: di
     bounds = Bounds(dates=DateFormat(sent, UTC), unit=known)
     found = closer(FakeApi(held, date_format=sent, limit_cap=100, **server), bounds, times)
     assert (None if found is None or found.unit == known else found.unit) == unit
+
+
+# The server that `iso` is sent to, where its records lie, and whether a window from a second to the same second holds all of it.
+WHOLE: list[tuple[str, dict[str, Any], list[int], bool]] = [
+    ("seconds with seconds", {"precision": "s"}, every(20, over=SECOND), True),
+    ("seconds with seconds, from_date left out", {"precision": "s", "from_bound": "exclusive"}, every(20, over=SECOND), False),
+    ("times with times: the beginning of the second alone", {}, [*[MIDNIGHT] * 12, *every(20, over=SECOND)], False),
+]
+
+
+@pytest.mark.parametrize(("what", "server", "times", "is_whole"), WHOLE, ids=[row[0] for row in WHOLE])
+def test_whole_units_are_shown_by_a_record_of_their_end(what: str, server: dict[str, Any], times: list[int], is_whole: bool) -> None:
+    """Else the windows would leave out what lies behind the beginning of their last unit."""
+    held = [{"id": f"r{number}", "startTime": time} for number, time in enumerate(times)]
+    bounds = Bounds(dates=DateFormat("iso", UTC), unit=SECOND)
+    found = closer(FakeApi(held, date_format="iso", to_bound="inclusive", **server), bounds, times)
+    assert (found is not None and found.whole_units) is is_whole, what

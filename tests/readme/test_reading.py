@@ -65,5 +65,34 @@ def test_the_snippets_count_the_week(week, counts, monkeypatch, number, ending):
         assert found == {status: count for (day, status), count in counts.items() if day == "2025-09-17"}
 
 
+# The statements for parquet, by number; the first day that they count, and what they call the types of columns.
+STATEMENTS = [
+    ("Spark", 2, "", {}),
+    ("Athena", 4, "2025-09-17", {"string": "string", "int64": "bigint", "timestamp[ms, tz=UTC]": "timestamp"}),
+    ("Trino", 5, "2025-09-17", {"string": "varchar", "int64": "bigint", "timestamp[ms, tz=UTC]": "timestamp(3)"}),
+]
+
+
+@pytest.mark.parametrize(("number", "first", "types"), [row[1:] for row in STATEMENTS], ids=[row[0] for row in STATEMENTS])
+def test_the_statements_for_parquet_fit_the_files(week, counts, number, first, types):
+    """Their columns are those of the files, and their queries count the week: in DuckDB, which finds columns by name in any case, too."""
+    import duckdb
+    import pyarrow.parquet as pq
+
+    text = block("Reading the objects", "sql", number).text
+    pattern = f"{week[0]}/parquet/event_logs/dt=*/*.parquet"
+    if types:
+        (columns,) = re.findall(r"TABLE \S+ \((.*?)\n\)", text, re.DOTALL)
+        schema = pq.read_schema(next(week[0].glob("parquet/event_logs/dt=*/*.parquet")))
+        assert [each.replace('"', "").replace("`", "").split() for each in columns.split(",") if "dt" not in each.split()] == [
+            [field.name.lower(), types[str(field.type)]] for field in schema
+        ]
+    query = text[text.index("SELECT") :]
+    query, replaced = re.subn(r"FROM \S+", f"FROM read_parquet('{pattern}', hive_partitioning = true)", query)
+    assert replaced == 1
+    found = {(str(dt), status): events for dt, status, events, _ in duckdb.sql(query).fetchall()}
+    assert found == {(day, status): count for (day, status), count in counts.items() if day >= first}
+
+
 def failures_of(counts, day):
     return sum(count for (each, status), count in counts.items() if each == day and status != "EVENT_SUCCESS")

@@ -134,7 +134,8 @@ def test_the_fields_of_an_object_are_those_that_are_written():
 
 def test_the_statements_for_other_engines_name_the_documented_fields():
     fields = {name for record in documented_records() for name in record}
-    statements = [each.text for each in blocks() if each.language == "sql"]
+    # Those for parquet are held against its files (`test_reading.py`).
+    statements = [each.text for each in blocks() if each.language == "sql" and not re.search("(?i)parquet", each.text)]
     assert len(statements) == 3
     for text in statements:
         columns = re.search(r"CREATE EXTERNAL TABLE \S+ \(\n(.*?)\n\)", text, re.DOTALL)

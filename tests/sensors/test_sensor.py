@@ -56,7 +56,7 @@ def test_the_result_is_the_same_in_each_mode(api_of, mode):
     assert result.pop("watermark") > result["end"]
     assert sorted(result.pop("ids")) == ["f1", "f2", "late"]
     times = {name: datetime.fromisoformat(result.pop(name)).timestamp() * 1000 for name in ("start", "end", "since")}
-    assert {name: round(instant) - base for name, instant in times.items()} == {"start": 2000, "end": 6001, "since": 0}
+    assert {name: round(timestamp) - base for name, timestamp in times.items()} == {"start": 2000, "end": 6001, "since": 0}
     result.pop("first_start_time")
     result.pop("last_start_time")
     assert result == {"count": 3, "ids_cut": False, "statuses": {"EMF_PROCESSOR_FAILED": 2, "NO_STATUS": 1}, "event_names": {"order": 3}}
@@ -162,8 +162,8 @@ def test_a_run_without_an_earlier_report_begins_with_its_interval(api_of):
     api = api_of()
     day = datetime(2026, 2, 18, tzinfo=UTC)  # a run by hand is of the interval that ended last
     millis = int((day - timedelta(days=1)).timestamp() * 1000)
-    for name, instant in (("before", millis - 1), ("first", millis), ("after", millis + 90_000_000)):
-        api.add(failure(name, instant))
+    for name, timestamp in (("before", millis - 1), ("first", millis), ("after", millis + 90_000_000)):
+        api.add(failure(name, timestamp))
     dag_run = run(dag_with(schedule=daily()), logical_date=day)
     result = result_of(dag_run)
     assert result["ids"] == ["after", "first"]

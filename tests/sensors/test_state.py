@@ -57,8 +57,8 @@ def context(monkeypatch):
 
 
 def watermark(minute, *names):
-    instant = T0 + minute * 60_000
-    return Watermark(not_before=T0, seen_until=instant, reported=dict.fromkeys(names, instant - 1))
+    timestamp = T0 + minute * 60_000
+    return Watermark(not_before=T0, seen_until=timestamp, reported=dict.fromkeys(names, timestamp - 1))
 
 
 # Each row: the hours of the runs that have reported, in this order; the hour of another run; the hour of the latest report that it knows.

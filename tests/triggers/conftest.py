@@ -6,7 +6,7 @@ from bench import Emulator
 
 @pytest.fixture
 def api_of(monkeypatch):
-    """A stand-in that runs until the test ends, as the connection ``capillary_default``."""
+    """An emulator that runs until the test ends, as the connection ``capillary_default``."""
     running = []
 
     def start(*, extras=None, conn_id="capillary_default", **options):

@@ -1,4 +1,4 @@
-"""A stand-in, the triggers that wait on it, and a judge of what they say."""
+"""An emulator, the triggers that wait on it, and a judge of what they say."""
 
 from __future__ import annotations
 

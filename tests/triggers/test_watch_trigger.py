@@ -317,7 +317,7 @@ def test_each_of_two_watchers_of_one_asset_continues_from_its_own_watermark():
 
 
 def test_two_watchers_of_one_asset_skip_nothing_of_one_another(api_of):
-    """One dies with its event on the way, while the other reports something later; nothing is found by looking back."""
+    """One dies with its event on the way, while the other reports something later; no look-back finds anything."""
     api, stored, store = api_of(), {}, Store()
 
     began = iso(now() - 60_000)

@@ -48,16 +48,16 @@ class RowForm(Protocol):
     def fields(self, row: Any) -> Mapping[str, Any]:  # noqa: ANN401  # a row of this form
         """The fields of a row."""
 
-    def column(self, rows: list[Any], name: str) -> list[Any]:
+    def column(self, rows: Sequence[Any], name: str) -> list[Any]:
         """A field of each row; ``None`` where it is absent."""
 
-    def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+    def columns(self, rows: Sequence[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :meth:`EventLogs.columns`."""
 
-    def texts(self, rows: list[Any]) -> list[bytes]:
+    def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """See :meth:`EventLogs.texts`; of rows that know their own JSON."""
 
-    def lines(self, rows: list[Any]) -> bytes:
+    def lines(self, rows: Sequence[Any]) -> bytes:
         """See :meth:`EventLogs.lines`; of rows that know their own JSON."""
 
 
@@ -67,20 +67,20 @@ class _Mappings:
     def fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         return row
 
-    def column(self, rows: list[Mapping[str, Any]], name: str) -> list[Any]:
+    def column(self, rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
         return [row.get(name) for row in rows]
 
-    def columns(self, rows: list[Mapping[str, Any]], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+    def columns(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         values = [self.column(rows, name) for name in names]
         if sum(map(len, rows)) == len(names) * len(rows) - sum(column.count(None) for column in values):
             return values, []
         counts = [len(names) - row.count(None) for row in zip(*values, strict=True)]
         return values, [place for place, row in enumerate(rows) if len(row) != counts[place]]
 
-    def texts(self, rows: list[EventLog]) -> list[bytes]:
+    def texts(self, rows: Sequence[EventLog]) -> list[bytes]:
         return [row.raw for row in rows]
 
-    def lines(self, rows: list[EventLog]) -> bytes:
+    def lines(self, rows: Sequence[EventLog]) -> bytes:
         return b"\n".join([*self.texts(rows), b""])
 
 
@@ -139,7 +139,9 @@ class EventLogs(Sequence[Any]):
 
     __slots__ = ("_form", "_rows", "_texts", "ids", "times")
 
-    def __init__(self, times: list[int], ids: list[str], rows: list[Any], *, texts: Texts | None = None, form: RowForm = MAPPINGS) -> None:
+    def __init__(
+        self, times: list[int], ids: list[str], rows: Sequence[Any], *, texts: Texts | None = None, form: RowForm = MAPPINGS
+    ) -> None:
         self.times = times
         self.ids = ids
         self._rows = rows
@@ -180,6 +182,12 @@ class EventLogs(Sequence[Any]):
     def is_text(self) -> bool:
         """Whether :meth:`texts` can be asked."""
         return self._texts is not None or self._form is not MAPPINGS or all(type(row) is EventLog for row in self._rows)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the records are in the order of ``(startTime, id)``, each once."""
+        times, ids = self.times, self.ids
+        return all(map(lt, zip(times, ids, strict=True), zip(islice(times, 1, None), islice(ids, 1, None), strict=True)))
 
     def column(self, name: str) -> list[Any]:
         """A field of each record; ``None`` where it is absent."""
@@ -236,13 +244,16 @@ class EventLogs(Sequence[Any]):
 
     def ordered(self) -> EventLogs:
         """The records by ``(startTime, id)``, of equal ones the first alone."""
-        keys = self.pairs()
-        if all(map(lt, keys, islice(keys, 1, None))):
+        if self.is_ordered:
             return self
-        if all(map(gt, keys, islice(keys, 1, None))):  # newest first, as most answers come
+        times = self.times
+        if all(map(gt, times, islice(times, 1, None))):  # newest first, as most answers come
             return self[::-1]
+        keys = self.pairs()
         places = sorted(range(len(keys)), key=keys.__getitem__)  # stable
-        return self._take([place for at, place in enumerate(places) if at == 0 or keys[place] != keys[places[at - 1]]])
+        if len(set(keys)) < len(keys):
+            places = [place for at, place in enumerate(places) if at == 0 or keys[place] != keys[places[at - 1]]]
+        return self._take(places)
 
     def _take(self, places: list[int]) -> EventLogs:
         if len(places) == len(self._rows) and places == list(range(len(places))):

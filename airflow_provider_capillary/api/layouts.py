@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import struct
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from airflow_provider_capillary.api.answer_texts import AnswerTexts
 from airflow_provider_capillary.api.event_logs import EventLogs, Pieces, Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-__all__ = ["Layouts", "errors_of_msgspec", "items_by_msgspec"]
+__all__ = ["Layouts", "Trials", "errors_of_msgspec", "items_by_msgspec"]
+
+P = ParamSpec("P")
 
 _MOST_FIELDS = 100
 _LONGEST_REST = 64
@@ -44,6 +46,23 @@ def items_by_msgspec(listed: bytes) -> Pieces:
     return Pieces(b"", list(map(bytes, json.decode(listed, type=list[Raw]))), b"")
 
 
+class Trials:
+    """Tries of what takes some pages only. After each failure, twice as many pages are read without a try."""
+
+    def __init__(self) -> None:
+        self._rest = self._failures = 0
+
+    def result_of(self, decode: Callable[P, EventLogs | None], *args: P.args, **kwargs: P.kwargs) -> EventLogs | None:
+        """What ``decode`` returns; ``None`` without a call where it has failed of late."""
+        if self._rest:
+            self._rest -= 1
+            return None
+        records = decode(*args, **kwargs)
+        self._failures = 0 if records is not None else min(2 * self._failures + 1, _LONGEST_REST)
+        self._rest = max(self._failures - 1, 0)
+        return records
+
+
 class Layouts:
     """The layout that the last pages have shown. What is not known here takes longer, nothing else."""
 
@@ -51,23 +70,11 @@ class Layouts:
         self._layout: _Layout | None = None
         self._shortest = _LONG
         """From which length on, on average, the texts of a field are left as they are."""
-        self._rest = self._failures = 0
+        self._trials = Trials()
 
     def decode(self, listed: bytes) -> EventLogs | None:
         """A list of records that have no other fields than the known ones, and these in the known order; ``None`` for another one."""
-        if self._layout is None:
-            return None
-        if self._rest:
-            self._rest -= 1
-            return None
-        records = self._layout.decode(listed)
-        if records is None:
-            # After each failure, twice as many pages are read without a try.
-            self._failures = min(2 * self._failures + 1, _LONGEST_REST)
-            self._rest = self._failures - 1
-        else:
-            self._failures = 0
-        return records
+        return None if self._layout is None else self._trials.result_of(self._layout.decode, listed)
 
     def learn(self, records: list[dict[str, Any]], latest: int, *, as_encoded: bool) -> None:
         """Take note of the fields of these records.
@@ -177,12 +184,12 @@ class _Layout:
                 fields[name] = self._decode_value(fields[name])
         return fields
 
-    def column(self, rows: list[Any], name: str) -> list[Any]:
+    def column(self, rows: Sequence[Any], name: str) -> list[Any]:
         """See :class:`.RowForm`."""
         unset = self._unset
         return [None if value is unset else value for value in self._values(rows, name)]
 
-    def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+    def columns(self, rows: Sequence[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :class:`.RowForm`."""
         unset = self._unset
         irregular: set[int] = set()
@@ -198,7 +205,7 @@ class _Layout:
                 irregular.update(place for place, value in enumerate(self._values(rows, name)) if value is not unset)
         return columns, sorted(irregular)
 
-    def _values(self, rows: list[Any], name: str) -> list[Any]:
+    def _values(self, rows: Sequence[Any], name: str) -> list[Any]:
         """A field of each row; ``UNSET`` where it is absent."""
         unset = self._unset
         if name not in self._attributes:
@@ -209,11 +216,11 @@ class _Layout:
         texts = iter(self._decode_value(b"[" + b",".join(filter(None, values)) + b"]"))
         return [unset if value is unset else next(texts) for value in values]
 
-    def texts(self, rows: list[Any]) -> list[bytes]:
+    def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """See :class:`.RowForm`."""
         return self.lines(rows).split(b"\n")[:-1]
 
-    def lines(self, rows: list[Any]) -> bytes:
+    def lines(self, rows: Sequence[Any]) -> bytes:
         """See :class:`.RowForm`."""
         # They are encoded into the text that they were decoded from, and no line feed stands inside of what is encoded.
         return self._encoder.encode_lines(rows)

@@ -11,9 +11,10 @@ from airflow_provider_capillary.api.event_logs import EventLog
 from airflow_provider_capillary.errors import MalformedAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_capillary.api.event_logs import EventLogs
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
 
 __all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
 
@@ -102,6 +103,8 @@ def are_lines(text: bytes, count: int) -> bool:
 class JsonLines:
     """Blocks of records as lines of JSON in UTF-8, each with a line feed behind it; a form of :class:`.runs.Block`."""
 
+    decode: ListDecoder | None = None
+
     def of_page(self, records: EventLogs) -> bytes | None:
         """See :class:`.runs.BlockForm`."""
         text = records.lines()
@@ -167,11 +170,12 @@ def pair_line(start_time: int, record_id: str) -> bytes:
     return f"[{start_time},{_quoted(record_id)}]\n".encode("ascii")
 
 
-def pair_lines(pairs: list[tuple[int, str]]) -> bytes:
+def pair_lines(times: Sequence[int], ids: Sequence[str]) -> bytes:
     """:func:`pair_line` of each, joined."""
-    ids = "".join([record_id for _, record_id in pairs])
-    if ids.isascii() and ids.isprintable() and '"' not in ids and "\\" not in ids:  # nothing that JSON escapes
+    joined = "".join(ids)
+    pairs = zip(times, ids, strict=True)
+    if joined.isascii() and joined.isprintable() and '"' not in joined and "\\" not in joined:  # nothing that JSON escapes
         if (by_msgspec := fast.optional("msgspec.json")) is not None:
-            return by_msgspec.Encoder().encode_lines(pairs)  # type: ignore[no-any-return]  # of an optional package
+            return by_msgspec.Encoder().encode_lines(list(pairs))  # type: ignore[no-any-return]  # of an optional package
         return "".join([f'[{start_time},"{record_id}"]\n' for start_time, record_id in pairs]).encode("ascii")
     return b"".join([pair_line(*pair) for pair in pairs])

@@ -141,8 +141,8 @@ MUTATIONS = (
     Mutation(
         breaks="where one record ends and another begins",
         file="api/answer_texts.py",
-        text="            if len(pieces) == count:\n",
-        becomes="            if pieces:\n",
+        text="        if len(cut.pieces) == count:\n",
+        becomes="        if cut.pieces:\n",
         caught_by=ANSWERS,
     ),
     Mutation(

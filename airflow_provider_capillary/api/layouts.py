@@ -8,8 +8,7 @@ Long texts stay as they stand in the answer until somebody asks for the field: `
 
 from __future__ import annotations
 
-import struct
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from airflow_provider_capillary.api.answer_texts import AnswerTexts
@@ -26,8 +25,8 @@ _MOST_FIELDS = 100
 _LONGEST_REST = 64
 _LONG = 64
 """Characters of a text, on average, from which on it pays to leave the texts of a field as they are."""
-_FIRST_BYTE = struct.Struct("B").unpack_from
-_TEXT_OR_NULL = {(ord('"'),), (ord("n"),)}
+_first = itemgetter(0)
+_TEXT_OR_NULL = {ord('"'), ord("n")}
 _SPACES = 100
 """Bytes of a list that are looked at for a space between a name and its value."""
 
@@ -165,16 +164,20 @@ class _Layout:
                 if b'": ' not in listed[:_SPACES] or self._format(encoded, indent=0) != listed:
                     return None
                 texts = Texts(AnswerTexts(listed, items_by_msgspec), range(len(rows)))
-            if self._raw and not listed.isascii():
-                listed.decode()  # of what is left as it is, nobody else looks whether it is UTF-8
         except errors_of_msgspec():
             return None
         return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), rows, texts=texts, form=self)
 
     def _are_texts(self, rows: list[Any], name: str) -> bool:
-        """Whether a field that is left as it is holds texts or ``null``: no list, no object, and no number that may be too long."""
-        values = map(attrgetter(self._attributes[name]), rows)
-        return _TEXT_OR_NULL.issuperset(map(_FIRST_BYTE, filter(None, values)))  # what is absent, is false
+        """Whether a field that is left as it is holds texts or ``null``: no list, no object, and no number that may be too long.
+
+        :raises ValueError: a text is not UTF-8; nobody else looks.
+        """
+        values = list(map(bytes, filter(None, map(attrgetter(self._attributes[name]), rows))))  # what is absent, is false
+        b"".join([value for value in values if not value.isascii()]).decode()  # there are quotes around each
+        return _TEXT_OR_NULL.issuperset(map(_first, values))
+
+    has_line_breaks = False
 
     def fields(self, row: Any) -> dict[str, Any]:  # noqa: ANN401  # a class that is made above
         """See :class:`.RowForm`."""

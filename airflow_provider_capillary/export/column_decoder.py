@@ -94,6 +94,7 @@ class _BatchRows:
     """The form of rows that are numbers: places in a batch, and among the pieces of JSON that its records were decoded from."""
 
     def __init__(self, batch: RecordBatch, cut: Pieces) -> None:
+        self.has_line_breaks = True  # carriage returns
         self._batch = batch
         self._cut = cut
 

@@ -93,11 +93,13 @@ def line_of(record: Mapping[str, Any]) -> bytes:
 
 def are_lines(text: bytes, count: int) -> bool:
     """Whether :func:`line_of` surely changes none of so many texts of records, each with a line feed behind it; one look for all."""
-    if text.count(b"\n") != count or b"\r" in text:
-        return False
+    return text.count(b"\n") == count and b"\r" not in text and not _has_separators(text)
+
+
+def _has_separators(text: bytes) -> bool:
     if text.isascii() or not any(lead in text for lead in _LEADS):
-        return True
-    return not any(separator in text for separator, _ in _SEPARATORS)
+        return False
+    return any(separator in text for separator, _ in _SEPARATORS)
 
 
 class JsonLines:
@@ -108,7 +110,9 @@ class JsonLines:
     def of_page(self, records: EventLogs) -> bytes | None:
         """See :class:`.runs.BlockForm`."""
         text = records.lines()
-        return text if are_lines(text, len(records)) else None
+        # Where no line break can be inside of a record, none is looked for.
+        is_fit = are_lines(text, len(records)) if records.has_line_breaks else not _has_separators(text)
+        return text if is_fit else None
 
     def of_lines(self, lines: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""
@@ -176,6 +180,6 @@ def pair_lines(times: Sequence[int], ids: Sequence[str]) -> bytes:
     pairs = zip(times, ids, strict=True)
     if joined.isascii() and joined.isprintable() and '"' not in joined and "\\" not in joined:  # nothing that JSON escapes
         if (by_msgspec := fast.optional("msgspec.json")) is not None:
-            return by_msgspec.Encoder().encode_lines(list(pairs))  # type: ignore[no-any-return]  # of an optional package
+            return by_msgspec.Encoder().encode_lines(pairs)  # type: ignore[no-any-return]  # of an optional package
         return "".join([f'[{start_time},"{record_id}"]\n' for start_time, record_id in pairs]).encode("ascii")
     return b"".join([pair_line(*pair) for pair in pairs])

@@ -19,7 +19,8 @@ from airflow_provider_capillary.export.parquet import Columns
 
 NAMES = {b'"x"': b'"message"', b'"\\u0078"': b'"mes\\u0073age"', b'"y"': b'"status"', b'"z"': b'"orgId"'}
 LATEST = 6 * 10**13
-# Of :data:`STRANGE_LISTS`, with the documented names in place of others: what is taken at once, between two usual records.
+STRANGE = STRANGE_LISTS | {"no comma": RECORD + RECORD, "a space for a comma": RECORD + b" " + RECORD, "a line feed": RECORD + b"\n,"}
+# Of these, with the documented names in place of others: what is taken at once, between two usual records.
 TAKEN = {"usual", "with spaces", "a pair of surrogates", "UTF-8", "escapes", "huge"}
 
 
@@ -49,9 +50,9 @@ def _plain(monkeypatch):
 
 
 @pytest.mark.usefixtures("_plain")
-@pytest.mark.parametrize("name", STRANGE_LISTS)
+@pytest.mark.parametrize("name", STRANGE)
 def test_an_answer_is_read_as_without_pyarrow(name):
-    listed = STRANGE_LISTS[name]
+    listed = STRANGE[name]
     for other, documented in NAMES.items():
         listed = listed.replace(other, documented)
     later = RECORD.replace(b"1758", b"1759").replace(b"-id", b"-od")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from airflow_provider_capillary.api.date_formats import DateFormat
     from airflow_provider_capillary.api.effects import Flow
-    from airflow_provider_capillary.reading.bounds import Bounds
     from airflow_provider_capillary.reading.client import EventLogsClient
 
 __all__ = ["AskedWindow", "Lanes"]
@@ -53,7 +53,7 @@ class AskedWindow:
 
 
 class Lanes:
-    """The windows that are under way, latest first."""
+    """The windows that are under way, in the order in which they are read. All spans are positions (:mod:`.direction`)."""
 
     worth_it = WORTH_IT
 
@@ -94,11 +94,13 @@ class Lanes:
         for window in self._windows:
             window.waits = True
 
-    def start(self, low: int, high: int, bounds: Bounds, *, event_name: str | None, asked_after: int) -> Flow[None]:
+    def start(
+        self, low: int, high: int, window: tuple[int, int], *, dates: DateFormat, event_name: str | None, asked_after: int
+    ) -> Flow[None]:
         """Ask for the window of a free part."""
-        from_date, to_date = bounds.window(low, high)
+        from_date, to_date = window
         capacity = self._client.capacity.records
-        started = yield from self._client.start_window(bounds.dates, from_date, to_date, event_name=event_name)
+        started = yield from self._client.start_window(dates, from_date, to_date, event_name=event_name)
         self._windows.append(
             AskedWindow(
                 low=low,

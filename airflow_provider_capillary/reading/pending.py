@@ -23,7 +23,7 @@ class PendingRecords:
     >>> pending = PendingRecords(0, 100)
     >>> pending.add(EventLogs.of([{"id": "a", "startTime": 70}, {"id": "b", "startTime": 20}]))
     >>> pending.add_proved(EventLogs.of([{"id": "a", "startTime": 70}]), span_start=60)
-    >>> [list(records) for records in pending.release(60)]
+    >>> [list(records) for records in pending.release(60, 100)]
     [[{'id': 'a', 'startTime': 70}]]
 
     :param start: UTC epoch milliseconds.
@@ -31,13 +31,14 @@ class PendingRecords:
     """
 
     def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self._released_from = end
+        self._start, self._end = start, end
+        """What is not released yet."""
         self._times: dict[str, int] = {}
         """By id, the time of each pending record."""
         self._unproved: dict[str, int] = {}
         """The same of those that no whole answer held."""
-        self._latest_unproved = start - 1
+        self._unproved_from, self._unproved_to = end, start
+        """None of the unproved records lies outside of this."""
         self._proved: list[tuple[int, EventLogs]] = []
         """The records of whole answers, each record once, and where the span of the answer begins."""
         self._proved_again: dict[str, int] = {}
@@ -51,21 +52,20 @@ class PendingRecords:
 
         :raises ContinuityError: one id came with two times.
         """
-        times = self._times_of(records.within(self.start, self._released_from))
+        times = self._times_of(records.within(self._start, self._end))
         known = self._known(times)
         unproved = {name: time for name, time in times.items() if name not in known} if known else times
         if unproved:
             self._times.update(unproved)
-            self._unproved.update(unproved)
-            self._latest_unproved = max(self._latest_unproved, *unproved.values())
+            self._add_unproved(unproved)
 
     def add_proved(self, records: EventLogs, *, span_start: int) -> None:
         """Keep the records of a whole answer.
 
-        :param span_start: where the span of the answer begins.
+        :param span_start: the position at which the span of the answer begins.
         :raises ContinuityError: one id came with two times.
         """
-        inside = records.within(self.start, self._released_from).ordered()
+        inside = records.within(self._start, self._end).ordered()
         times = self._times_of(inside)
         repeated = set()
         for name in self._known(times):
@@ -88,42 +88,51 @@ class PendingRecords:
             if len(doubted) < len(records):
                 self._proved.append((frontier, records.without(set(doubted.ids))))
             if doubted:
-                self._unproved.update(zip(doubted.ids, doubted.times, strict=True))
-                self._latest_unproved = max(self._latest_unproved, *doubted.times)
+                self._add_unproved(dict(zip(doubted.ids, doubted.times, strict=True)))
         self._proved_again = proved_again
 
-    def release(self, since: int) -> list[EventLogs]:
-        """Remove and return the records from ``since`` on. A record of that time which comes later is a repetition.
+    def release(self, low: int, high: int) -> list[EventLogs]:
+        """Remove and return the records of ``[low, high)``, one of whose ends is an end of what is not released yet.
+
+        A record of that part which comes later is a repetition.
 
         :return: one item for each whole answer, latest first; each in the order of ``(startTime, id)``.
         :raises ContinuityError: a record was seen and is in no whole answer.
         """
-        self._require_proved(since)
+        self._require_proved(low, high)
         released, spans, self._proved = [], self._proved, []
-        for low, records in spans:
-            place = bisect_left(records.times, since)
-            if place < len(records):
-                released.append(records[place:] if place else records)
-            if place:
-                self._proved.append((low, records[:place] if place < len(records) else records))
+        for span_start, records in spans:
+            first, last = bisect_left(records.times, low), bisect_left(records.times, high)
+            if first < last:
+                released.append(records[first:last])
+            self._proved += [(span_start, kept) for kept in (records[:first], records[last:]) if kept]
         for records in released:
             deque(map(self._times.pop, records.ids), maxlen=0)
             if self._proved_again:
                 for name in records.ids:
                     self._proved_again.pop(name, None)
-        self._released_from = min(self._released_from, max(since, self.start))
+        if high >= self._end:
+            self._end = min(self._end, max(low, self._start))
+        elif low <= self._start:
+            self._start = max(self._start, high)
         return sorted(released, key=lambda records: records.times[-1], reverse=True)
 
-    def _require_proved(self, since: int) -> None:
-        if self._latest_unproved < since:
+    def _add_unproved(self, times: dict[str, int]) -> None:
+        self._unproved.update(times)
+        self._unproved_from = min(self._unproved_from, *times.values())
+        self._unproved_to = max(self._unproved_to, *(time + 1 for time in times.values()))
+
+    def _require_proved(self, low: int, high: int) -> None:
+        if self._unproved_to <= low or high <= self._unproved_from:
             return
-        unproved = sum(time >= since for time in self._unproved.values())
+        unproved = sum(low <= time < high for time in self._unproved.values())
         if unproved:
             raise ContinuityError(
                 f"{unproved} records of the interval were in an answer that was cut, and are in none that holds all of its window",
                 hint="retry, in case the records have been deleted; if it stays so, the API's short answers are not whole",
             )
-        self._latest_unproved = max(self._unproved.values(), default=self.start - 1)
+        self._unproved_from = min(self._unproved.values(), default=self._end)
+        self._unproved_to = max(self._unproved.values(), default=self._start - 1) + 1
 
     def _times_of(self, records: EventLogs) -> dict[str, int]:
         """The time of each id."""

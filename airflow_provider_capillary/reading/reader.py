@@ -48,6 +48,7 @@ from airflow_provider_capillary.api.effects import Records
 from airflow_provider_capillary.errors import CalibrationError, TieError
 from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
+from airflow_provider_capillary.reading.direction import BACKWARDS, FORWARDS, is_newest_first
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
 from airflow_provider_capillary.reading.pending import PendingRecords
@@ -148,6 +149,7 @@ class _Reading:
         self._formats = formats
         self._event_name = event_name
         self.bounds = bounds
+        self._direction = BACKWARDS
         self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
         self._sizer = Sizer(client.capacity)
         self._lanes = Lanes(client)
@@ -189,7 +191,9 @@ class _Reading:
         windows = self._sizer.windows_in(self._ledger.high - self._ledger.low)
         while self._lanes.has_room_for(windows) and (part := self._lanes.free_part(low, high)):
             span = self._next_span(low, high) if part[1] == high else self._cut(self._sizer.start_ahead_of(*part), *part)
-            yield from self._lanes.start(*span, self.bounds, event_name=self._event_name, asked_after=self._ledger.added)
+            yield from self._lanes.start(
+                *span, self._window(*span), dates=self.bounds.dates, event_name=self._event_name, asked_after=self._ledger.added
+            )
 
     def _read_span(self, low: int, high: int) -> Flow[None]:
         """Ask for a span at the gap's end, and extend the ledger where the answer is whole."""
@@ -201,7 +205,7 @@ class _Reading:
             self._pending.add_proved(records, span_start=low)
             self._ledger.add(low, count=len(records), capacity=self._client.capacity.records)
             self._ledger.confirm(max(self._client.capacity.least, self._shown_since), asked_after=self._ledger.added)
-            self._sizer.learn_short(low, high, records.times, is_rest=self._lanes.is_rest(low))
+            self._sizer.learn_short(low, high, self._direction.positions(records.times), is_rest=self._lanes.is_rest(low))
             return
         self._pending.add(records)
         self._lanes.wait()
@@ -241,8 +245,10 @@ class _Reading:
     def _yield_proved_records(self) -> Flow[None]:
         """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin."""
         ledger = self._ledger
-        since = self._pending.start if ledger.covers_interval else ledger.frontier + self.bounds.margin
-        released = self._pending.release(since)[::-1]
+        since = ledger.low if ledger.covers_interval else ledger.frontier + self.bounds.margin
+        if since >= ledger.high:
+            return
+        released = self._pending.release(*self._direction.span(since, ledger.high))[::-1]
         while released:
             # None is kept here once it is yielded: together they may be many.
             yield Records(released.pop())
@@ -261,10 +267,10 @@ class _Reading:
     def _note_seen(self, records: EventLogs) -> None:
         """Any answer may hold records of the interval. Those of the part that is still to be read must be in a whole answer later.
 
-        Records nearer to the interval's end are left out: they may have become visible only now.
+        Records of the part that is read are left out: they may have become visible only now.
         """
         before = self._lanes.earliest(self._unread_before) - self.bounds.margin
-        self._pending.add(records.within(self._pending.start, before).named(self._event_name))
+        self._pending.add(records.within(*self._direction.span(self._ledger.low, before)).named(self._event_name))
 
     def _next_span(self, low: int, high: int) -> tuple[int, int]:
         """The end of the gap ``[low, high)``: the span that was asked for ahead, or one that is shorter than a span that was too wide."""
@@ -277,12 +283,17 @@ class _Reading:
 
     def _cut(self, start: int, low: int, high: int) -> tuple[int, int]:
         """The end of ``[low, high)`` from about ``start`` on, as the dates can be written."""
-        return max(low, min(self.bounds.ceil(start), self.bounds.floor(high - 1))), high
+        way, bounds = self._direction, self.bounds
+        return max(low, min(way.ceil(bounds, start), way.floor(bounds, high - 1))), high
+
+    def _window(self, low: int, high: int) -> tuple[int, int]:
+        """``from_date`` and ``to_date`` of a window that holds the span."""
+        return self.bounds.window(*self._direction.span(low, high))
 
     def _fetch(self, low: int, high: int) -> Flow[EventLogs | None]:
         """The records of a window that holds the span; ``None`` where the API refuses so long a window."""
         asked = self._lanes.take(low, high)
-        from_date, to_date = (asked.from_date, asked.to_date) if asked else self.bounds.window(low, high)
+        from_date, to_date = (asked.from_date, asked.to_date) if asked else self._window(low, high)
         asked_after, started = (asked.asked_after, asked.started) if asked else (self._ledger.added, None)
         self._capacity_when_asked = asked.capacity if asked else self._client.capacity.records
         try:
@@ -304,7 +315,7 @@ class _Reading:
             self._sizer.forbid(high - low)
             return True
         times = self._client.undated.times
-        closer = yield from calibrate_closely(self._client, self.bounds, low, high, times)
+        closer = yield from calibrate_closely(self._client, self.bounds, *self._direction.span(low, high), times)
         if closer is None or closer.unit == self.bounds.unit:
             return False
         self.bounds = closer
@@ -315,7 +326,7 @@ class _Reading:
 
         :raises CalibrationError: it cuts it, and the span can't be much shorter.
         """
-        from_date, to_date = self.bounds.window(low, high)
+        from_date, to_date = self._window(low, high)
         reach = self._client.reach
         # A record's distance from the ends of a window is no better known than the zone of its dates.
         length = to_date - from_date + self.bounds.zone_error
@@ -344,26 +355,38 @@ class _Reading:
             return None
         return replace(found, lag=self.bounds.lag) if found and found.dates in finer else None
 
+    def _turn_forwards(self, low: int, high: int) -> tuple[int, int]:
+        """Begin at the other end of the interval, of which nothing is read yet; return the span as it is named there."""
+        self._direction = FORWARDS
+        self._ledger = Ledger(*self._direction.span(self._ledger.low, self._ledger.high))
+        self._unread_before = self._ledger.high
+        return self._direction.span(low, high)
+
     def _narrow(self, low: int, high: int, records: EventLogs) -> Flow[None]:
         """Prepare for a shorter span after a full answer; where the span can't be shorter, for finer dates or longer answers.
 
         :raises TieError: neither helps.
         """
         times = records.times
-        if self.bounds.floor(high - 1) > low:
-            self._sizer.learn_full(low, high, times)
+        if self._direction is BACKWARDS and not self._ledger.added and is_newest_first(times[::-1]) and not is_newest_first(times):
+            low, high = self._turn_forwards(low, high)
+            if high < self._ledger.high:
+                return  # the window did not begin where the reading begins now
+        if self._direction.floor(self.bounds, high - 1) > low:
+            self._sizer.learn_full(low, high, self._direction.positions(times))
             self._too_wide = (low, high)
             return
-        closer = (yield from calibrate_closely(self._client, self.bounds, low, high, times)) or (yield from self._finer_dates())
+        start, end = self._direction.span(low, high)
+        closer = (yield from calibrate_closely(self._client, self.bounds, start, end, times)) or (yield from self._finer_dates())
         if closer is not None:
             self.bounds = closer
             return
-        if (yield from self._client.try_larger_limit(self.bounds.dates, *self.bounds.window(low, high), event_name=self._event_name)):
+        if (yield from self._client.try_larger_limit(self.bounds.dates, *self._window(low, high), event_name=self._event_name)):
             return
         raise TieError(
             f"The API holds {len(records)} records or more within {high - low} ms, and gives no more than that at once",
             timestamp=max(set(times), key=times.count),
             count=len(records),
-            request=f"from_date={self.bounds.dates.text(low)} to_date={self.bounds.dates.text(high)}",
+            request=f"from_date={self.bounds.dates.text(start)} to_date={self.bounds.dates.text(end)}",
             hint="raise `page_size` if the API allows it, set `date_format` to one with finer dates, or read by `event_name`",
         )

@@ -23,6 +23,8 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_capillary.reading.direction import is_newest_first
+
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.capacity import Capacity
 
@@ -144,7 +146,7 @@ class Sizer:
             self._forget_ahead()
         # An API may sort any of the matching records, newest first. The window that this suggests then comes out full again and again.
         self._wrong_guesses += self._gives_newest and self._fulls == MOST_GUESSES
-        self._gives_newest = self._wrong_guesses < MOST_WRONG and _is_descending(times)
+        self._gives_newest = self._wrong_guesses < MOST_WRONG and is_newest_first(times)
         inside = sorted(time for time in times if low <= time < high) or [low]
         self._start, self._length = None, (high - low) / 2.0**self._fulls
         if self._fulls >= MOST_GUESSES:
@@ -155,7 +157,7 @@ class Sizer:
             # window close after it would hold them again, for it begins a step of the dates early.
             after = inside[-1] + 1 + (high - inside[-1]) // NEARER
             self._start = next((time for time in kept if time > inside[0]), after)
-        elif _is_descending(times[::-1]):
+        elif is_newest_first(times[::-1]):
             self._length = min(0.95 * (high - low), self._target(CAUTION, self._count) / len(times) * max(1, inside[-1] - inside[0]))
         else:
             self._start = inside[-max(1, int((SAMPLE_KEPT_KNOWN if is_sized else SAMPLE_KEPT) * len(inside)))]
@@ -182,9 +184,3 @@ def _has_changed(count: int, known: float, over: float, length: float) -> bool:
     """Whether ``count`` records in ``length`` show another density than ``known`` records in ``over``, beyond chance."""
     expected = known / over * length if over else count
     return bool(over) and known > 0 and abs(count - expected) > SURPRISE * sqrt(expected + expected**2 / known)
-
-
-def _is_descending(times: list[int]) -> bool:
-    """Whether the newest come first by and large, as they do, too, where answers are sorted by a time shortly after ``startTime``."""
-    third = max(1, len(times) // 3)
-    return min(times[:third]) >= max(times[-third:])

@@ -369,9 +369,30 @@ MUTATIONS = (
     Mutation(
         breaks="a record is yielded once",
         file="reading/pending.py",
-        text="        self._released_from = min(self._released_from, max(since, self.start))\n",
-        becomes="",
+        text="            self._end = min(self._end, max(low, self._start))\n",
+        becomes="            pass\n",
         caught_by=PENDING,
+    ),
+    Mutation(
+        breaks="a record is yielded once, where a reading goes forwards",
+        file="reading/pending.py",
+        text="            self._start = max(self._start, high)\n",
+        becomes="            pass\n",
+        caught_by=PENDING,
+    ),
+    Mutation(
+        breaks="where answers begin with the oldest records, so does the reading",
+        file="reading/reader.py",
+        text="        if self._direction is BACKWARDS and not self._ledger.added and",
+        becomes="        if False and",
+        caught_by=TRACES,
+    ),
+    Mutation(
+        breaks="a span that is read forwards begins where dates can be written",
+        file="reading/direction.py",
+        text="        return -bounds.ceil(-position) if",
+        becomes="        return -bounds.floor(-position) if",
+        caught_by=("tests/reading/test_direction.py",),
     ),
     Mutation(
         breaks="the interval's end does not belong to it",

@@ -18,21 +18,26 @@ def record(time: int, name: str) -> dict[str, Any]:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(-5, 25), st.integers(0, 3)), unique=True, max_size=40), st.randoms(use_true_random=False))
-def test_each_record_of_the_interval_is_released_once(keys: list[tuple[int, int]], rng: Any) -> None:
-    """Whatever the order and the number of answers that held it; latest first."""
+@given(
+    st.lists(st.tuples(st.integers(-5, 25), st.integers(0, 3)), unique=True, max_size=40), st.randoms(use_true_random=False), st.booleans()
+)
+def test_each_record_of_the_interval_is_released_once(keys: list[tuple[int, int]], rng: Any, is_forwards: bool) -> None:
+    """Whatever the order and the number of answers that held it, and whichever end of the interval is read first."""
     records = [record(time, f"{time}-{number}") for time, number in keys]
     pending, released = PendingRecords(0, 20), []
-    for low in sorted({rng.randrange(20) for _ in range(4)} | {-3}, reverse=True):
-        # Any answers, with records before and after the span; then a whole one with all records from here on.
+    for position in sorted({rng.randrange(20) for _ in range(4)} | {-3}, reverse=True):
+        # Any answers, with records before and after the span; then a whole one with all records from here to the end read first.
+        low, high = (-9, 20 - position) if is_forwards else (position, 29)
         pending.add(EventLogs.of(rng.sample(records, rng.randrange(len(records) + 1))))
-        whole = [each for each in records if each["startTime"] >= low]
-        pending.add_proved(EventLogs.of(rng.sample(whole, len(whole))), span_start=low)
-        found = pending.release(low)
-        assert all(each.pairs() == sorted(each.pairs()) and each.times[0] >= low for each in found)
-        released += [record for each in reversed(found) for record in reversed(each)]
-    assert sorted(each["id"] for each in released) == sorted(each["id"] for each in records if 0 <= each["startTime"] < 20)
-    assert [each["startTime"] for each in released] == sorted((each["startTime"] for each in released), reverse=True)
+        whole = [each for each in records if low <= each["startTime"] < high]
+        pending.add_proved(EventLogs.of(rng.sample(whole, len(whole))), span_start=position)
+        found = pending.release(low, high)
+        assert all(each.pairs() == sorted(each.pairs()) and low <= each.times[0] <= each.times[-1] < high for each in found)
+        assert [each.times[-1] for each in found] == sorted((each.times[-1] for each in found), reverse=True)
+        released.append([record for each in reversed(found) for record in each])
+    in_order = [each["startTime"] for part in (released if is_forwards else reversed(released)) for each in part]
+    assert in_order == sorted(in_order)
+    assert sorted(each["id"] for part in released for each in part) == sorted(each["id"] for each in records if 0 <= each["startTime"] < 20)
     assert len(pending) == 0
 
 
@@ -42,9 +47,9 @@ def test_a_record_of_no_whole_answer_is_an_error() -> None:
     pending.add(EventLogs.of([record(50, "a"), record(60, "b")]))
     pending.add_proved(EventLogs.of([record(60, "b")]), span_start=55)
     assert len(pending) == 2
-    assert [list(each) for each in pending.release(55)] == [[record(60, "b")]]
+    assert [list(each) for each in pending.release(55, 100)] == [[record(60, "b")]]
     with pytest.raises(ContinuityError, match="1 records of the interval"):
-        pending.release(40)
+        pending.release(40, 100)
 
 
 @pytest.mark.parametrize(("frontier", "is_trusted"), [(25, True), (26, False)])
@@ -55,9 +60,9 @@ def test_a_record_of_a_distrusted_answer_needs_another_one(frontier: int, is_tru
     pending.distrust_spans_before(frontier)
     if not is_trusted:
         with pytest.raises(ContinuityError):
-            pending.release(0)
+            pending.release(0, 100)
     else:
-        assert [list(each) for each in pending.release(0)] == [[record(30, "c")]]
+        assert [list(each) for each in pending.release(0, 100)] == [[record(30, "c")]]
 
 
 def test_one_id_with_two_times_is_an_error() -> None:
@@ -75,7 +80,7 @@ def test_a_record_of_two_whole_answers_needs_one_of_them(frontier: int, is_trust
     pending.add_proved(EventLogs.of([record(50, "e"), record(30, "c")]), span_start=28)
     pending.distrust_spans_before(frontier)
     if is_trusted:
-        assert [list(each) for each in pending.release(0)] == [[record(50, "e")], [record(30, "c")]]
+        assert [list(each) for each in pending.release(0, 100)] == [[record(50, "e")], [record(30, "c")]]
     else:
         with pytest.raises(ContinuityError, match="2 records"):
-            pending.release(0)
+            pending.release(0, 100)

@@ -15,6 +15,8 @@ from reading.driving import drive, make_reader, truth
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_capillary.api.event_logs import EventLogs
+
 DAY = 86_400_000
 BASE = 1_758_067_200_000
 """2025-09-17T00:00:00Z."""
@@ -262,7 +264,7 @@ def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
     assert isinstance(run.error, CalibrationError)
 
 
-@pytest.mark.parametrize("order", ["newest", "shuffled"])
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 @pytest.mark.parametrize(("most_unconfirmed", "most"), [(10_000, 5_000), (500, 1_000)])
 def test_no_more_records_are_held_than_those_of_a_few_answers(most_unconfirmed: int, most: int, order: str) -> None:
     """Of 20,000 records, in answers of 100; where too many wait, a request shows that the API still gives as many."""
@@ -270,9 +272,9 @@ def test_no_more_records_are_held_than_those_of_a_few_answers(most_unconfirmed: 
     reader, held = make_reader(), []
 
     class Watched(PendingRecords):
-        def release(self, since: int) -> list[dict[str, Any]]:
+        def release(self, low: int, high: int) -> list[EventLogs]:
             held.append(len(self))
-            return super().release(since)
+            return super().release(low, high)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow_provider_capillary.reading.reader.PendingRecords", Watched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from textwrap import dedent
 from typing import Any
@@ -221,12 +222,22 @@ def batches(number: int, size: int) -> list[dict[str, Any]]:
     ]
 
 
+def bursts() -> list[dict[str, Any]]:
+    """Two hundred within five minutes, ten times, and 500 at any time: 2.2 requests for each 100 of them, and 8, are 63."""
+    rng = random.Random(7)
+    starts = [rng.randrange(DAY - 5 * MINUTE) for _ in range(10)]
+    times = [start + rng.randrange(5 * MINUTE) for start in starts for _ in range(200)] + [rng.randrange(DAY) for _ in range(500)]
+    return [{"id": f"u{index}", "startTime": BASE + time} for index, time in enumerate(times)]
+
+
 # Worlds in which a poor next window costs a request for each step of the dates; and the most requests that a reading may take.
 COSTS: list[tuple[str, list[dict[str, Any]], dict[str, Any], int]] = [
     ("batches of half of an answer, each within the step of dates", batches(96, CAP // 2), {}, 300),
     ("ten at once, in batches of five", batches(31, 5), {"limit_cap": 10}, 200),
     ("ten at once, in batches of nine", batches(31, 9), {"limit_cap": 10}, 170),
-    ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 200),
+    ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 170),
+    ("bursts, newest first", bursts(), {}, 63),
+    ("bursts, oldest first", bursts(), {"order": "oldest"}, 63),
     ("windows cut in silence to half an hour", evenly(96), {"max_span": 1800, "over_span": "clamp_from"}, 100),
     ("a limit refused half way", evenly(400), {"limit_cap": 1000, "limit_cap_later": (4, 50), "over_limit": "refuse"}, 24),
     ("windows refused beyond an hour", evenly(96), {"max_span": 3600}, 52),

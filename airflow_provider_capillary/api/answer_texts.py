@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from airflow_provider_capillary.api.event_logs import Pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["AnswerTexts", "items_of"]
+__all__ = ["AnswerTexts", "cuts_of", "items_of"]
 
 _BEGINNING = re.compile(rb'\[\{"[A-Za-z0-9]')
 _NO_ITEM = re.compile(r"[ \t\r\n,]*\]?")
@@ -37,15 +37,23 @@ class AnswerTexts:
         return self._pieces
 
 
-def items_of(listed: bytes, count: int) -> Pieces:
-    """The items of a list of so many objects, none of which holds another object."""
+def cuts_of(listed: bytes) -> Iterator[Pieces]:
+    """A list of objects, none of which holds another one, cut where an object surely ends: into its items, if they are as many.
+
+    Two ways to cut it, of which the second is for answers with a space behind each comma.
+    """
     # A quote before a letter ends no string. So what stands before it is no string's content: one object ends, and another begins.
     if _BEGINNING.match(listed) and listed.endswith(b"}]"):
         begin = listed[1:4]
         for comma in (b",", b", "):
-            pieces = listed[4:-2].split(b"}" + comma + begin)
-            if len(pieces) == count:
-                return Pieces(begin, pieces, b"}")
+            yield Pieces(begin, listed[4:-2].split(b"}" + comma + begin), b"}")
+
+
+def items_of(listed: bytes, count: int) -> Pieces:
+    """The items of a list of so many objects, none of which holds another object."""
+    for cut in cuts_of(listed):
+        if len(cut.pieces) == count:
+            return cut
     text, items = listed.decode(), []
     at = _after(text, 1)
     while at < len(text):

@@ -43,44 +43,51 @@ def event_log(fields: Mapping[str, Any], raw: bytes) -> EventLog:
 
 
 class RowForm(Protocol):
-    """How the rows of :class:`EventLogs` hold records."""
+    """How the rows of :class:`EventLogs` hold records.
+
+    :ivar has_line_breaks: whether line breaks may stand between the fields of :meth:`texts`.
+    """
+
+    has_line_breaks: bool
 
     def fields(self, row: Any) -> Mapping[str, Any]:  # noqa: ANN401  # a row of this form
         """The fields of a row."""
 
-    def column(self, rows: list[Any], name: str) -> list[Any]:
+    def column(self, rows: Sequence[Any], name: str) -> list[Any]:
         """A field of each row; ``None`` where it is absent."""
 
-    def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+    def columns(self, rows: Sequence[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :meth:`EventLogs.columns`."""
 
-    def texts(self, rows: list[Any]) -> list[bytes]:
+    def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """See :meth:`EventLogs.texts`; of rows that know their own JSON."""
 
-    def lines(self, rows: list[Any]) -> bytes:
+    def lines(self, rows: Sequence[Any]) -> bytes:
         """See :meth:`EventLogs.lines`; of rows that know their own JSON."""
 
 
 class _Mappings:
     """Rows that are the records, or mappings of their fields."""
 
+    has_line_breaks = True
+
     def fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         return row
 
-    def column(self, rows: list[Mapping[str, Any]], name: str) -> list[Any]:
+    def column(self, rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
         return [row.get(name) for row in rows]
 
-    def columns(self, rows: list[Mapping[str, Any]], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+    def columns(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         values = [self.column(rows, name) for name in names]
         if sum(map(len, rows)) == len(names) * len(rows) - sum(column.count(None) for column in values):
             return values, []
         counts = [len(names) - row.count(None) for row in zip(*values, strict=True)]
         return values, [place for place, row in enumerate(rows) if len(row) != counts[place]]
 
-    def texts(self, rows: list[EventLog]) -> list[bytes]:
+    def texts(self, rows: Sequence[EventLog]) -> list[bytes]:
         return [row.raw for row in rows]
 
-    def lines(self, rows: list[EventLog]) -> bytes:
+    def lines(self, rows: Sequence[EventLog]) -> bytes:
         return b"\n".join([*self.texts(rows), b""])
 
 
@@ -135,16 +142,29 @@ class EventLogs(Sequence[Any]):
     :param ids: the ``id`` of each.
     :param rows: the fields of each, in a form that ``form`` knows.
     :param texts: the JSON of each, as it stood in the answer; ``None`` where the rows know it.
+    :param is_ordered: whether :attr:`is_ordered` is known to be true.
     """
 
-    __slots__ = ("_form", "_rows", "_texts", "ids", "times")
+    __slots__ = ("_form", "_is_ordered", "_rows", "_span", "_texts", "ids", "times")
 
-    def __init__(self, times: list[int], ids: list[str], rows: list[Any], *, texts: Texts | None = None, form: RowForm = MAPPINGS) -> None:
+    def __init__(
+        self,
+        times: list[int],
+        ids: list[str],
+        rows: Sequence[Any],
+        *,
+        texts: Texts | None = None,
+        form: RowForm = MAPPINGS,
+        is_ordered: bool = False,
+    ) -> None:
         self.times = times
         self.ids = ids
         self._rows = rows
         self._texts = texts
         self._form = form
+        self._span: tuple[int, int] | None = None
+        """The least and the greatest time, once they were asked for."""
+        self._is_ordered = is_ordered
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]]) -> EventLogs:
@@ -169,7 +189,8 @@ class EventLogs(Sequence[Any]):
     def __getitem__(self, place: int | slice) -> Any:
         if isinstance(place, slice):
             some = None if self._texts is None else self._texts.some(place)
-            return EventLogs(self.times[place], self.ids[place], self._rows[place], texts=some, form=self._form)
+            is_ordered = self._is_ordered and (place.step or 1) > 0
+            return EventLogs(self.times[place], self.ids[place], self._rows[place], texts=some, form=self._form, is_ordered=is_ordered)
         (record,) = self._take([place])
         return record
 
@@ -180,6 +201,14 @@ class EventLogs(Sequence[Any]):
     def is_text(self) -> bool:
         """Whether :meth:`texts` can be asked."""
         return self._texts is not None or self._form is not MAPPINGS or all(type(row) is EventLog for row in self._rows)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the records are in the order of ``(startTime, id)``, each once."""
+        times, ids = self.times, self.ids
+        return self._is_ordered or all(
+            map(lt, zip(times, ids, strict=True), zip(islice(times, 1, None), islice(ids, 1, None), strict=True))
+        )
 
     def column(self, name: str) -> list[Any]:
         """A field of each record; ``None`` where it is absent."""
@@ -201,6 +230,11 @@ class EventLogs(Sequence[Any]):
         """:meth:`texts`, with a line feed behind each. Where the API writes line feeds between fields, there are more."""
         return self._form.lines(self._rows) if self._texts is None else self._texts.lines()
 
+    @property
+    def has_line_breaks(self) -> bool:
+        """Whether line breaks may stand between the fields of :meth:`texts`."""
+        return self._texts is not None or self._form.has_line_breaks
+
     def pairs(self) -> list[tuple[int, str]]:
         """``(startTime, id)`` of each record."""
         return list(zip(self.times, self.ids, strict=True))
@@ -210,7 +244,9 @@ class EventLogs(Sequence[Any]):
         times = self.times
         if not times:
             return self
-        first, last = min(times), max(times)
+        if self._span is None:
+            self._span = min(times), max(times)
+        first, last = self._span
         if start <= first and last < end:
             return self
         if last < start or first >= end:
@@ -236,18 +272,21 @@ class EventLogs(Sequence[Any]):
 
     def ordered(self) -> EventLogs:
         """The records by ``(startTime, id)``, of equal ones the first alone."""
-        keys = self.pairs()
-        if all(map(lt, keys, islice(keys, 1, None))):
+        if self.is_ordered:
             return self
-        if all(map(gt, keys, islice(keys, 1, None))):  # newest first, as most answers come
+        times = self.times
+        if all(map(gt, times, islice(times, 1, None))):  # newest first, as most answers come
             return self[::-1]
+        keys = self.pairs()
         places = sorted(range(len(keys)), key=keys.__getitem__)  # stable
-        return self._take([place for at, place in enumerate(places) if at == 0 or keys[place] != keys[places[at - 1]]])
+        if len(set(self.ids)) < len(keys):
+            places = [place for at, place in enumerate(places) if at == 0 or keys[place] != keys[places[at - 1]]]
+        return self._take(places, is_ordered=True)
 
-    def _take(self, places: list[int]) -> EventLogs:
+    def _take(self, places: list[int], *, is_ordered: bool = False) -> EventLogs:
         if len(places) == len(self._rows) and places == list(range(len(places))):
             return self
         times, ids = [self.times[place] for place in places], [self.ids[place] for place in places]
         rows = [self._rows[place] for place in places]
         texts = None if self._texts is None else self._texts.some(places)
-        return EventLogs(times, ids, rows, texts=texts, form=self._form)
+        return EventLogs(times, ids, rows, texts=texts, form=self._form, is_ordered=is_ordered)

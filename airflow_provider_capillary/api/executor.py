@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_capillary.api.effects import Flow, TransportFailure
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
 
 T = TypeVar("T")
 
@@ -83,6 +84,7 @@ class RequestExecutor:
     The budget of requests is the driver's: retries and token requests take turns from it as well.
 
     :param per_minute: the driver's budget.
+    :ivar decode: asked first for the records of an answer; see :func:`.responses.read_page`.
     """
 
     def __init__(self, *, credential: Credential, per_minute: int, plan: RetryPlan | None = None, rng: random.Random | None = None) -> None:
@@ -96,6 +98,7 @@ class RequestExecutor:
         self._renew_at = 0.0
         self._token_request = _TokenRequest(is_over=True)
         self.stats = RequestStats()
+        self.decode: ListDecoder | None = None
 
     @property
     def lanes(self) -> int:
@@ -109,7 +112,7 @@ class RequestExecutor:
         """
         request = Request(method="GET", path=LOGS_PATH, params=tuple(params.items()))
         page = yield from self._with_retries(
-            request, lambda response: read_page(response, str(request)), needs_token=self._credential.oauth
+            request, lambda response: read_page(response, str(request), self.decode), needs_token=self._credential.oauth
         )
         self.stats.warnings += page.warnings
         return page

@@ -8,24 +8,25 @@ Long texts stay as they stand in the answer until somebody asks for the field: `
 
 from __future__ import annotations
 
-import struct
-from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from airflow_provider_capillary.api.answer_texts import AnswerTexts
 from airflow_provider_capillary.api.event_logs import EventLogs, Pieces, Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-__all__ = ["Layouts", "errors_of_msgspec", "items_by_msgspec"]
+__all__ = ["Layouts", "Trials", "errors_of_msgspec", "items_by_msgspec"]
+
+P = ParamSpec("P")
 
 _MOST_FIELDS = 100
 _LONGEST_REST = 64
 _LONG = 64
 """Characters of a text, on average, from which on it pays to leave the texts of a field as they are."""
-_FIRST_BYTE = struct.Struct("B").unpack_from
-_TEXT_OR_NULL = {(ord('"'),), (ord("n"),)}
+_first = itemgetter(0)
+_TEXT_OR_NULL = {ord('"'), ord("n")}
 _SPACES = 100
 """Bytes of a list that are looked at for a space between a name and its value."""
 
@@ -44,6 +45,23 @@ def items_by_msgspec(listed: bytes) -> Pieces:
     return Pieces(b"", list(map(bytes, json.decode(listed, type=list[Raw]))), b"")
 
 
+class Trials:
+    """Tries of what takes some pages only. After each failure, twice as many pages are read without a try."""
+
+    def __init__(self) -> None:
+        self._rest = self._failures = 0
+
+    def result_of(self, decode: Callable[P, EventLogs | None], *args: P.args, **kwargs: P.kwargs) -> EventLogs | None:
+        """What ``decode`` returns; ``None`` without a call where it has failed of late."""
+        if self._rest:
+            self._rest -= 1
+            return None
+        records = decode(*args, **kwargs)
+        self._failures = 0 if records is not None else min(2 * self._failures + 1, _LONGEST_REST)
+        self._rest = max(self._failures - 1, 0)
+        return records
+
+
 class Layouts:
     """The layout that the last pages have shown. What is not known here takes longer, nothing else."""
 
@@ -51,23 +69,11 @@ class Layouts:
         self._layout: _Layout | None = None
         self._shortest = _LONG
         """From which length on, on average, the texts of a field are left as they are."""
-        self._rest = self._failures = 0
+        self._trials = Trials()
 
     def decode(self, listed: bytes) -> EventLogs | None:
         """A list of records that have no other fields than the known ones, and these in the known order; ``None`` for another one."""
-        if self._layout is None:
-            return None
-        if self._rest:
-            self._rest -= 1
-            return None
-        records = self._layout.decode(listed)
-        if records is None:
-            # After each failure, twice as many pages are read without a try.
-            self._failures = min(2 * self._failures + 1, _LONGEST_REST)
-            self._rest = self._failures - 1
-        else:
-            self._failures = 0
-        return records
+        return None if self._layout is None else self._trials.result_of(self._layout.decode, listed)
 
     def learn(self, records: list[dict[str, Any]], latest: int, *, as_encoded: bool) -> None:
         """Take note of the fields of these records.
@@ -158,16 +164,20 @@ class _Layout:
                 if b'": ' not in listed[:_SPACES] or self._format(encoded, indent=0) != listed:
                     return None
                 texts = Texts(AnswerTexts(listed, items_by_msgspec), range(len(rows)))
-            if self._raw and not listed.isascii():
-                listed.decode()  # of what is left as it is, nobody else looks whether it is UTF-8
         except errors_of_msgspec():
             return None
         return EventLogs(list(map(self._time, rows)), list(map(self._id, rows)), rows, texts=texts, form=self)
 
     def _are_texts(self, rows: list[Any], name: str) -> bool:
-        """Whether a field that is left as it is holds texts or ``null``: no list, no object, and no number that may be too long."""
-        values = map(attrgetter(self._attributes[name]), rows)
-        return _TEXT_OR_NULL.issuperset(map(_FIRST_BYTE, filter(None, values)))  # what is absent, is false
+        """Whether a field that is left as it is holds texts or ``null``: no list, no object, and no number that may be too long.
+
+        :raises ValueError: a text is not UTF-8; nobody else looks.
+        """
+        values = list(map(bytes, filter(None, map(attrgetter(self._attributes[name]), rows))))  # what is absent, is false
+        b"".join([value for value in values if not value.isascii()]).decode()  # there are quotes around each
+        return _TEXT_OR_NULL.issuperset(map(_first, values))
+
+    has_line_breaks = False
 
     def fields(self, row: Any) -> dict[str, Any]:  # noqa: ANN401  # a class that is made above
         """See :class:`.RowForm`."""
@@ -177,12 +187,12 @@ class _Layout:
                 fields[name] = self._decode_value(fields[name])
         return fields
 
-    def column(self, rows: list[Any], name: str) -> list[Any]:
+    def column(self, rows: Sequence[Any], name: str) -> list[Any]:
         """See :class:`.RowForm`."""
         unset = self._unset
         return [None if value is unset else value for value in self._values(rows, name)]
 
-    def columns(self, rows: list[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
+    def columns(self, rows: Sequence[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :class:`.RowForm`."""
         unset = self._unset
         irregular: set[int] = set()
@@ -198,7 +208,7 @@ class _Layout:
                 irregular.update(place for place, value in enumerate(self._values(rows, name)) if value is not unset)
         return columns, sorted(irregular)
 
-    def _values(self, rows: list[Any], name: str) -> list[Any]:
+    def _values(self, rows: Sequence[Any], name: str) -> list[Any]:
         """A field of each row; ``UNSET`` where it is absent."""
         unset = self._unset
         if name not in self._attributes:
@@ -209,11 +219,11 @@ class _Layout:
         texts = iter(self._decode_value(b"[" + b",".join(filter(None, values)) + b"]"))
         return [unset if value is unset else next(texts) for value in values]
 
-    def texts(self, rows: list[Any]) -> list[bytes]:
+    def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """See :class:`.RowForm`."""
         return self.lines(rows).split(b"\n")[:-1]
 
-    def lines(self, rows: list[Any]) -> bytes:
+    def lines(self, rows: Sequence[Any]) -> bytes:
         """See :class:`.RowForm`."""
         # They are encoded into the text that they were decoded from, and no line feed stands inside of what is encoded.
         return self._encoder.encode_lines(rows)

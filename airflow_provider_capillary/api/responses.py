@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.api.effects import Response
     from airflow_provider_capillary.api.event_logs import EventLog
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
 
 __all__ = ["LATEST", "Page", "codes_of", "errors_in", "read_json", "read_page"]
 
@@ -126,15 +127,16 @@ def _strictly(response: Response) -> Iterator[None]:
         raise ValueError(msg) from None
 
 
-def read_page(response: Response, request: str) -> Page:
+def read_page(response: Response, request: str, decode: ListDecoder | None = None) -> Page:
     """Check a 200 and return its records.
 
     :param request: the request in words, for errors.
+    :param decode: asked first for the records of a usual answer.
     :raises MalformedAnswerError: the body is not the documented envelope with valid records; another try may help. An invalid record in a
         complete response is named by its place and its time, and requested only twice.
     :raises AuthenticationError: ``errors`` says that the token has ended.
     """
-    if (records_at_once := decode_records(response.body, LATEST)) is not None:
+    if (records_at_once := decode_records(response.body, LATEST, decode)) is not None:
         return Page(records_at_once)
     try:
         text, is_utf8 = _text_of(response)

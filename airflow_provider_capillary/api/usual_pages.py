@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from airflow_provider_capillary import fast
 from airflow_provider_capillary.api.answer_texts import AnswerTexts, items_of
@@ -21,9 +21,13 @@ from airflow_provider_capillary.api.event_logs import EventLogs, Texts
 from airflow_provider_capillary.api.layouts import Layouts, errors_of_msgspec, items_by_msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["decode_records"]
+__all__ = ["ListDecoder", "decode_records"]
+
+ListDecoder: TypeAlias = "Callable[[bytes, int], EventLogs | None]"
+"""Decodes the JSON of a list, each ``startTime`` below the number, as :func:`decode_records` does; ``None`` where it can't."""
 
 # Around the list of records: nothing but `warnings` and `errors` that say nothing.
 _HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"data"\s*:\s*(?=\[)'.replace(rb"\s", rb"[ \t\r\n]"))
@@ -43,10 +47,11 @@ def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def decode_records(body: bytes, latest: int) -> EventLogs | None:
+def decode_records(body: bytes, latest: int, decode: ListDecoder | None = None) -> EventLogs | None:
     """The records of an answer; ``None`` where the plain reader has to look at it.
 
     :param latest: every ``startTime`` is below this.
+    :param decode: asked first.
     """
     head = _HEAD.match(body)
     if head is None:
@@ -58,7 +63,7 @@ def decode_records(body: bytes, latest: int) -> EventLogs | None:
     listed = body[head.end() : tail.start() + 1]
     by_msgspec = fast.optional("msgspec.json")
     if by_msgspec is None:
-        return _decode_plainly(listed, latest)
+        return (decode(listed, latest) if decode else None) or _decode_plainly(listed, latest)
     return _layouts.decode(listed) or _decode_by_msgspec(listed, latest, by_msgspec)
 
 

@@ -165,7 +165,12 @@ class Export:
         if manifest:
             prepare_manifest(self._target)
         self._stopped = False
-        self._spool = Spool(tempdir, stop=lambda: self._stopped, form=block_form(ending))
+        form = block_form(ending)
+        self._spool = Spool(tempdir, stop=lambda: self._stopped, form=form)
+        self._by_page = redact is None and previous.erasures is None
+        """Whether all is written as it came. Otherwise each record is redacted by itself, or left out."""
+        self.decode = form.decode if self._by_page else None
+        """What decodes answers for :meth:`add_pages`; ``None`` for the usual way."""
 
     def add_all(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Take records, as the API sent them, in any order.
@@ -183,8 +188,7 @@ class Export:
         """:meth:`add_all`, many records at a time."""
         with _without_full_collections():
             for records in pages:
-                # By the page only what is written as it came. Any other record is redacted by itself, or left out.
-                if self._redact is None and self._previous.erasures is None:
+                if self._by_page:
                     self._spool.add_page(records)
                 else:
                     self.add_all(records)

@@ -11,9 +11,10 @@ from airflow_provider_capillary.api.event_logs import EventLog
 from airflow_provider_capillary.errors import MalformedAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_capillary.api.event_logs import EventLogs
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
 
 __all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
 
@@ -92,20 +93,26 @@ def line_of(record: Mapping[str, Any]) -> bytes:
 
 def are_lines(text: bytes, count: int) -> bool:
     """Whether :func:`line_of` surely changes none of so many texts of records, each with a line feed behind it; one look for all."""
-    if text.count(b"\n") != count or b"\r" in text:
-        return False
+    return text.count(b"\n") == count and b"\r" not in text and not _has_separators(text)
+
+
+def _has_separators(text: bytes) -> bool:
     if text.isascii() or not any(lead in text for lead in _LEADS):
-        return True
-    return not any(separator in text for separator, _ in _SEPARATORS)
+        return False
+    return any(separator in text for separator, _ in _SEPARATORS)
 
 
 class JsonLines:
     """Blocks of records as lines of JSON in UTF-8, each with a line feed behind it; a form of :class:`.runs.Block`."""
 
+    decode: ListDecoder | None = None
+
     def of_page(self, records: EventLogs) -> bytes | None:
         """See :class:`.runs.BlockForm`."""
         text = records.lines()
-        return text if are_lines(text, len(records)) else None
+        # Where no line break can be inside of a record, none is looked for.
+        is_fit = are_lines(text, len(records)) if records.has_line_breaks else not _has_separators(text)
+        return text if is_fit else None
 
     def of_lines(self, lines: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""
@@ -167,10 +174,11 @@ def pair_line(start_time: int, record_id: str) -> bytes:
     return f"[{start_time},{_quoted(record_id)}]\n".encode("ascii")
 
 
-def pair_lines(pairs: list[tuple[int, str]]) -> bytes:
+def pair_lines(times: Sequence[int], ids: Sequence[str]) -> bytes:
     """:func:`pair_line` of each, joined."""
-    ids = "".join([record_id for _, record_id in pairs])
-    if ids.isascii() and ids.isprintable() and '"' not in ids and "\\" not in ids:  # nothing that JSON escapes
+    joined = "".join(ids)
+    pairs = zip(times, ids, strict=True)
+    if joined.isascii() and joined.isprintable() and '"' not in joined and "\\" not in joined:  # nothing that JSON escapes
         if (by_msgspec := fast.optional("msgspec.json")) is not None:
             return by_msgspec.Encoder().encode_lines(pairs)  # type: ignore[no-any-return]  # of an optional package
         return "".join([f'[{start_time},"{record_id}"]\n' for start_time, record_id in pairs]).encode("ascii")

@@ -25,15 +25,17 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from airflow_provider_capillary.api.event_logs import MAPPINGS
+from airflow_provider_capillary.export.column_decoder import ColumnDecoder, are_arrays
 from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from pyarrow import Array, RecordBatch, Schema
+    from pyarrow import RecordBatch, Schema, StringArray
 
     from airflow_provider_capillary.api.event_logs import EventLogs
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
 
 __all__ = ["Columns", "read_parquet_lines", "read_parquet_pairs", "write_parquet"]
 
@@ -81,10 +83,20 @@ class Columns:
 
     def __init__(self) -> None:
         self._schema = _schema()
+        documented = [field for field in self._schema if field.name != _EXTRA]
+        self.decode: ListDecoder | None = ColumnDecoder(documented).decode
 
     def of_page(self, records: EventLogs) -> bytes:
         """See :class:`.runs.BlockForm`."""
-        return self._block(*records.columns(_COLUMNS), records.texts)
+        columns, irregular = records.columns(_COLUMNS)
+        if not are_arrays(columns):
+            return self._block(columns, irregular, records.texts)
+        extra: list[Any] = [None] * len(records)
+        if irregular:  # in `_extra` alone: what these columns can't hold is not decoded like this
+            texts = records.texts()
+            for place in irregular:
+                extra[place] = _row_of(texts[place])[-1]
+        return self._written([*columns, extra])
 
     def of_lines(self, lines: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""
@@ -133,7 +145,8 @@ class Columns:
     def _written(self, columns: list[Any]) -> bytes:
         import pyarrow as pa
 
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        fields = zip(columns, self._schema, strict=True)
+        arrays = [column if isinstance(column, pa.Array) else pa.array(column, field.type) for column, field in fields]
         return pa.record_batch(arrays, schema=self._schema).serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
 
 
@@ -153,20 +166,15 @@ def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
 
 def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
     """The records of each row group: as few as have more bytes than :data:`_BYTES_IN_GROUP` in their texts, or :data:`_ROWS_IN_GROUP`."""
-    from pyarrow import compute
-
     group: list[RecordBatch] = []
     size = rows = 0
     for batch in batches:
         rest = batch
         while rest.num_rows:
-            sizes = _sizes_of(rest)
-            is_over = size + compute.sum(sizes).as_py() > _BYTES_IN_GROUP
-            ends = list(accumulate(sizes.to_pylist(), initial=size))[1:] if is_over else []
-            count = min(rest.num_rows, _ROWS_IN_GROUP - rows, bisect_right(ends, _BYTES_IN_GROUP) + 1 if ends else rest.num_rows)
-            group.append(rest.slice(0, count))
-            size, rows = size + compute.sum(sizes.slice(0, count)).as_py(), rows + count
-            rest = rest.slice(count)
+            part = rest.slice(0, _rows_up_to(_BYTES_IN_GROUP - size, rest.slice(0, _ROWS_IN_GROUP - rows)))
+            group.append(part)
+            size, rows = size + _bytes_of(part), rows + part.num_rows
+            rest = rest.slice(part.num_rows)
             if size > _BYTES_IN_GROUP or rows == _ROWS_IN_GROUP:
                 yield group
                 group, size, rows = [], 0, 0
@@ -174,13 +182,26 @@ def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
         yield group
 
 
-def _sizes_of(batch: RecordBatch) -> Array:
-    """The bytes of all texts of each row."""
+def _rows_up_to(size: int, batch: RecordBatch) -> int:
+    """How many of the first rows are as few as have more bytes in their texts; all, where all have not."""
     from pyarrow import compute
 
-    texts = [batch.column(name) for name in batch.schema.names if name not in _INTEGERS]
-    sizes = [compute.fill_null(compute.binary_length(text), 0) for text in texts]
-    return reduce(compute.add, sizes)
+    if _bytes_of(batch) <= size:
+        return batch.num_rows  # type: ignore[no-any-return]  # of an optional package
+    lengths = [compute.fill_null(compute.binary_length(text), 0) for text in _texts_of(batch)]
+    ends = list(accumulate(reduce(compute.add, lengths).to_pylist()))
+    return bisect_right(ends, size) + 1
+
+
+def _bytes_of(batch: RecordBatch) -> int:
+    """The bytes of all texts."""
+    import pyarrow as pa
+
+    return sum(text.view(pa.binary()).total_values_length for text in _texts_of(batch))
+
+
+def _texts_of(batch: RecordBatch) -> list[StringArray]:
+    return [column for name, column in zip(batch.schema.names, batch.columns, strict=True) if name not in _INTEGERS]
 
 
 def _row_of(line: bytes) -> list[Any]:

@@ -17,13 +17,14 @@ from heapq import heapify, heappop, heapreplace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from airflow_provider_capillary.export.json_lines import pair_line
+from airflow_provider_capillary.export.json_lines import pair_line, pair_lines
 from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_capillary.api.event_logs import EventLogs
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
     from airflow_provider_capillary.export.tempdir import TempDir
 
 __all__ = ["Block", "BlockForm", "Key", "RunFile", "merge"]
@@ -36,7 +37,12 @@ _HEAD = struct.Struct("=IQQQQ")
 
 
 class BlockForm(Protocol):
-    """How the records of a block are written: :class:`.json_lines.JsonLines` or :class:`.parquet.Columns`."""
+    """How the records of a block are written: :class:`.json_lines.JsonLines` or :class:`.parquet.Columns`.
+
+    :ivar decode: what decodes answers for :meth:`of_page`; ``None`` for the usual way.
+    """
+
+    decode: ListDecoder | None
 
     def of_page(self, records: EventLogs) -> bytes | None:
         """The records of one answer, or ``None`` where each has to be looked at by itself: :meth:`of_lines`."""
@@ -83,11 +89,10 @@ class Block:
         self._form = form
 
     @classmethod
-    def of(cls, keys: list[Key], pairs: bytes, statuses: array[int], content: bytes, form: BlockForm) -> Block:
+    def of(cls, times: Sequence[int], ids: Sequence[str], statuses: array[int], content: bytes, form: BlockForm) -> Block:
         """A block in memory."""
-        block = cls(keys[0], keys[-1], len(keys), index=lambda: (pairs, statuses), content=lambda: content, form=form)
-        block.keys = keys
-        return block
+        pairs, first, last = pair_lines(times, ids), (times[0], ids[0]), (times[-1], ids[-1])
+        return cls(first, last, len(ids), index=lambda: (pairs, statuses), content=lambda: content, form=form)
 
     def __len__(self) -> int:
         return self._size

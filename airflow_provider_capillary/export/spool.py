@@ -12,13 +12,13 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import eq, lt
+from operator import eq
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary.api.event_logs import EventLog
 from airflow_provider_capillary.api.statuses import NO_STATUS, SUCCESS, name_of
 from airflow_provider_capillary.errors import MalformedAnswerError, ReadingStoppedError
-from airflow_provider_capillary.export.json_lines import JsonLines, are_lines, fields_of, line_of, pair_line, pair_lines, to_json
+from airflow_provider_capillary.export.json_lines import JsonLines, are_lines, fields_of, line_of, pair_line, to_json
 from airflow_provider_capillary.export.runs import Block, RunFile, merge
 
 if TYPE_CHECKING:
@@ -148,11 +148,8 @@ class Spool:
         if not records.is_text:
             self.add_all(records)
             return
-        keys = records.pairs()
-        if not all(map(lt, keys, islice(keys, 1, None))):
-            records = records.ordered()
-            keys = records.pairs()
-        if not keys:
+        records = records.ordered()
+        if not records:
             return
         content = self._form.of_page(records)
         if content is None:
@@ -165,8 +162,8 @@ class Spool:
         except (KeyError, TypeError):  # a new status; one that is a list
             statuses = array("H", map(self._number_of, records.column("status")))
         self._totals = None
-        self._blocks.append(Block.of(keys, pair_lines(keys), statuses, content, self._form))
-        self._grow(len(content) + len(keys) * _OVERHEAD)
+        self._blocks.append(Block.of(records.times, records.ids, statuses, content, self._form))
+        self._grow(len(content) + len(records) * _OVERHEAD)
 
     def add_line(self, line: bytes) -> None:
         """Keep a record of an earlier object, its text as it is, unless one with its ``(startTime, id)`` is kept already.
@@ -289,9 +286,9 @@ class Spool:
         for begin in range(0, len(order), step):
             places = order[begin : begin + step]
             content = self._form.of_lines([lines[place] for place in places])
-            part = ordered[begin : begin + step]
             numbers = array("H", [statuses[place] for place in places])
-            self._last_run.append(Block.of(part, pair_lines(part), numbers, content, self._form))
+            times, ids = zip(*ordered[begin : begin + step], strict=True)
+            self._last_run.append(Block.of(times, ids, numbers, content, self._form))
         self._keys, self._lines, self._statuses, self._bytes = [], [], [], 0
 
     def _merged(self, *, once: bool = False) -> Iterator[tuple[Block, int, int]]:
@@ -346,7 +343,8 @@ def _one_of(parts: list[tuple[Block, int, int]], form: BlockForm) -> Block:
     keys = [key for block, low, high in parts for key in block.keys[low:high]]
     statuses = array("H", [status for block, low, high in parts for status in block.index[1][low:high]])
     content = form.joined([block.content_of(low, high) for block, low, high in parts])
-    return Block.of(keys, pair_lines(keys), statuses, content, form)
+    times, ids = zip(*keys, strict=True)
+    return Block.of(times, ids, statuses, content, form)
 
 
 def _key_of(record: Mapping[str, Any]) -> Key:

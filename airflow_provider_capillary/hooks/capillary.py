@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestExecutor, RequestStats
     from airflow_provider_capillary.api.retries import RetryPlan
+    from airflow_provider_capillary.api.usual_pages import ListDecoder
     from airflow_provider_capillary.connection.settings import Settings
     from airflow_provider_capillary.reading.reader import Reader
     from airflow_provider_capillary.reading.sampling import Samples
@@ -138,8 +139,12 @@ class CapillaryHook(FlowDriver, BaseHook):
         *,
         event_name: str | None = None,
         statuses: Collection[str] | None = None,
+        decode: ListDecoder | None = None,
     ) -> Generator[EventLogs]:
-        """:meth:`iter_event_logs`, many records at a time, as they came in one answer. Fields are decoded where they are asked for."""
+        """:meth:`iter_event_logs`, many records at a time, as they came in one answer. Fields are decoded where they are asked for.
+
+        :param decode: asked first for the records of an answer.
+        """
         first, last = parse_timestamp(start, "start"), parse_timestamp(end, "end")
         if first > last:
             raise IntervalError(f"start={start!s} lies after end={end!s}", hint="exchange them")
@@ -148,7 +153,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         event_name = text_of("event_name", event_name)
         # No record lies outside of these bounds, and a timestamp beyond the years of the calendar could not be asked for.
         low, high = (min(max(to_millis(timestamp), 0), LATEST) for timestamp in (first, last))
-        return self._iter(low, high, event_name, None if wanted is None else frozenset(wanted))
+        return self._iter(low, high, event_name, None if wanted is None else frozenset(wanted), decode)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for event logs once, and say what the API answered or what to change. Never raises; tries twice, over at most five seconds.
@@ -273,7 +278,9 @@ class CapillaryHook(FlowDriver, BaseHook):
         settings = self.settings
         return Reader(executor, date_format=settings.date_format, timezone=settings.timezone, page_size=settings.page_size)
 
-    def _iter(self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None) -> Generator[EventLogs]:
+    def _iter(
+        self, start: int, end: int, event_name: str | None, statuses: frozenset[str] | None, decode: ListDecoder | None
+    ) -> Generator[EventLogs]:
         from airflow_provider_capillary.hooks._filters import Tally
         from airflow_provider_capillary.hooks._metrics import ReadingMetrics
         from airflow_provider_capillary.hooks._progress import Progress
@@ -282,6 +289,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         progress = Progress(self.log.info, self._executor.stats, start=start, end=end)
         tally = Tally(event_name, statuses)
         self._events_read = 0
+        self._executor.decode = decode
         try:
             for records in self._drive(self._reader.read(start, end, event_name=event_name), progress):
                 metrics.add(len(records))

@@ -253,7 +253,7 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
             self._running = export
             if self._killed:
                 raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
-            reading = hook.iter_pages(interval.start, interval.end, event_name=event_name, statuses=statuses)
+            reading = hook.iter_pages(interval.start, interval.end, event_name=event_name, statuses=statuses, decode=export.decode)
             # Closed on every way out: a reading that is left half way holds a connection to the API.
             with closing(reading) as pages:
                 export.add_pages(pages)

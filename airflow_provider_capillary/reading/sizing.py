@@ -122,7 +122,7 @@ class Sizer:
         # Without an empty stretch at its end, but with the records before the span that an API of coarse dates adds.
         length = max(1, max(times) - min(low, *times))
         middle = max(times) - length / 2
-        later = sum(time >= middle for time in times)
+        later = sum(map(middle.__le__, times))
         # The later half first: what the earlier half shows is nearer to the next window.
         for part in (later, count - later):
             change = 1.0

@@ -108,9 +108,13 @@ def rows_of(options: argparse.Namespace, page: int, folder: str, peers: dict[str
     environment = os.environ | {"AIRFLOW_HOME": folder, "TMPDIR": folder, "PYTHONWARNINGS": "ignore"}
     subjects = subjects_of(options.endings)
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    of_peers: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
+    few = options.events // 10
     with serving(options.events, page, options.seed, options.style) as (url, json_bytes):
         if options.one_process:
             warm_up_here(subjects, url=url, page=page, folder=folder)
+        for peer in peers.values():
+            peer.measure(url, few, page, folder, measure)
         for _ in range(options.rounds):
             for ending, name in subjects:
                 if options.one_process:
@@ -120,7 +124,10 @@ def rows_of(options: argparse.Namespace, page: int, folder: str, peers: dict[str
                 command += ["--count", str(options.events), "--page", str(page)]
                 found[ending, name].append(measure(command, environment, folder))
             for name, peer in peers.items():
-                found["its own", name].append(peer.measure(url, options.events, page, folder, measure))
+                for count in (few, options.events):
+                    of_peers[name, count].append(peer.measure(url, count, page, folder, measure))
+    for name in peers:
+        found["its own", name] = [export_peers.medians_of(of_peers[name, few], of_peers[name, options.events])]
     rows = []
     for (ending, name), runs in found.items():
         medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}

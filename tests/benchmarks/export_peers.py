@@ -1,14 +1,18 @@
 """Other tools that could read such an API, each in an environment of its own, for :mod:`export_cost`.
 
 Each reads by offset and limit, which the API of event logs hasn't: on the real one they would lose records without saying so. None sorts;
-dlt writes ``.jsonl.gz``; the Singer tap and the Airbyte source print uncompressed JSON, here into a file. CPU is that of a run of all
-records less that of a run of a tenth of them, for nine tenths; start-up is what is left of the shorter one.
+dlt writes ``.jsonl.gz``; the Singer tap and the Airbyte source print uncompressed JSON, here into a file.
+
+Their start-up takes longer than many records, and not always as long. So each round runs them with a tenth of the records and with all;
+CPU is what the medians of all rounds differ by, for nine tenths, and start-up what is left of the shorter runs. A first run, which fills
+caches, isn't counted.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Peer", "install"]
+__all__ = ["Peer", "install", "medians_of"]
 
 # Around each script: reads URL, COUNT, PAGE and TARGET, sets ROWS, prints what it took.
 FRAME = """
@@ -138,21 +142,30 @@ class Peer:
     script: str
 
     def measure(self, url: str, count: int, page: int, folder: str, run: Callable[..., dict[str, float]]) -> dict[str, float]:
-        """Both sizes, and what the difference says."""
-        found = {}
-        for size in (count // 10, count):
-            target = Path(folder, f"peer-{size}")
-            shutil.rmtree(target, ignore_errors=True)
-            if target.is_file():
-                target.unlink()
-            shutil.rmtree(f"{target}-work", ignore_errors=True)
-            script = FRAME.replace("{script}", self.script)
-            found[size] = run([self.python, "-c", script, url, str(size), str(page), str(target)], dict(os.environ), folder)
-            written = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
-            found[size]["bytes"] = sum(path.stat().st_size for path in written)
-        few, many = found[count // 10], found[count]
-        slope = (many["cpu"] - few["cpu"]) / (count - count // 10)
-        return many | {"cpu": slope * count, "startup": few["cpu"] - slope * (count // 10), "requests": count / page}
+        """One run."""
+        target = Path(folder, f"peer-{count}")
+        shutil.rmtree(target, ignore_errors=True)
+        if target.is_file():
+            target.unlink()
+        shutil.rmtree(f"{target}-work", ignore_errors=True)
+        script = FRAME.replace("{script}", self.script)
+        found = run([self.python, "-c", script, url, str(count), str(page), str(target)], dict(os.environ), folder)
+        written = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
+        return found | {"bytes": sum(path.stat().st_size for path in written), "requests": count / page}
+
+
+def medians_of(few: list[dict[str, float]], many: list[dict[str, float]]) -> dict[str, float]:
+    """The medians of the runs with all records, with CPU and start-up apart.
+
+    :param few: runs with some of the records.
+    :raises ValueError: all records took no more CPU than some of them.
+    """
+    short, long = ({key: statistics.median(run[key] for run in runs) for key in runs[0]} for runs in (few, many))
+    each = (long["cpu"] - short["cpu"]) / (long["rows"] - short["rows"])
+    if each <= 0:
+        msg = f"{long['rows']:.0f} rows took no more CPU than {short['rows']:.0f}: measure more event logs, or more rounds"
+        raise ValueError(msg)
+    return long | {"cpu": each * long["rows"], "startup": short["cpu"] - each * short["rows"]}
 
 
 def install(folder: str) -> dict[str, Peer]:

@@ -19,6 +19,7 @@ from airflow_provider_capillary.api.layouts import Layouts
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export import parquet
+from airflow_provider_capillary.export.column_decoder import are_arrays
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
 from airflow_provider_capillary.export.json_lines import to_json
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
@@ -241,7 +242,12 @@ def test_columns_are_made_alike_of_answers_and_of_lines(monkeypatch, name):
     import pyarrow as pa
 
     row, is_fast = ROWS[name]
-    lines = [b'{"startTime":1,"id":"before","message":"m"}', row, b'{"startTime":2,"id":"after"}']
+    # Fields in the order of the row's.
+    neighbours = [{"startTime": 1, "id": "before", "message": "m"}, {"startTime": 2, "id": "after"}]
+    if row.startswith(b'{"id"'):
+        neighbours = [dict(sorted(neighbour.items())) for neighbour in neighbours]
+    before, after = (to_json(neighbour).encode() for neighbour in neighbours)
+    lines = [before, row, after]
     columns, by_row, looked_at = parquet.Columns(), parquet._row_of, []
     expected = [pa.array(column, field.type) for column, field in zip(zip(*map(by_row, lines), strict=True), columns._schema, strict=True)]
     monkeypatch.setattr(parquet, "_row_of", lambda line: looked_at.append(line) or by_row(line))
@@ -252,7 +258,7 @@ def test_columns_are_made_alike_of_answers_and_of_lines(monkeypatch, name):
         answers = [read_page(Response(status=200, headers={}, body=body), "asked") for _ in range(2)]  # the second by its layout, if usual
         with monkeypatch.context() as patched:
             patched.setattr(fast, "optional", lambda _name: None)
-            answers.append(read_page(Response(status=200, headers={}, body=body), "asked"))
+            answers += [read_page(Response(status=200, headers={}, body=body), "asked", decode) for decode in (None, columns.decode)]
         made += [columns.of_page(answer.records) for answer in answers]
     for block in made:
         assert columns.opened(block).columns == expected
@@ -271,10 +277,11 @@ def test_parquet_is_the_same_file_from_answers_and_from_records(tmp_path, monkey
     records = [record | {"status": record.get("status", "S")} for record in make_records(2_500)]
     export(records, str(tmp_path / "records.parquet"))
     bodies = [b'{"data":[' + b",".join(to_json(record).encode() for record in some) + b"]}" for some in batched(records, 1_000)]
-    for name in ("fast", "plain"):
-        if name == "plain":
+    for name, decode in (("fast", None), ("plain", None), ("columns", parquet.Columns().decode)):
+        if name != "fast":
             monkeypatch.setattr(fast, "optional", lambda _name: None)
-        pages = [read_page(Response(status=200, headers={}, body=body), "asked").records for body in bodies]
+        pages = [read_page(Response(status=200, headers={}, body=body), "asked", decode).records for body in bodies]
+        assert {are_arrays(page.columns(("id", "status"))[0]) for page in pages} == {name == "columns"}
         export([], str(tmp_path / f"{name}.parquet"), pages=pages)
         assert (tmp_path / f"{name}.parquet").read_bytes() == (tmp_path / "records.parquet").read_bytes()
 

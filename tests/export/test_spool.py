@@ -329,6 +329,6 @@ def test_pairs_are_written_alike_with_and_without_the_fast_packages(monkeypatch)
         pairs = usual + strange
         expected = b"".join(pair_line(*pair) for pair in pairs)
         with monkeypatch.context() as patched:
-            assert pair_lines(pairs) == expected
+            assert pair_lines(*zip(*pairs, strict=True)) == expected
             patched.setattr(fast, "optional", lambda _name: None)
-            assert pair_lines(pairs) == expected
+            assert pair_lines(*zip(*pairs, strict=True)) == expected

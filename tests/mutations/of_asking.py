@@ -134,15 +134,15 @@ MUTATIONS = (
     Mutation(
         breaks="texts that are left as they are, are UTF-8",
         file="api/layouts.py",
-        text="            if self._raw and not listed.isascii():\n",
-        becomes="            if False:\n",
+        text='        b"".join([value for value in values if not value.isascii()]).decode()  # there are quotes around each\n',
+        becomes="",
         caught_by=ANSWERS,
     ),
     Mutation(
         breaks="where one record ends and another begins",
         file="api/answer_texts.py",
-        text="            if len(pieces) == count:\n",
-        becomes="            if pieces:\n",
+        text="        if len(cut.pieces) == count:\n",
+        becomes="        if cut.pieces:\n",
         caught_by=ANSWERS,
     ),
     Mutation(

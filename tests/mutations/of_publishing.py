@@ -12,6 +12,7 @@ PUBLISH = ("tests/export/test_publish.py",)
 SPOOL = ("tests/export/test_spool.py",)
 FORMATS = ("tests/export/test_formats.py",)
 REPLACING = ("tests/export/test_replacing.py",)
+COLUMNS = ("tests/export/test_column_decoder.py",)
 
 # Each row breaks one rule of how records are sorted, written and published.
 MUTATIONS = (
@@ -216,6 +217,27 @@ MUTATIONS = (
         text="    if not isinstance(record, EventLog):\n",
         becomes="    if True:\n",
         caught_by=FORMATS,
+    ),
+    Mutation(
+        breaks="pyarrow must find as many records as there are between the commas",
+        file="export/column_decoder.py",
+        text="            if batch.num_rows != count:\n",
+        becomes="            if False:\n",
+        caught_by=COLUMNS,
+    ),
+    Mutation(
+        breaks="what pyarrow decodes is UTF-8",
+        file="export/column_decoder.py",
+        text="            batch.validate(full=True)  # UTF-8, too\n",
+        becomes="",
+        caught_by=COLUMNS,
+    ),
+    Mutation(
+        breaks="what was sent as null is told from what is absent, in columns that pyarrow decodes",
+        file="export/column_decoder.py",
+        text=' for place, piece in pieces if b"null" in piece and _NULL.search(piece)]',
+        becomes=" for place, piece in pieces if not piece]",
+        caught_by=COLUMNS,
     ),
     Mutation(
         breaks="a record's own text in a column of parquet",

@@ -25,8 +25,8 @@ MUTATIONS = (
     Mutation(
         breaks="records that come by the page are redacted too",
         file="export/exporter.py",
-        text="                if self._redact is None and self._previous.erasures is None:\n",
-        becomes="                if self._previous.erasures is None:\n",
+        text="        self._by_page = redact is None and previous.erasures is None\n",
+        becomes="        self._by_page = previous.erasures is None\n",
         caught_by=RUNS,
     ),
     Mutation(

@@ -227,7 +227,8 @@ class _Reading:
             self._ledger.confirm(max(self._client.capacity.least, asked.shown), asked_after=self._ledger.added)
             state.sizer.learn_short(low, high, self._direction.positions(records.times))
             return
-        self._pending.add(records)
+        # Its window is wider than the span, and may hold records of what is read already that have become visible only now.
+        self._pending.add(records.within(*self._direction.span(state.part.low, high)))
         if not self._client.capacity.is_short(len(records)):
             yield from self._narrow(state, asked, records)
 

@@ -116,9 +116,16 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen is yielded: what a full answer held is kept",
         file="reading/reader.py",
-        text="        self._pending.add(records)\n",
+        text="        self._pending.add(records.within(*self._direction.span(state.part.low, high)))\n",
         becomes="",
         caught_by=TAMPERED,
+    ),
+    Mutation(
+        breaks="what becomes visible in a part that is read is no error",
+        file="reading/reader.py",
+        text="        self._pending.add(records.within(*self._direction.span(state.part.low, high)))\n",
+        becomes="        self._pending.add(records)\n",
+        caught_by=(*READER, "-k", "in_what_is_read"),
     ),
     Mutation(
         breaks="everything seen is yielded: what was shown without dates",

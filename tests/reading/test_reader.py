@@ -9,6 +9,7 @@ import pytest
 from bench.fake_api import FakeApi, Late
 
 from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, RequestRefusedError, TieError
+from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.pending import PendingRecords
 from reading.driving import drive, make_reader, truth
 
@@ -363,6 +364,23 @@ def test_records_that_appear_while_it_reads_hide_none_that_were_there(request_nu
     assert run.error is None
     assert len(set(run.ids)) == len(run.ids)
     assert truth(world, BASE - DAY, BASE + 2 * DAY).keys() - late.keys() <= set(run.ids)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_records_that_appear_in_what_is_read_are_no_error(order: str, lanes: int) -> None:
+    """A window begins a step of the dates before its span, perhaps in what is read; with finer dates the next one does not."""
+    dense = [{"id": f"d{index:04}", "startTime": BASE + index * 20} for index in range(1_200)]
+    for number in range(3, 30):
+        late = {record["id"]: Late(request=number) for record in dense[::3]}
+        world = FakeApi(dense, date_format=("epoch_ms", "iso"), limit_cap=100, order=order, late=late)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Lanes, "worth_it", 0)
+            patch.setattr(Lanes, "least_left", 1)
+            run = drive(make_reader(lanes=lanes), world, BASE - DAY, BASE + DAY)
+        assert run.error is None
+        assert len(set(run.ids)) == len(run.ids)
+        assert truth(world, BASE - DAY, BASE + DAY).keys() - late.keys() <= set(run.ids)
 
 
 # Guesses of where the next window begins: all that is left, the least that there is, anywhere.

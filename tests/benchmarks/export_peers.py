@@ -98,7 +98,9 @@ STREAM = {
     "schema_loader": {"type": "InlineSchemaLoader", "schema": SCHEMA},
     "retriever": {
         "type": "SimpleRetriever",
-        "requester": {"type": "HttpRequester", "url_base": URL, "path": "/paged", "http_method": "GET"},
+        "requester": {
+            "type": "HttpRequester", "url_base": URL, "path": "/paged", "http_method": "GET", "request_parameters": {"count": str(COUNT)},
+        },
         "record_selector": {"type": "RecordSelector", "extractor": {"type": "DpathExtractor", "field_path": ["data"]}},
         "paginator": {
             "type": "DefaultPaginator", "page_size_option": into("limit"), "page_token_option": into("offset"),
@@ -150,6 +152,9 @@ class Peer:
         shutil.rmtree(f"{target}-work", ignore_errors=True)
         script = FRAME.replace("{script}", self.script)
         found = run([self.python, "-c", script, url, str(count), str(page), str(target)], dict(os.environ), folder)
+        if found["rows"] != count:
+            msg = f"{found['rows']} rows of {count}"
+            raise AssertionError(msg)
         written = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
         return found | {"bytes": sum(path.stat().st_size for path in written), "requests": count / page}
 

@@ -9,7 +9,7 @@ path                                                    answer
 ======================================================= =====================================================================
 ``/v2/events/logs?from_date=&to_date=&limit=``          the newest event logs of the window, dates in epoch milliseconds
 ``/pages/7``                                            event logs 7,000 to 7,999 of all, newest first, in pages of 1,000
-``/paged?offset=&limit=``                               the same by offset, for tools that count for themselves
+``/paged?offset=&limit=&count=``                        the same by offset, of the first ``count``, for tools that count for themselves
 ======================================================= =====================================================================
 """
 
@@ -137,7 +137,8 @@ class Server(socketserver.ThreadingTCPServer):
         if parts.path.startswith("/pages/"):
             return self._events.newest(int(parts.path.rpartition("/")[2]) * self._page, self._page)
         if parts.path == "/paged":
-            return self._events.newest(int(params.get("offset", 0)), limit)
+            offset = int(params.get("offset", 0))
+            return self._events.newest(offset, min(limit, int(params.get("count", 10**15)) - offset))
         return self._events.window(int(params.get("from_date", 0)), int(params.get("to_date", 10**15)), limit)
 
 

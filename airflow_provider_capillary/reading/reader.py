@@ -68,7 +68,9 @@ if TYPE_CHECKING:
 __all__ = ["Reader"]
 
 MOST_UNCONFIRMED: Final = 10_000
-"""Records held in memory until a later answer confirms their spans. Beyond this many, a request is spent on such an answer."""
+"""Records held in memory until a later answer confirms their spans. Beyond this many, a request is spent on such an answer ..."""
+FULL_UNCONFIRMED: Final = 4
+"""... or beyond those of so many full answers, where that is more: every few answers there is one that confirms others anyway."""
 SHORTEST_REFUSED: Final = 2 * MINUTE
 """An API that refuses a window shorter than this, milliseconds, refuses it for another reason than its length."""
 
@@ -192,7 +194,7 @@ class _Reading:
     def _read_part(self, state: _PartState) -> Flow[None]:
         """Ask for a part, span by span, until each has a whole answer."""
         while (gap := state.part.gap) is not None:
-            if self._ledger.unconfirmed_records > MOST_UNCONFIRMED:
+            if self._ledger.unconfirmed_records > max(MOST_UNCONFIRMED, FULL_UNCONFIRMED * self._client.capacity.records):
                 yield from self._recheck_capacity()
             else:
                 yield from self._read_span(state, *self._next_span(state, *gap))

@@ -136,6 +136,17 @@ def test_a_cap_that_falls_while_parts_are_under_way_loses_nothing(number: int, o
     assert run.whole
 
 
+@pytest.mark.parametrize("number", [*range(46, 53), *range(69, 74)])
+def test_a_cap_that_rises_while_parts_are_under_way_loses_nothing(number: int) -> None:
+    """An answer as long as the cap was is full, though another part has shown meanwhile that the API gives more."""
+    times = [BASE + index // 30 * 700_000 + random.Random(index).randrange(60_000) for index in range(3_600)]
+    records = [{"id": f"b{index:04}", "startTime": time, "responseTime": 0} for index, time in enumerate(times)]
+    with patch.multiple(Lanes, worth_it=0, least_left=1):
+        run = read(records, per_minute=10**9, lanes=8, server={"limit_cap": 20, "limit_cap_later": (number, 100)})
+    assert run.error is None
+    assert run.whole
+
+
 def test_a_throttled_request_holds_all_of_them_back() -> None:
     """As long as the API asks for, once, whichever lane it was that was throttled."""
     times: list[float] = []

@@ -11,7 +11,6 @@ TAMPERED = ("tests/reading/test_tampered_pages.py",)
 LEDGER = ("tests/reading/test_ledger.py",)
 PENDING = ("tests/reading/test_pending.py",)
 TRACES = ("tests/reading/test_traces.py",)
-WORLDS = ("tests/reading/test_worlds.py",)
 
 # Each row breaks one obligation of reading an interval whole, or a value that it rests on.
 MUTATIONS = (

@@ -105,9 +105,13 @@ class PendingRecords:
         released, spans, self._proved = [], self._proved, []
         for number, records in spans:
             first, last = bisect_left(records.times, low), bisect_left(records.times, high)
-            if first < last:
+            if first == last:
+                self._proved.append((number, records))
+            elif last - first == len(records):
+                released.append(records)
+            else:
                 released.append(records[first:last])
-            self._proved += [(number, kept) for kept in (records[:first], records[last:]) if kept]
+                self._proved += [(number, kept) for kept in (records[:first], records[last:]) if kept]
         for records in released:
             deque(map(self._times.pop, records.ids), maxlen=0)
             if self._proved_again:

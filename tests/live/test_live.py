@@ -28,6 +28,8 @@ from live.airflow_processes import AIRFLOW
 from live.happenings import FIGURES, OTHERS, Story, canaries_of
 from live.waiting import SUBJECTS, WATCHES
 
+from airflow_provider_capillary.triggers._asset_watch import FIRST_PAUSE
+
 REQUESTS_OF_A_POLL = 3
 """Requests of one poll that finds nothing new: the whole window, and two parts of it."""
 BEFORE_POLL, AFTER_POLL, ONCE_STORED = MOMENTS = ("before the poll", "after the poll", "once it is stored")
@@ -125,8 +127,8 @@ def test_a_watcher_whose_credential_is_revoked_polls_rarely_and_continues_once_i
         live.until(api.refused)
         requests = live.api.asked + 3 * REQUESTS_OF_A_POLL
         live.until(lambda: live.api.asked >= requests)
-        # Other triggers have polled three times since; the watcher pauses for at least twelve seconds before it polls again.
-        assert api.refused() <= 1 + (time.monotonic() - began) / 10
+        # Other triggers have polled three times since; the watcher pauses for half of its first pause at least before it polls again.
+        assert api.refused() <= 1 + (time.monotonic() - began) / (FIRST_PAUSE / 2)
     live.until(lambda: [arrival.ids for arrival in live.arrivals if arrival.by == "watcher_revoked"] == [(happened,)])
 
 

@@ -15,7 +15,9 @@
     crowded      finer dates or longer answers, where a window can't be split
     no_records   an API that shows no record
     sizing       which window to ask for next: a guess that proves nothing
+    samples      what answers in no order show of the records still to be read
     reach        the proof that the API does not cut long windows
     client       requests for windows of event logs, with a limit that the API accepts
+    sampling     about how many records an interval holds, for the estimate of a backfill
     survey       what else can be found out of an API, for the check of a connection
 """

@@ -288,6 +288,13 @@ MUTATIONS = (
         caught_by=TRACES,
     ),
     Mutation(
+        breaks="progress: windows are sized by the last answer in no order",
+        file="reading/sizing.py",
+        text="            start = self._as_sampled(int(start), high)\n",
+        becomes="            pass\n",
+        caught_by=TRACES,
+    ),
+    Mutation(
         breaks="an answer is judged by what was known when it was asked for",
         file="reading/reader.py",
         text=" and len(records) < asked.capacity\n",

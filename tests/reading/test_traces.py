@@ -238,6 +238,8 @@ COSTS: list[tuple[str, list[dict[str, Any]], dict[str, Any], int]] = [
     ("ten at once, in batches of nine, oldest first", batches(31, 9), {"limit_cap": 10, "order": "oldest"}, 170),
     ("bursts, newest first", bursts(), {}, 63),
     ("bursts, oldest first", bursts(), {"order": "oldest"}, 63),
+    ("bursts, in no order", bursts(), {"order": "shuffled"}, 80),
+    ("bursts, one burst after the other", bursts(), {"order": "unsorted"}, 120),
     ("windows cut in silence to half an hour", evenly(96), {"max_span": 1800, "over_span": "clamp_from"}, 100),
     ("a limit refused half way", evenly(400), {"limit_cap": 1000, "limit_cap_later": (4, 50), "over_limit": "refuse"}, 24),
     ("windows refused beyond an hour", evenly(96), {"max_span": 3600}, 52),

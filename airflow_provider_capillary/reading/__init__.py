@@ -3,6 +3,7 @@
 .. code-block:: text
 
     reader       one interval, complete: the proof
+    part_state   how the reading of each part stands
     ledger       which spans of the interval are proved
     lanes        parts of the interval that are read side by side
     direction    from which end of the interval a reading goes
@@ -15,7 +16,7 @@
     crowded      finer dates or longer answers, where a window can't be split
     no_records   an API that shows no record
     sizing       which window to ask for next: a guess that proves nothing
-    samples      what answers in no order show of the records still to be read
+    subsets      what answers in no order show of the records still to be read
     reach        the proof that the API does not cut long windows
     client       requests for windows of event logs, with a limit that the API accepts
     sampling     about how many records an interval holds, for the estimate of a backfill

@@ -89,8 +89,8 @@ class Bounds:
     def saw(self, from_date: int, times: list[int]) -> Bounds:
         """These bounds with what an answer with records at ``times`` shows."""
         lag = from_date - min(times, default=from_date)
-        # More than an hour is no lag: the API reads such dates by the day.
-        return replace(self, lag=lag) if self.lag < lag <= HOUR else self
+        # Dates that are read by the hour or the day reach back by that without any lag; the error of their zone covers more than a lag.
+        return replace(self, lag=lag) if self.lag < lag <= HOUR and not self.zone_error else self
 
     def is_elsewhere(self, time: int, from_date: int, to_date: int) -> bool:
         """Whether a record at ``time`` can't come from the window: the API does not read these dates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.effects import Start, join
@@ -10,7 +11,7 @@ from airflow_provider_capillary.errors import ParametersRefusedError
 from airflow_provider_capillary.reading.capacity import Capacity, Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_capillary.api.date_formats import DateFormat
     from airflow_provider_capillary.api.effects import Flow
@@ -36,11 +37,10 @@ class WindowRefusedError(Exception):
 class EventLogsClient:
     """Requests event logs, and notes what the answers show of the API.
 
-    :ivar limit: the ``limit`` that requests name; lowered by itself where the API refuses it.
+    :ivar limit: the ``limit`` that requests name; lowered where the API refuses it, and raised where a window can't be split.
     :ivar capacity: how many records the API gives at once.
     :ivar reach: how long windows may be.
     :ivar undated: the records of the last answer to a request without dates.
-    :ivar notice: called with the records of each answer, whatever it was asked for.
     """
 
     def __init__(self, executor: RequestExecutor, *, limit: int) -> None:
@@ -49,8 +49,17 @@ class EventLogsClient:
         self.capacity = Capacity(limit)
         self.reach = Reach()
         self.undated = EventLogs.of([])
-        self.notice: Callable[[EventLogs], None] = lambda _records: None
+        self._notice: Callable[[EventLogs], object] | None = None
         self._longest: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def noticing(self, notice: Callable[[EventLogs], object]) -> Iterator[None]:
+        """Call ``notice`` with the records of each answer that comes within the ``with`` block, whatever it was asked for."""
+        self._notice = notice
+        try:
+            yield
+        finally:
+            self._notice = None
 
     def fetch_undated(self) -> Flow[Page]:
         """Ask without dates, lowering the limit until it is accepted.
@@ -132,7 +141,7 @@ class EventLogsClient:
         except ParametersRefusedError:
             # Perhaps it refuses the limit. This finds a smaller one.
             answer = yield from self.fetch_undated()
-        self.notice(answer.records)
+        self._pass_on(answer)
         return len(answer)
 
     def _params(self, dates: DateFormat, from_date: int, to_date: int, event_name: str | None) -> dict[str, str]:
@@ -143,12 +152,18 @@ class EventLogsClient:
         if len(answer) >= self.capacity.records:
             self._longest = params
         self.capacity.show(len(answer))
-        self.notice(answer.records)
+        self._pass_on(answer)
+
+    def _pass_on(self, answer: Page) -> None:
+        if self._notice is not None:
+            self._notice(answer.records)
 
     def _fetch_undated(self, params: dict[str, str]) -> Flow[Page]:
         answer = yield from self.executor.logs(params)
         if params:
             self._note(params, answer)
+        else:
+            self._pass_on(answer)
         self.undated = answer.records
         return answer
 

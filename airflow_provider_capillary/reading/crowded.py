@@ -30,13 +30,15 @@ def relieve(
     formats: Sequence[DateFormat],
     event_name: str | None,
 ) -> Flow[Bounds]:
-    """Find bounds that let the window of the span ``[low, high)`` be split, or a larger limit; the same bounds where it is the limit.
+    """Find bounds that let the window of the span ``[low, high)`` be split, or a larger limit (the bounds then stay the same).
 
     :param times: of the records in the window's full answer.
     :param formats: the date formats that the API may read.
     :raises TieError: neither is found.
     """
-    closer = (yield from calibrate_closely(client, bounds, low, high, times)) or (yield from _finer_dates(client, bounds, formats))
+    closer = yield from calibrate_closely(client, bounds, low, high, times)
+    if closer is None:
+        closer = yield from _finer_dates(client, bounds, low, high, times, formats=formats)
     if closer is not None:
         return closer
     if (yield from client.try_larger_limit(bounds.dates, *bounds.window(low, high), event_name=event_name)):
@@ -50,7 +52,9 @@ def relieve(
     )
 
 
-def _finer_dates(client: EventLogsClient, bounds: Bounds, formats: Sequence[DateFormat]) -> Flow[Bounds | None]:
+def _finer_dates(
+    client: EventLogsClient, bounds: Bounds, low: int, high: int, times: list[int], *, formats: Sequence[DateFormat]
+) -> Flow[Bounds | None]:
     """Bounds in a format that says times more finely than the present one, where the API reads such a format, too."""
     finer = [dates for dates in formats if dates.resolution < bounds.dates.resolution]
     if not finer:
@@ -60,4 +64,10 @@ def _finer_dates(client: EventLogsClient, bounds: Bounds, formats: Sequence[Date
         found = yield from calibrate(client, [*finer, bounds.dates])
     except CalibrationError:
         return None
-    return replace(found, lag=bounds.lag) if found and found.dates in finer else None
+    if found is None or found.dates not in finer:
+        return None
+    found = replace(found, lag=bounds.lag)
+    if found.step > bounds.step:
+        # Spans that are read already begin and end by the present step.
+        found = (yield from calibrate_closely(client, found, low, high, times)) or found
+    return found if found.step <= bounds.step else None

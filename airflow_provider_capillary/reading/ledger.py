@@ -128,6 +128,16 @@ class Ledger:
         self.parts.insert(self.parts.index(part) + 1, earlier)
         return earlier
 
+    def extend(self, low: int, high: int) -> list[Part]:
+        """Cover ``[low, high)``, too, where it is longer; return the parts that this adds."""
+        added = [Part.unread(self.high, high)] * (high > self.high)
+        self.parts[:0] = added
+        if low < self.low:
+            added.append(Part.unread(low, self.low))
+            self.parts.append(added[-1])
+        self.low, self.high = min(low, self.low), max(high, self.high)
+        return added
+
     def add(self, part: Part, low: int, *, count: int, capacity: int) -> None:
         """Add the span from ``low`` to the end of a part's gap. Its answer of ``count`` records was whole.
 

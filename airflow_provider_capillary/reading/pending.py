@@ -39,8 +39,12 @@ class PendingRecords:
         """The same of those that no whole answer held."""
         self._proved: list[tuple[int, EventLogs]] = []
         """The records of whole answers, each record once, and the number of the answer's span."""
-        self._proved_again: dict[str, int] = {}
-        """By id, the first number of the other whole answers that held the record."""
+        self._all = [start, end]
+
+    @property
+    def has_released(self) -> bool:
+        """Whether records of some of the interval were released."""
+        return self._bounds != self._all
 
     def __len__(self) -> int:
         return len(self._times)
@@ -65,29 +69,20 @@ class PendingRecords:
         """
         inside = self._not_released(records).ordered()
         times = self._times_of(inside)
-        repeated = set()
-        for name in self._known(times):
-            if self._unproved.pop(name, None) is None:
-                repeated.add(name)
-                self._proved_again[name] = min(number, self._proved_again.get(name, number))
+        repeated = {name for name in self._known(times) if self._unproved.pop(name, None) is None}
         self._times.update(times)
         if len(repeated) < len(inside):
             self._proved.append((number, inside.without(repeated) if repeated else inside))
 
     def distrust(self, first: int) -> None:
-        """Take the answers of the span with this number and of all later ones for cut: their records need another whole answer."""
-        spans, self._proved = self._proved, []
-        proved_again = {name: number for name, number in self._proved_again.items() if number < first}
-        for number, records in spans:
-            if number < first:
-                self._proved.append((number, records))
-                continue
-            doubted = records.without(proved_again)
-            if len(doubted) < len(records):
-                self._proved.append((first - 1, records.without(set(doubted.ids))))
-            if doubted:
-                self._unproved.update(zip(doubted.ids, doubted.times, strict=True))
-        self._proved_again = proved_again
+        """Take the answers of the span with this number and of all later ones for cut: their records need another whole answer.
+
+        A record is kept with the first whole answer that held it. So no other answer that is still believed held a record of these.
+        """
+        for number, records in self._proved:
+            if number >= first:
+                self._unproved.update(zip(records.ids, records.times, strict=True))
+        self._proved = [answer for answer in self._proved if answer[0] < first]
 
     def release(self, low: int, high: int) -> list[EventLogs]:
         """Remove and return the records of ``[low, high)``. A record of that span which comes later is a repetition.
@@ -114,9 +109,6 @@ class PendingRecords:
                 self._proved += [(number, kept) for kept in (records[:first], records[last:]) if kept]
         for records in released:
             deque(map(self._times.pop, records.ids), maxlen=0)
-            if self._proved_again:
-                for name in records.ids:
-                    self._proved_again.pop(name, None)
         first, last = bisect_left(self._bounds, low), bisect_right(self._bounds, high)
         self._bounds[first:last] = [low] * (first % 2) + [high] * (last % 2)
         return sorted(released, key=lambda records: records.times[-1], reverse=True)

@@ -22,7 +22,7 @@ LAST: Final = 2_932_000 * DAY
 def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[int]:
     """Try to show, in up to three requests, that the API answers windows of ``length`` milliseconds from end to end.
 
-    Returns how many records the longest of the answers held.
+    Returns the number of records of the longest answer.
 
     A window around a known record shows both directions at once; a window that ends at the record, or begins there, shows one. The record
     is the first one of the API's own order, so no other record crowds it out of an answer. Where answers have no order, their records
@@ -41,8 +41,10 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
             answer = yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
             longest = max(longest, len(answer))
         except WindowRefusedError:
-            # An API that refuses too long a window does not cut it without saying so.
-            reach.trust(length)
+            # An API that refuses too long a window does not cut a shorter one without saying so. But only the length can be the reason:
+            # a window that ends after the known record may end in the future.
+            if high == known + 1:
+                reach.trust(length)
     if reach.length < length:
         reach.not_shown = length
     return longest

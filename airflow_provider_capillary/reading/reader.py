@@ -5,23 +5,26 @@ The rule
 
     *A window is whole when its answer holds fewer records than the API has shown that it can give at once.*
 
-Nothing else is concluded from an answer: not from the order of its records, not from where they lie in the window. A full answer proves
-nothing about its window. Its records are true all the same, and the reading must yield them in the end.
+How many records an answer holds is all that shows whether the API left some out. Their order shows nothing. Where they lie shows one thing
+only: over how long a window the API answers from end to end (:class:`.Reach`). A full answer proves nothing about its window. Its records
+are true all the same, and the reading must yield them in the end.
 
-Windows tile the interval, as a rule from its end backwards (:mod:`.direction`). A whole answer extends what is proved
-(:class:`.Ledger`). A full answer is followed by a shorter window (:class:`.Sizer` guesses how short). A reading ends without an error only
-when it has met five obligations, each a line of :class:`_Reading`:
+Windows tile the interval, as a rule from its end backwards (:mod:`.direction`). An answer is *short* where it holds fewer records than the
+API gives at once, and *whole* where it may be believed to hold all of its window. The span of a whole answer goes into the ledger. It is
+*proved* once a later, longer answer has shown that the API could still give more (:class:`.Ledger`). A full answer is followed by a shorter
+window (:class:`.Sizer` guesses how short). A reading ends without an error only when it has met five obligations:
 
 1. *a short answer is whole* (``_is_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
-   known to answer from end to end (:class:`.Reach`). An answer without records counts when it comes twice.
+   known to answer from end to end. An answer without records counts when it comes twice.
 2. *the ledger covers the interval* (``covers_interval``): from :attr:`.Bounds.margin` before it to as much after it, span joining span.
-3. *the capacity still holds* (``_recheck_capacity``): each span is followed by a request with an answer longer than its own, or it is read
-   again.
-4. *everything seen is yielded* (``_yield_proved_records``): each record of the interval that any answer held is in a whole answer.
+3. *the capacity still holds* (``confirm``): after each span came an answer longer than its own. Where none comes by itself,
+   ``_recheck_capacity`` asks for one, or has the span read again. Answers below the documented default need none (:class:`.Capacity`).
+4. *everything seen is yielded* (``release`` raises an error else): each record of the interval that an answer held is in a whole answer,
+   but for a record of what was read already, which became visible only then.
 5. *nothing comes from outside* (``_require_nearby``): records far outside of a window show that the API does not read its dates.
 
 An example: 250 event logs, evenly over a day, at an API that gives 100 at once, newest first, and reads ``iso`` dates. Each line is a
-request; how the API reads dates is known already.
+request; a day like it was read before.
 
 .. code-block:: text
 
@@ -39,7 +42,7 @@ interval side by side (:mod:`.lanes`), each as described here. They share the le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import AUTO, HOUR, MINUTE, DateFormat, zone_of
@@ -50,8 +53,9 @@ from airflow_provider_capillary.reading.client import EventLogsClient, WindowRef
 from airflow_provider_capillary.reading.crowded import relieve
 from airflow_provider_capillary.reading.direction import BACKWARDS, FORWARDS, is_newest_first
 from airflow_provider_capillary.reading.lanes import Lanes
-from airflow_provider_capillary.reading.ledger import Ledger, Part
+from airflow_provider_capillary.reading.ledger import Ledger
 from airflow_provider_capillary.reading.no_records import confirm_no_records
+from airflow_provider_capillary.reading.part_state import AskedSpan, PartState
 from airflow_provider_capillary.reading.pending import PendingRecords
 from airflow_provider_capillary.reading.precision import calibrate_closely
 from airflow_provider_capillary.reading.reach import prove_reach
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.executor import RequestExecutor
     from airflow_provider_capillary.reading.bounds import Bounds
+    from airflow_provider_capillary.reading.ledger import Part
 
 __all__ = ["Reader"]
 
@@ -121,36 +126,6 @@ class Reader:
         self.bounds, self.proof = reading.bounds, reading.proof
 
 
-@dataclass(eq=False, slots=True)
-class _Asked:
-    """A span ``[low, high)`` that was asked for.
-
-    :ivar window: ``from_date`` and ``to_date``.
-    :ivar capacity: how many records the API was known to give at once by then: it may have come to give more since.
-    :ivar shown: how many records an answer held that was asked for after this span's answer.
-    """
-
-    low: int
-    high: int
-    window: tuple[int, int]
-    capacity: int
-    shown: int = 0
-
-
-@dataclass(eq=False, slots=True)
-class _PartState:
-    """How far a part is, beside what the ledger says.
-
-    :ivar asked_from: where the last span begins that was asked for.
-    :ivar too_wide: where a span began that was too wide, and where it ended.
-    """
-
-    part: Part
-    sizer: Sizer
-    asked_from: int
-    too_wide: tuple[int, int] = (0, 0)
-
-
 class _Reading:
     """One reading of ``[start, end)``."""
 
@@ -160,14 +135,13 @@ class _Reading:
         self._client = client
         self._formats = formats
         self._event_name = event_name
+        self._start, self._end = start, end
         self.bounds = bounds
         self._direction = BACKWARDS
-        self._ledger = Ledger(bounds.floor(start - bounds.margin), bounds.ceil(end + bounds.margin))
-        self._states = [_PartState(self._ledger.parts[0], Sizer(client.capacity), self._ledger.high)]
+        self._ledger = Ledger(*self._to_cover())
+        self._states = [PartState(self._ledger.parts[0], Sizer(client.capacity))]
         self._lanes = Lanes(client)
         self._pending = PendingRecords(start, end)
-        self._note_seen(client.undated)
-        client.notice = self._note_seen
 
     @property
     def proof(self) -> dict[str, int]:
@@ -184,43 +158,51 @@ class _Reading:
 
         :raises CompletenessError: it can't be proved that nothing is missing.
         """
-        while not self._ledger.covers_interval:
-            if self._ledger.has_gaps:
-                yield from self._lanes.run([self._read_part(state) for state in self._states], self._read_beside)
-            else:
-                yield from self._recheck_capacity()
-                yield from self._yield_proved_records(self._ledger.parts[0])
+        with self._client.noticing(self._note_seen):
+            self._note_seen(self._client.undated)
+            while not self._ledger.covers_interval:
+                if self._ledger.has_gaps:
+                    yield from self._lanes.run([self._read_part(state) for state in self._states], self._read_beside)
+                else:
+                    yield from self._recheck_capacity()
+                    yield from self._yield_proved_records(self._ledger.parts[0])
 
-    def _read_part(self, state: _PartState) -> Flow[None]:
+    def _to_cover(self) -> tuple[int, int]:
+        """What the ledger has to cover, in positions: the interval, and the margin on both sides of it."""
+        low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
+        return self._direction.span(low, high)
+
+    def _read_part(self, state: PartState) -> Flow[None]:
         """Ask for a part, span by span, until each has a whole answer."""
         while (gap := state.part.gap) is not None:
             if self._ledger.unconfirmed_records > max(MOST_UNCONFIRMED, FULL_UNCONFIRMED * self._client.capacity.records):
                 yield from self._recheck_capacity()
             else:
                 yield from self._read_span(state, *self._next_span(state, *gap))
+                state.asking = None
             yield from self._yield_proved_records(state.part)
 
     def _read_beside(self, most: int) -> list[Flow[None]]:
         """Cut parts in two, those with the most windows left first, and read the new ones, too."""
         flows: list[Flow[None]] = []
-        while len(flows) < most and self._lanes.are_worth_it(self._windows_left(state) for state in self._states):
-            state = max(self._states, key=self._windows_left)
+        while len(flows) < most and self._lanes.are_worth_it(state.windows_left for state in self._states):
+            state = max(self._states, key=attrgetter("windows_left"))
             part, sizer = state.part, state.sizer
             at = self._direction.ceil(self.bounds, (part.low + state.asked_from) // 2)
             if not part.low < at < state.asked_from:
                 break
-            self._states.append(_PartState(self._ledger.split(part, at), sizer.elsewhere(), at))
+            self._states.append(PartState(self._ledger.split(part, at), sizer.elsewhere()))
             flows.append(self._read_part(self._states[-1]))
         return flows
 
-    def _windows_left(self, state: _PartState) -> float:
-        """About how many windows of a part have not been asked for; 0.0 where that is unknown."""
-        return state.sizer.windows_in(state.asked_from - state.part.low)
-
-    def _read_span(self, state: _PartState, low: int, high: int) -> Flow[None]:
+    def _read_span(self, state: PartState, low: int, high: int) -> Flow[None]:
         """Ask for a span at the end of a part's gap, and extend the ledger where the answer is whole."""
-        asked, state.asked_from = _Asked(low, high, self._window(low, high), self._client.capacity.records), low
+        window, capacity = self._window_of(low, high), self._client.capacity.records
+        asked = state.asking = AskedSpan(low=low, high=high, window=window, bounds=self.bounds, capacity=capacity)
         records = yield from self._fetch(state, asked)
+        if records is not None and not records:
+            # That there are none is believed the second time. Else the second answer is the one that counts.
+            records = yield from self._fetch(state, asked)
         if records is None:
             return
         if (yield from self._is_whole(state, asked, records)):
@@ -234,38 +216,42 @@ class _Reading:
         if not self._client.capacity.is_short(len(records)):
             yield from self._narrow(state, asked, records)
 
-    def _is_whole(self, state: _PartState, asked: _Asked, records: EventLogs) -> Flow[bool]:
+    def _is_whole(self, state: PartState, asked: AskedSpan, records: EventLogs) -> Flow[bool]:
         """Whether the answer holds every record of the span."""
         capacity = self._client.capacity
         is_short = capacity.is_short(len(records)) and len(records) < asked.capacity
         if not is_short or not (yield from self._is_answered_to_its_ends(state, asked)):
             return False
-        if not records:
-            again = yield from self._fetch(state, asked, is_alone=True)
-            if again is None or again:
-                return False
-        # Once more: the requests in between may have shown that the API gives less now, and spans behind this one may have been dropped.
+        # Once more, for what was shown while this was asked for: that the API gives less now, so that the spans behind this one were
+        # dropped. From here on nothing is asked until the span is in the ledger.
         return capacity.is_short(len(records)) and state.part.edge == asked.high
 
     def _recheck_capacity(self) -> Flow[None]:
-        """Repeat the request with the longest answer: as long an answer proves that the API cut no span, a shorter one that it may have."""
-        # The next intervals are as long as this one: what shows that windows may be, too, is often as long an answer.
-        interval = self._ledger.high - self._ledger.low + self.bounds.zone_error
-        if self._client.reach.length < interval:
-            shown = yield from prove_reach(self._client, self.bounds, interval)
-            self._ledger.confirm(shown, asked_after=self._ledger.added)
+        """Ask for an answer longer than each unconfirmed span's. Where none comes, these spans may have been cut: they are read again."""
+        yield from self._show_reach()
         if not self._ledger.longest_unconfirmed:
             return
         count = yield from self._client.fetch_longest()
         self._ledger.confirm(count, asked_after=self._ledger.added)
         if self._ledger.longest_unconfirmed:
-            self._client.capacity.fall(count)
-            self._lanes.abandon()
-            self._pending.distrust(self._ledger.confirmed)
-            self._ledger.drop_unconfirmed()
+            self._forget_unconfirmed(count)
+
+    def _show_reach(self) -> Flow[None]:
+        """Show that windows may be as long as this interval: the next ones are. What shows it is often a long answer, too."""
+        interval = self._ledger.high - self._ledger.low + self.bounds.zone_error
+        if self._client.reach.length < interval:
+            shown = yield from prove_reach(self._client, self.bounds, interval)
+            self._ledger.confirm(shown, asked_after=self._ledger.added)
+
+    def _forget_unconfirmed(self, count: int) -> None:
+        """The API gives no more than ``count`` now. Its answers since the last proof, and those under way, may have been cut."""
+        self._client.capacity.fall(count)
+        self._lanes.abandon()
+        self._pending.distrust(self._ledger.confirmed)  # before the next line, which confirms or drops them all
+        self._ledger.drop_unconfirmed()
 
     def _yield_proved_records(self, part: Part) -> Flow[None]:
-        """Yield the records that no answer still to come can hold: the filter may date a record earlier or later, by up to the margin.
+        """Yield the records of proved spans, less a margin: an answer still to come may hold records that lie so near.
 
         :param part: whose spans were proved, or one beside it.
         """
@@ -298,38 +284,52 @@ class _Reading:
             unread = self._direction.span(low + margin * (low > self._ledger.low), state.asked_from - margin)
             self._pending.add(records.within(*unread).named(self._event_name))
 
-    def _next_span(self, state: _PartState, low: int, high: int) -> tuple[int, int]:
+    def _next_span(self, state: PartState, low: int, high: int) -> tuple[int, int]:
         """The end of the gap ``[low, high)``, as the dates can be written; shorter than a span that was too wide."""
         start = state.sizer.start_of(low, high)
-        too_wide_from, too_wide_to = state.too_wide
-        start = max(start, too_wide_from + 1) if too_wide_to == high else start
+        if state.too_wide is not None and state.too_wide[1] == high:
+            start = max(start, state.too_wide[0] + 1)
         way, bounds = self._direction, self.bounds
         return max(low, min(way.ceil(bounds, start), way.floor(bounds, high - 1))), high
 
-    def _window(self, low: int, high: int) -> tuple[int, int]:
+    def _window_of(self, low: int, high: int) -> tuple[int, int]:
         """``from_date`` and ``to_date`` of a window that holds the span."""
         return self.bounds.window(*self._direction.span(low, high))
 
-    def _fetch(self, state: _PartState, asked: _Asked, *, is_alone: bool = False) -> Flow[EventLogs | None]:
-        """The records of a span's window; ``None`` where the API refuses so long a window.
-
-        :param is_alone: whether no other part goes on meanwhile.
-        """
+    def _fetch(self, state: PartState, asked: AskedSpan) -> Flow[EventLogs | None]:
+        """The records of a span's window; ``None`` where the API refuses so long a window. Other parts go on meanwhile."""
         from_date, to_date = asked.window
         asked_after = self._ledger.added
-        fetch = self._client.fetch_window_steadily if is_alone else self._lanes.fetch
         try:
-            answer = yield from fetch(self.bounds.dates, from_date, to_date, event_name=self._event_name)
+            answer = yield from self._lanes.fetch(asked.bounds.dates, from_date, to_date, event_name=self._event_name)
         except WindowRefusedError as error:
             if not (yield from self._shorten(state, asked)):
                 raise error.refusal from error
             return None
         self._ledger.confirm(len(answer), asked_after=asked_after)
         self._require_nearby(answer.records, from_date, to_date)
-        self.bounds = self.bounds.saw(from_date, answer.records.times)
+        self._learn_lag(from_date, answer.records.times)
         return answer.records
 
-    def _shorten(self, state: _PartState, asked: _Asked) -> Flow[bool]:
+    def _learn_lag(self, from_date: int, times: list[int]) -> None:
+        """Read farther beyond the interval where a record lies farther before its window than any so far.
+
+        :raises CalibrationError: records were yielded from within that distance of spans that are still to be read.
+        """
+        margin = self.bounds.margin
+        self.bounds = self.bounds.saw(from_date, times)
+        if self.bounds.margin <= margin:
+            return
+        if not self._pending.has_released:
+            self._states += [PartState(part, self._states[0].sizer.elsewhere()) for part in self._ledger.extend(*self._to_cover())]
+        elif self.bounds.lag > margin:
+            raise CalibrationError(
+                f"The API compares its dates with a time {self.bounds.lag / MINUTE:.0f} minutes after `startTime`. At most "
+                f"{margin / MINUTE:.0f} minutes were allowed for, and records have been yielded by that",
+                hint="export shorter intervals, and verify the objects later",
+            )
+
+    def _shorten(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
         """Whether the next span can be shorter, so that the API may answer its window in full."""
         length = asked.high - asked.low
         if length >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
@@ -342,7 +342,7 @@ class _Reading:
         self.bounds = closer
         return True
 
-    def _is_answered_to_its_ends(self, state: _PartState, asked: _Asked) -> Flow[bool]:
+    def _is_answered_to_its_ends(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
         """Whether the API is known not to cut a window as long as this span's.
 
         :raises CalibrationError: it cuts it, and the span can't be much shorter.
@@ -350,7 +350,7 @@ class _Reading:
         from_date, to_date = asked.window
         reach = self._client.reach
         # A record's distance from the ends of a window is no better known than the zone of its dates.
-        length = to_date - from_date + self.bounds.zone_error
+        length = to_date - from_date + asked.bounds.zone_error
         # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
             if length > reach.length:
@@ -364,13 +364,13 @@ class _Reading:
             )
         return False
 
-    def _narrow(self, state: _PartState, asked: _Asked, records: EventLogs) -> Flow[None]:
+    def _narrow(self, state: PartState, asked: AskedSpan, records: EventLogs) -> Flow[None]:
         """Prepare for a shorter span after a full answer; where the span can't be shorter, for finer dates or longer answers.
 
         :raises TieError: neither helps.
         """
         times, (low, high) = records.times, (asked.low, asked.high)
-        if self._direction is BACKWARDS and not self._ledger.added and is_newest_first(times[::-1]) and not is_newest_first(times):
+        if self._should_turn(times):
             self._turn_forwards(state)
             low, high = self._direction.span(low, high)
             if high < self._ledger.high:
@@ -382,8 +382,13 @@ class _Reading:
         span = self._direction.span(low, high)
         self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._event_name)
 
-    def _turn_forwards(self, state: _PartState) -> None:
-        """Begin at the other end of the interval, of which nothing is read yet."""
+    def _should_turn(self, times: list[int]) -> bool:
+        """Whether a full answer begins with the oldest records, and nothing is read yet."""
+        is_oldest_first = is_newest_first(times[::-1]) and not is_newest_first(times)
+        return is_oldest_first and self._direction is BACKWARDS and not self._ledger.added and len(self._states) == 1
+
+    def _turn_forwards(self, state: PartState) -> None:
+        """Begin at the other end of the interval, with its only part."""
         self._direction = FORWARDS
         self._ledger = Ledger(*self._direction.span(self._ledger.low, self._ledger.high))
-        state.part, state.asked_from = self._ledger.parts[0], self._ledger.high
+        state.part, state.sizer = self._ledger.parts[0], Sizer(self._client.capacity)

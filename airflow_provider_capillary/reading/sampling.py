@@ -144,9 +144,14 @@ class _Sampling:
         self._weight = 0
         self._densities: list[float] = []
         self.found = Samples(start=start, end=end)
-        client.notice = self._notice
 
     def run(self) -> Flow[Samples]:
+        with self._client.noticing(self._notice):
+            yield from self._estimate()
+        self._weigh()
+        return self.found
+
+    def _estimate(self) -> Flow[None]:
         found = self.found
         try:
             bounds = yield from calibrate(self._client, self._formats)
@@ -164,8 +169,6 @@ class _Sampling:
                 if not found.samples:
                     raise
                 found.error = error
-        self._weigh()
-        return found
 
     def _notice(self, records: EventLogs) -> None:
         """Keep the text of some records, until they are weighed."""

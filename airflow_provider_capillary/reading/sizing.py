@@ -15,7 +15,7 @@ any of these, and little more is left            all that is left
 full of the newest records of the window         the stretch over which they lie, less the first few
 full of the oldest                               a stretch over which as many lie
 full of any of the matching                      the latest stretch over which a third of these records lie
-any, after one that was full of any              where that one shows another density: sized by it (:mod:`.samples`)
+any, after one that was full of any              where that one shows another density: sized by it (:mod:`.subsets`)
 wrong again, three times in a row                an eighth of it, then a sixteenth
 ===============================================  =====================================================
 """
@@ -27,11 +27,11 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.reading.direction import is_newest_first
-from airflow_provider_capillary.reading.samples import Samples
+from airflow_provider_capillary.reading.subsets import Subsets
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.capacity import Capacity
-    from airflow_provider_capillary.reading.samples import Sample
+    from airflow_provider_capillary.reading.subsets import Subset
 
 __all__ = ["Sizer"]
 
@@ -53,14 +53,14 @@ STEEPEST: Final = 3.0
 """... and by no more than this factor."""
 NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
-SAMPLE_KEPT: Final = 0.35
+SUBSET_KEPT: Final = 0.35
 """Share of a full answer of any records that is to lie in the next window: how many records the answer was taken from is unknown ..."""
-SAMPLE_KEPT_KNOWN: Final = 0.7
+SUBSET_KEPT_KNOWN: Final = 0.7
 """... and little more than the answer holds, where the window was sized by the density ..."""
-SAMPLE_OF_MANY: Final = 2.0
+SUBSET_OF_MANY: Final = 2.0
 """... unless each record of the answer stands for more than so many."""
-SAMPLE_FILLED: Final = 0.8
-"""The target of a window that is sized by a sample, as a share of any other's: the sample shows the density less well."""
+SUBSET_FILLED: Final = 0.8
+"""The target of a window that is sized by a subset, as a share of any other's: the subset shows the density less well."""
 GROWTH: Final = 4.0
 """Factor by which a window grows after next to nothing, where the order of the answers can't guide it."""
 REST: Final = 1.15
@@ -88,7 +88,7 @@ class Sizer:
         self._gives_newest = True
         self._wrong_guesses = 0
         self._count, self._over = 0.0, 0.0  # of the last windows: records, milliseconds
-        self._samples = Samples()
+        self._subsets = Subsets()
 
     def windows_in(self, length: int) -> float:
         """About how many windows so many milliseconds take, at the density of the last ones; 0.0 where the density is not known."""
@@ -102,7 +102,7 @@ class Sizer:
 
     def begin(self) -> None:
         """Expect the next window elsewhere."""
-        self._samples = self._samples.copy()
+        self._subsets = self._subsets.copy()
         self._start, self._fulls = None, 0
         self._count = self._over = 0.0
 
@@ -113,7 +113,7 @@ class Sizer:
         if self._start is not None and self._start < high:
             start = self._start
         elif not self._fulls:
-            start = self._as_sampled(int(start), high)
+            start = self._by_subset(int(start), high)
         if self._longest is not None:
             start = max(start, high - self._longest)
         return max(low, min(int(start), high - 1))
@@ -125,7 +125,7 @@ class Sizer:
     def learn_short(self, low: int, high: int, times: list[int]) -> None:
         """A whole answer to ``[low, high)`` held records of these times."""
         self._fulls, self._start = 0, None
-        self._samples.learn_whole(low, high, times)
+        self._subsets.learn_whole(low, high, times)
         count = len(times)
         if count <= max(1.0, NEXT_TO_NOTHING * self._target(CAUTION, self._count)):
             self._length = None if self._gives_newest else GROWTH * (high - low)
@@ -166,22 +166,22 @@ class Sizer:
         elif is_newest_first(times[::-1]):
             self._length = min(0.95 * (high - low), self._target(CAUTION, self._count) / len(times) * max(1, inside[-1] - inside[0]))
         else:
-            self._start = inside[-max(1, int(self._share_kept(self._samples.add(low, high, inside), is_sized=is_sized) * len(inside)))]
+            self._start = inside[-max(1, int(self._share_kept(self._subsets.add(low, high, inside), is_sized=is_sized) * len(inside)))]
 
-    def _share_kept(self, sample: Sample, *, is_sized: bool) -> float:
-        """The share of a sample that the next window is to hold."""
-        if sample.weight is None or (is_sized and sample.weight < SAMPLE_OF_MANY):
-            return SAMPLE_KEPT_KNOWN if is_sized else SAMPLE_KEPT
-        return SAMPLE_FILLED * min(1.0, self._target(CAUTION, 0) / sample.weight / len(sample.times))
+    def _share_kept(self, subset: Subset, *, is_sized: bool) -> float:
+        """The share of a subset that the next window is to hold."""
+        if subset.weight is None or (is_sized and subset.weight < SUBSET_OF_MANY):
+            return SUBSET_KEPT_KNOWN if is_sized else SUBSET_KEPT
+        return SUBSET_FILLED * min(1.0, self._target(CAUTION, 0) / subset.weight / len(subset.times))
 
-    def _as_sampled(self, start: int, high: int) -> int:
-        """Where a window begins by the last sample, where the density is unknown or the sample contradicts it."""
-        sample = self._samples.innermost(high)
-        if sample is None or sample.weight is None:
+    def _by_subset(self, start: int, high: int) -> int:
+        """Where a window begins by the last subset, where the density is unknown or the subset contradicts it."""
+        subset = self._subsets.innermost(high)
+        if subset is None or subset.weight is None:
             return start
-        if self._count and not sample.contradicts(self._count / self._over * (high - start), start, high):
+        if self._count and not subset.contradicts(self._count / self._over * (high - start), start, high):
             return start
-        return sample.start_of(high, records=SAMPLE_FILLED * self._target(CAUTION, self._count))
+        return subset.start_of(high, records=SUBSET_FILLED * self._target(CAUTION, self._count))
 
     def _target(self, caution: float, known: float) -> float:
         """How many records the next window is to hold, where the density is that of ``known`` records."""

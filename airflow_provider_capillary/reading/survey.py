@@ -122,9 +122,14 @@ class _Survey:
         self._large_limit = 0
         self._shifts: Counter[str] = Counter()
         self.findings = Findings()
-        client.notice = self._notice
 
     def run(self) -> Flow[Findings]:
+        with self._client.noticing(self._notice):
+            yield from self._survey()
+        self._conclude()
+        return self.findings
+
+    def _survey(self) -> Flow[None]:
         findings = self.findings
         try:
             yield from self._ask_for_the_newest()
@@ -138,8 +143,6 @@ class _Survey:
                     yield from step(findings.bounds)
                 except CapillaryError:
                     continue  # one finding less, which the report says
-        self._conclude()
-        return findings
 
     @property
     def _may_ask(self) -> bool:

@@ -80,14 +80,14 @@ MUTATIONS = (
     Mutation(
         breaks="the capacity still holds: where it does not, unconfirmed spans are read again",
         file="reading/reader.py",
-        text="            self._ledger.drop_unconfirmed()\n",
-        becomes="            self._ledger.confirm(10**9)\n",
+        text="        self._ledger.drop_unconfirmed()\n",
+        becomes="        self._ledger.confirm(10**9, asked_after=self._ledger.added)\n",
         caught_by=TAMPERED,
     ),
     Mutation(
         breaks="the capacity still holds: where it does not, it has fallen",
         file="reading/reader.py",
-        text="            self._client.capacity.fall(count)\n",
+        text="        self._client.capacity.fall(count)\n",
         becomes="",
         caught_by=TAMPERED,
     ),
@@ -129,22 +129,15 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen is yielded: what was shown without dates",
         file="reading/reader.py",
-        text="        self._note_seen(client.undated)\n",
+        text="            self._note_seen(self._client.undated)\n",
         becomes="",
         caught_by=(*READER, "-k", "without_dates"),
     ),
     Mutation(
         breaks="everything seen is yielded: what is in doubt needs another whole answer",
         file="reading/pending.py",
-        text="            if number < first:\n",
-        becomes="            if True:\n",
-        caught_by=PENDING,
-    ),
-    Mutation(
-        breaks="everything seen is yielded: what another whole answer held as well stays proved",
-        file="reading/pending.py",
-        text="            doubted = records.without(proved_again)\n",
-        becomes="            doubted = records\n",
+        text="            if number >= first:\n",
+        becomes="            if False:\n",
         caught_by=PENDING,
     ),
     Mutation(
@@ -164,15 +157,15 @@ MUTATIONS = (
     Mutation(
         breaks="an empty answer is asked for twice",
         file="reading/reader.py",
-        text="        if not records:\n",
+        text="        if records is not None and not records:\n",
         becomes="        if False:\n",
         caught_by=TAMPERED,
     ),
     Mutation(
         breaks="an empty answer that is not empty the second time proves nothing",
         file="reading/reader.py",
-        text="            if again is None or again:\n",
-        becomes="            if again is None:\n",
+        text="            records = yield from self._fetch(state, asked)\n",
+        becomes="            yield from self._fetch(state, asked)\n",
         caught_by=TAMPERED,
     ),
     Mutation(
@@ -220,15 +213,15 @@ MUTATIONS = (
     Mutation(
         breaks="the margin at the end: what the filter dates later",
         file="reading/reader.py",
-        text="bounds.ceil(end + bounds.margin))\n",
-        becomes="bounds.ceil(end))\n",
+        text="self.bounds.ceil(self._end + self.bounds.margin)\n",
+        becomes="self.bounds.ceil(self._end)\n",
         caught_by=(*READER, "-k", "written"),
     ),
     Mutation(
         breaks="the margin at the start: what the filter dates earlier",
         file="reading/reader.py",
-        text="bounds.floor(start - bounds.margin),",
-        becomes="bounds.floor(start),",
+        text="self.bounds.floor(self._start - self.bounds.margin),",
+        becomes="self.bounds.floor(self._start),",
         caught_by=(*READER, "-k", "dates_records_earlier"),
     ),
     Mutation(
@@ -276,8 +269,8 @@ MUTATIONS = (
     Mutation(
         breaks="progress: a span that was too wide is not asked for again",
         file="reading/reader.py",
-        text="        start = max(start, too_wide_from + 1) if too_wide_to == high else start\n",
-        becomes="",
+        text="            start = max(start, state.too_wide[0] + 1)\n",
+        becomes="            pass\n",
         caught_by=(*READER, "-k", "bad_guess"),
     ),
     Mutation(
@@ -290,7 +283,7 @@ MUTATIONS = (
     Mutation(
         breaks="progress: windows are sized by the last answer in no order",
         file="reading/sizing.py",
-        text="            start = self._as_sampled(int(start), high)\n",
+        text="            start = self._by_subset(int(start), high)\n",
         becomes="            pass\n",
         caught_by=TRACES,
     ),
@@ -304,15 +297,36 @@ MUTATIONS = (
     Mutation(
         breaks="the length of answered windows is known no better than the zone",
         file="reading/reader.py",
-        text="        length = to_date - from_date + self.bounds.zone_error\n",
+        text="        length = to_date - from_date + asked.bounds.zone_error\n",
         becomes="        length = to_date - from_date\n",
         caught_by=("tests/reading/test_worlds.py", "-k", "wrongly"),
     ),
     Mutation(
+        breaks="only a window's length can be why it is refused, or its length is not trusted",
+        file="reading/reach.py",
+        text="            if high == known + 1:\n",
+        becomes="            if True:\n",
+        caught_by=(*READER, "-k", "future"),
+    ),
+    Mutation(
+        breaks="the margin follows the distance that was seen",
+        file="reading/reader.py",
+        text="        if self.bounds.margin <= margin:\n",
+        becomes="        if True:\n",
+        caught_by=(*READER, "-k", "lags"),
+    ),
+    Mutation(
+        breaks="the margin can't follow where records were yielded",
+        file="reading/reader.py",
+        text="        elif self.bounds.lag > margin:\n",
+        becomes="        elif False:\n",
+        caught_by=(*READER, "-k", "lags"),
+    ),
+    Mutation(
         breaks="finer dates for a second with more records than an answer holds",
         file="reading/crowded.py",
-        text=" or (yield from _finer_dates(client, bounds, formats))",
-        becomes="",
+        text="        closer = yield from _finer_dates(client, bounds, low, high, times, formats=formats)\n",
+        becomes="        pass\n",
         caught_by=(*READER, "-k", "finer_dates"),
     ),
     Mutation(
@@ -367,8 +381,8 @@ MUTATIONS = (
     Mutation(
         breaks="where answers begin with the oldest records, so does the reading",
         file="reading/reader.py",
-        text="        if self._direction is BACKWARDS and not self._ledger.added and",
-        becomes="        if False and",
+        text="        return is_oldest_first and",
+        becomes="        return False and",
         caught_by=TRACES,
     ),
     Mutation(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench.fake_api import FakeApi, Late
 
-from airflow_provider_capillary.errors import CalibrationError, CapillaryError, ContinuityError, RequestRefusedError, TieError
+from airflow_provider_capillary.errors import (
+    CalibrationError,
+    CapillaryError,
+    CompletenessError,
+    ContinuityError,
+    RequestRefusedError,
+    TieError,
+)
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.pending import PendingRecords
 from reading.driving import drive, make_reader, truth
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.event_logs import EventLogs
 
 DAY = 86_400_000
+HOUR = 3_600_000
+MINUTE = 60_000
 BASE = 1_758_067_200_000
 """2025-09-17T00:00:00Z."""
 
@@ -404,6 +413,56 @@ def test_a_bad_guess_costs_requests_and_proves_nothing(what: str, guess: Callabl
         run = drive(make_reader(date_format="iso"), world, start, end)
     assert run.error is None, what
     assert sorted(run.ids) == sorted(truth(world, start, end))
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+def test_where_the_compared_time_lags_by_more_than_was_known_nothing_is_lost(order: str) -> None:
+    """One record in five was written up to a quarter of an hour late, some at both ends of the day. Early and late releases of records."""
+    failed = 0
+    for seed in range(12):
+        rng = random.Random(seed)
+        times = [BASE + rng.randrange(-5 * HOUR, DAY + 5 * HOUR) for _ in range(600)]
+        records = [
+            {"id": f"r{index}", "startTime": time, "responseTime": rng.randrange(15 * MINUTE) if rng.random() < 0.2 else 100}
+            for index, time in enumerate(times)
+        ]
+        world = FakeApi(records, date_format="iso", limit_cap=50, order=order, filter_by="write_time")
+        with pytest.MonkeyPatch.context() as patch:
+            if seed % 2:
+                patch.setattr("airflow_provider_capillary.reading.reader.MOST_UNCONFIRMED", 0)
+                patch.setattr("airflow_provider_capillary.reading.reader.FULL_UNCONFIRMED", 2)
+            run = drive(make_reader(), world, BASE, BASE + DAY)
+        failed += run.error is not None
+        if run.error is None:
+            assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY)), seed
+        else:
+            assert isinstance(run.error, CompletenessError), seed
+    assert failed < 8
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+@pytest.mark.parametrize("kept", ["start", "end"])
+def test_a_refused_future_does_not_hide_that_windows_are_cut(kept: str, order: str) -> None:
+    """Beyond six hours, without saying so. A window that is refused because it ends in the future shows nothing of its length."""
+    now = BASE + DAY
+
+    class Cutting(FakeApi):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            if (date := params.get("from_date", "")).lstrip("-").isdigit():
+                low, high = int(date), int(params["to_date"])
+                if high > now:
+                    return 400, {"data": [], "errors": [{"code": 400, "message": "to_date lies in the future"}], "warnings": []}
+                length = min(6 * HOUR, high - low)
+                low, high = (high - length, high) if kept == "end" else (low, low + length)
+                params = params | {"from_date": str(low), "to_date": str(high)}
+            return super().answer(params)
+
+    start = BASE - 2 * DAY
+    records = [{"id": f"r{index}", "startTime": start - DAY + index * HOUR // 2} for index in range(140)]
+    world = Cutting(records, date_format="epoch_ms", limit_cap=50, order=order)
+    run = drive(make_reader(date_format="epoch_ms"), world, start, start + DAY)
+    assert run.error is None
+    assert sorted(run.ids) == sorted(truth(world, start, start + DAY))
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])

@@ -186,6 +186,25 @@ def test_an_answer_that_is_empty_once_empties_nothing(number: int, order: str) -
             assert number <= 8
 
 
+@pytest.mark.parametrize("shown", ["010", "0100", "00", "1", "0101010"])
+def test_a_record_that_an_answer_held_is_yielded(shown: str) -> None:
+    """The only one of its day, which only some answers hold. What none held is beyond knowing."""
+    answers = iter(shown)
+
+    class Flickering(FakeApi):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            if "from_date" in params and any(record["id"] == "only" for record in envelope["data"]) and next(answers, shown[-1]) == "0":
+                return status, envelope | {"data": [record for record in envelope["data"] if record["id"] != "only"]}
+            return status, envelope
+
+    others = [{"id": f"o{index}", "startTime": BASE - 5 * DAY + 977_000 * index} for index in range(PAGE)]
+    world = Flickering([*others, {"id": "only", "startTime": BASE + DAY // 2}], date_format="iso", limit_cap=PAGE, order="oldest")
+    run = drive(make_reader(), world, BASE, BASE + DAY)
+    assert run.error is None
+    assert run.ids == ["only"] * ("1" in shown[:2])
+
+
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 def test_a_record_of_a_full_answer_that_no_whole_one_holds_is_noticed(order: str) -> None:
     """An API whose short answers are not whole: one record shows in full answers only."""

@@ -13,7 +13,7 @@ DOCUMENTED_DEFAULT: Final = 10
 class Capacity:
     """The most records that the API is known to give in one answer.
 
-    An answer with fewer records was not cut: had more records matched, the API would have given more.
+    An answer with fewer records was not cut, if the API can still give as many: had more records matched, it would have given more.
 
     >>> capacity = Capacity(limit=1000)
     >>> capacity.show(100)
@@ -38,7 +38,7 @@ class Capacity:
         return max(self._shown, self.least)
 
     def is_short(self, count: int) -> bool:
-        """Whether an answer of ``count`` records holds all records that matched."""
+        """Whether an answer of ``count`` records holds all that matched, if the API can still give as many as it has given."""
         return count < self.records
 
     def show(self, count: int) -> None:

@@ -1,10 +1,11 @@
 """From which end of the interval a reading goes. It decides costs alone: what an answer proves is the same from either end.
 
 An answer of the newest records of its window, or of the oldest, shows how densely they lie at that end. So a reading goes backwards,
-unless the first full answer holds the oldest records of the interval first.
+unless a full answer begins with its oldest records, and comes before anything is read.
 
-The ledger, the sizer and the lanes know one direction, backwards. They count in *positions*: of a reading backwards these are the times,
-of one forwards the negative times, so that the reading goes towards lesser positions either way.
+The ledger and the sizer know one direction, backwards. They count in *positions*: of a reading backwards these are the times, of one
+forwards the negative times, so that the reading goes towards lesser positions either way. A span holds the first of its two times and not
+the second. So that a record stays in its span, its position is one less than its negative time.
 
 >>> FORWARDS.span(60, 100), FORWARDS.positions([60, 99])
 ((-100, -60), [-61, -100])

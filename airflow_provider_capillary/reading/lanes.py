@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Lanes"]
 
 MOST_AHEAD: Final = 16
-"""Parts at most that are read at once."""
+"""Parts at most that are read at once. Where spans have to be read again, each part with a gap is read, however many there are."""
 
 WORTH_IT: Final = 100
-"""Windows that an interval takes at least, where lanes open. Each part costs a request more or less at its end. A short reading would pay
+"""Windows left of an interval, at least, where lanes open. Each part costs a request more or less at its end. A short reading would pay
 for that with more requests than its time is worth."""
 
 LEAST_LEFT: Final = 20
@@ -63,7 +63,10 @@ class Lanes:
         return self._was_worth_it and max(windows) >= self.least_left
 
     def run(self, flows: list[Flow[None]], more: Callable[[int], list[Flow[None]]]) -> Flow[None]:
-        """Run flows in turn, each up to its next request, until all have ended.
+        """Run flows in turn, each up to its next pause, until all have ended.
+
+        A flow pauses only in :meth:`fetch`, while its request is under way. So nothing else happens between an answer and what its flow
+        makes of it, other requests of the same flow included.
 
         :param more: called before each round with the number of flows that may begin besides; returns those that do.
         """

@@ -87,7 +87,7 @@ class Reader:
     :param timezone: the zone in which the API reads a date that carries no offset: an IANA name or an offset.
     :param page_size: the ``limit`` to ask for.
     :ivar bounds: how the API reads dates; ``None`` before the first reading, and while the API holds no records.
-    :ivar proof: what the last complete reading rests on: the spans, the greatest count taken for whole, the capacity that proves it.
+    :ivar proof: what the last complete reading rests on: the spans, the greatest count taken for whole, the capacity at that time.
     """
 
     def __init__(self, executor: RequestExecutor, *, date_format: str = "auto", timezone: str = "UTC", page_size: int = 1000) -> None:
@@ -98,7 +98,7 @@ class Reader:
         self.proof: dict[str, int] | None = None
 
     def fetch_newest(self) -> Flow[EventLogs]:
-        """The newest event logs of the API, as one answer to a request without dates holds them.
+        """The event logs that the API answers a request without dates with: the newest, where it has an order.
 
         :raises RequestError: the API does not answer.
         """

@@ -16,7 +16,7 @@ full of the newest records of the window         the stretch over which they lie
 full of the oldest                               a stretch over which as many lie
 full of any of the matching                      the latest stretch over which a third of these records lie
 any, after one that was full of any              where that one shows another density: sized by it (:mod:`.subsets`)
-wrong again, three times in a row                an eighth of it, then a sixteenth
+wrong again, three times in a row                an eighth of it, then a sixteenth of that
 ===============================================  =====================================================
 """
 
@@ -68,7 +68,7 @@ REST: Final = 1.15
 NEARER: Final = 16
 """Fraction of the distance that is left between the next window and a time with more records than an answer holds."""
 MOST_GUESSES: Final = 3
-"""After this many full answers in a row, windows are halved whatever the answers look like."""
+"""From this many full answers in a row on, windows are an eighth as long, then a sixteenth of that, whatever the answers look like."""
 MOST_WRONG: Final = 3
 """After this many such rows, answers that look like the newest records of their windows are not taken for them any more."""
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from airflow_provider_capillary.api.budget import MOST_LANES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.client import EventLogsClient
 
 __all__ = ["Lanes"]
-
-MOST_AHEAD: Final = 16
-"""Parts at most that are read at once."""
 
 WORTH_IT: Final = 100
 """Windows that an interval takes at least, where lanes open. Each part costs a request more or less at its end. A short reading would pay
@@ -68,7 +67,7 @@ class Lanes:
         :param more: called before each round with the number of flows that may begin besides; returns those that do.
         """
         while flows:
-            flows += more(min(self._client.executor.lanes, MOST_AHEAD) - len(flows))
+            flows += more(min(self._client.executor.lanes, MOST_LANES) - len(flows))
             self.are_open = len(flows) > 1
             for flow in tuple(flows):
                 if not (yield from _goes_on(flow)):

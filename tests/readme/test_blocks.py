@@ -237,7 +237,8 @@ def test_the_connection_of_the_command_line_is_stored_and_checked(shell):
         assert stored == ("capillary", "https://eu.api.capillarytech.com", "till.user")
         with closing(sqlite3.connect(shell.home / "airflow.db")) as database, database:
             # As fast as the machine can: a request a second would prove no more.
-            database.execute("UPDATE connection SET host = ?, extra = ?, is_extra_encrypted = 0", [api.url, '{"requests_per_minute": 6000}'])
+            query = "UPDATE connection SET host = ?, extra = ?, is_extra_encrypted = 0"
+            database.execute(query, [api.url, json.dumps({"requests_per_minute": 6000})])
         assert f"reachable and authorised at {api.url}" in shell(block("Connection", "bash", 2).text)
 
 

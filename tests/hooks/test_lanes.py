@@ -168,7 +168,7 @@ def test_nothing_is_left_of_a_reading_in_a_task(monkeypatch, how):
             until(lambda: api.hanging >= 3)
             began = time.monotonic()
             hook.stop()
-            thread.join(5)
+            thread.join(10)
             assert type(ended["end"].error) is ReadingStoppedError
         else:
             # As long as the reader waits for whoever takes its records, no request begins.
@@ -182,7 +182,7 @@ def test_nothing_is_left_of_a_reading_in_a_task(monkeypatch, how):
             else:
                 with contextlib.suppress(LookupError):
                     rows.throw(LookupError())
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10  # half of what the requests hang
         assert api.hanging
         assert not lanes_left()
         assert hook._pools == []

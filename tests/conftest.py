@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +114,11 @@ example as a DAG run; `.ci/versions` runs this everywhere."""
 ONCE = (*WITHOUT_AIRFLOW, *BESIDE_AIRFLOW, *AIRFLOW_ITSELF)
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
+TOGETHER_BEGINS = 210.0
+"""Seconds after which the second of the two begins. In the first five minutes of an hour it waits until they are over, for records that
+become visible late; so it goes first where it would begin then, and the hour is not over yet."""
+BEGAN = "CAPILLARY_TESTS_BEGAN"
+"""When the run began, for its workers, which have to order the tests alike."""
 LONG = 5.0
 """Seconds. A test that takes longer and is not marked is named at the end of the run."""
 
@@ -210,6 +216,12 @@ def pytest_configure() -> None:
     """Refuse a table that has not followed a file that was renamed: its tests would be no longer slow."""
     if missing := [name for name in (*SLOW, *ONCE) if not (TESTS / name).exists()]:
         raise pytest.UsageError(f"tests/conftest.py: its tables name what is not there: {', '.join(missing)}")
+    os.environ.setdefault(BEGAN, str(time.time()))
+
+
+def together_goes_first(began: float) -> bool:
+    """Whether an hour begins before the second of the tests with a whole Airflow would, as epoch seconds tell."""
+    return began // 3600 < (began + TOGETHER_BEGINS) // 3600
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -224,6 +236,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not set(names).isdisjoint(ONCE):
             item.add_marker(pytest.mark.once)
         marked[item] = len(SLOW) if place is None else place
+        if path.as_posix() in AIRFLOW_ITSELF and together_goes_first(float(os.environ[BEGAN])):
+            marked[item] = -1
     if hasattr(config, "workerinput"):
         items.sort(key=marked.__getitem__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
-__all__ = ["MINUTE", "Budget", "lanes_for"]
+__all__ = ["MINUTE", "MOST_LANES", "Budget", "lanes_for"]
 
 MINUTE: Final = 60.0
 BURST: Final = 5
@@ -13,6 +13,7 @@ BURST: Final = 5
 BURST_SHARE: Final = 50
 """... or this fraction of a minute's requests, where that is more."""
 MOST_LANES: Final = 16
+"""Lanes at most: requests under way at once, and parts of an interval that are read side by side."""
 ROOM: Final = 1.5
 """Lanes for each request that is under way on average: answers take longer or shorter, and some windows are asked twice."""
 

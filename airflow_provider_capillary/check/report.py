@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE, SECOND
-from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.survey import READ, START_TIME
 from airflow_provider_capillary.timestamps import format_duration, format_timestamp, from_millis, round_duration
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.api.executor import RequestStats
     from airflow_provider_capillary.connection.settings import Settings
-    from airflow_provider_capillary.errors import CapillaryError
     from airflow_provider_capillary.reading.survey import Findings
 
 __all__ = ["Report"]
 
 _PRECISIONS: Final = {1: "millisecond", SECOND: "second", MINUTE: "minute", HOUR: "hour", DAY: "day"}
-_NO_FORMAT_FITS: Final = (
-    "set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`; then run this "
-    "command again"
-)
 _UNKNOWN: Final = "not shown by these records"
 _PLAIN: Final = {"ok": "ok     ", "warn": "note   ", "bad": "FAILED "}
 _COLOURED: Final = {"ok": "\033[32m\u2713\033[0m ", "warn": "\033[33m!\033[0m ", "bad": "\033[31m\u2717\033[0m "}
@@ -43,7 +36,7 @@ class Report:
         self._settings = settings
         self._stats = stats
         self._now = now
-        self._error = _with_own_hint(findings.error)
+        self._error = findings.error
 
     @property
     def is_good(self) -> bool:
@@ -179,11 +172,3 @@ class Report:
         if findings.filter_by not in (START_TIME, None):
             lines.append(("ok", "Late writes", "exports read 5 minutes beyond their interval, so that these are in it"))
         return lines
-
-
-def _with_own_hint(error: CapillaryError | None) -> CapillaryError | None:
-    """The error; where no date format fits, its hint is for a reader of this report: a task's error says to run the check."""
-    if isinstance(error, CalibrationError) and error.timezone is None:
-        error = copy(error)
-        error.hint = _NO_FORMAT_FITS
-    return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_capillary.reading.lanes import MOST_AHEAD
+from airflow_provider_capillary.api.budget import MOST_LANES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class LanePool:
     def start(self, flow: Flow[Any]) -> Future[Any]:
         """Begin a flow in a thread."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(MOST_AHEAD, thread_name_prefix="capillary-lane")
+            self._threads = ThreadPoolExecutor(MOST_LANES, thread_name_prefix="capillary-lane")
         return self._threads.submit(self._work, flow)
 
     def interrupt(self) -> None:

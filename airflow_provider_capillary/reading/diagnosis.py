@@ -73,8 +73,8 @@ def explain(tried: Mapping[DateFormat, str], known: Sequence[Record]) -> Calibra
         "The API does not find its own records by their dates",
         request=_asked(tried, known),
         response=_answered(tried),
-        hint="set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`; "
-        "`python -m airflow_provider_capillary check` says what became of each format",
+        hint="set the extra `date_format` to what this cluster reads (a strftime string where no named format fits), and `timezone`, until "
+        "`python -m airflow_provider_capillary check` passes",
     )
 
 

@@ -2,7 +2,7 @@
 
 Each part is read as a whole interval is, by one window after the other, and the answers prove the same. A reading begins with one part.
 Where it turns out to be long, the part with the most windows left is cut in two, again and again, until there are as many parts under way
-as requests can be; and where one of them is read, another is cut.
+as requests can be; and where one of them is read, another is cut. Where spans have to be read again, each part with a gap is read at once.
 
 .. code-block:: text
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.reading.client import EventLogsClient
 
 __all__ = ["Lanes"]
-
-MOST_AHEAD: Final = 16
-"""Parts at most that are read at once. Where spans have to be read again, each part with a gap is read, however many there are."""
 
 WORTH_IT: Final = 100
 """Windows left of an interval, at least, where lanes open. Each part costs a request more or less at its end. A short reading would pay
@@ -71,7 +68,7 @@ class Lanes:
         :param more: called before each round with the number of flows that may begin besides; returns those that do.
         """
         while flows:
-            flows += more(min(self._client.executor.lanes, MOST_AHEAD) - len(flows))
+            flows += more(self._client.executor.lanes - len(flows))
             self.are_open = len(flows) > 1
             for flow in tuple(flows):
                 if not (yield from _goes_on(flow)):

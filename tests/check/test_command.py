@@ -66,14 +66,18 @@ def test_json_says_the_same(api_of, capsys):
 
 
 FAILS = [
-    # what the server does or the connection says, and the word that the report must hold
-    ({"login": "another"}, "AuthenticationError", "credential"),
-    ({"date_format": "%d.%m.%y %H:%M"}, "CalibrationError", "date_format"),
+    # Each row: what the server does or the connection says, the error, and its hint, which the report must hold as the task's log does.
+    ({"login": "another"}, "AuthenticationError", "How to fix: check login and password of the connection"),
+    (
+        {"date_format": "%d.%m.%y %H:%M"},
+        "CalibrationError",
+        "and `timezone`, until `python -m airflow_provider_capillary check` passes.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("options", "error", "word"), FAILS)
-def test_a_connection_over_which_exports_fail_ends_with_1(api_of, capsys, options, error, word):
+@pytest.mark.parametrize(("options", "error", "hint"), FAILS)
+def test_a_connection_over_which_exports_fail_ends_with_1(api_of, capsys, options, error, hint):
     api_of(**options)
     if "login" in options:
         conn = json.loads(os.environ["AIRFLOW_CONN_CAPILLARY_DEFAULT"]) | {"login": "nobody"}
@@ -81,11 +85,19 @@ def test_a_connection_over_which_exports_fail_ends_with_1(api_of, capsys, option
     status, text = printed(capsys)
     assert status == 1
     assert "FAILED" in text
-    assert word in text
-    assert "capillary check" not in text
+    assert hint in text
     status, text = printed(capsys, "--json")
-    assert (status, json.loads(text)["error"]["class"]) == (1, error)
-    assert "capillary check" not in text
+    data = json.loads(text)
+    assert (status, data["error"]["class"]) == (1, error)
+    assert hint in data["error"]["text"]
+
+
+def test_a_survey_that_runs_out_of_requests_shows_the_hint_of_its_own_error(api_of, capsys, monkeypatch):
+    monkeypatch.setattr("airflow_provider_capillary.reading.survey.MOST_REQUESTS", 2)
+    api_of()
+    status, text = printed(capsys)
+    assert status == 1
+    assert "could not be found out in 2 requests. How to fix: set the extras `date_format` and `timezone`" in text
 
 
 def test_a_connection_that_is_wrong_or_missing_ends_with_1_and_says_why(monkeypatch, capsys):

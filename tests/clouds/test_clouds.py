@@ -11,17 +11,23 @@ take 1 GB and Azure's emulator Node.js.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
 import json
 import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from export.support import ENDINGS, PROVED, counts_of, export, in_order, make_records, manifest_name, unpack, verify
+from operators.support import export_task, instances, run, xcoms
 
+from airflow_provider_capillary.emulator import Emulator, documented_records
 from airflow_provider_capillary.errors import DestinationConflictError, PublishError, UnverifiableError, VanishedEventsError
 from airflow_provider_capillary.export import published_object
 from airflow_provider_capillary.export.target import Target
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 numbers = itertools.count()
 
 
@@ -142,6 +148,30 @@ def test_a_verification_finds_each_difference_and_writes_nothing(place, ending):
     assert place.contents() == before
     with pytest.raises(UnverifiableError, match="There is no object"):
         verify(place.uri(f"y{ending}"), records)
+
+
+# In the store in which no other test runs the operator that verifies.
+@pytest.mark.parametrize("place", ["azure"], indirect=True)
+@pytest.mark.usefixtures("airflow_db")
+def test_the_late_sweep_verifies_its_days_and_exports_the_one_again_that_lacks_a_record(place, monkeypatch):
+    """The example as DAG runs, with the operator that verifies: two days, of which one has a late event log; then both once more."""
+    spec = importlib.util.spec_from_file_location("sweep", EXAMPLES / "capillary_late_sweep.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setenv("CAPILLARY_EXPORTS", place.uri("").rstrip("/"))
+    spec.loader.exec_module(module)
+    with Emulator() as api:
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", api.connection_json(requests_per_minute=6000, date_format="iso"))
+        for day in (16, 17):
+            start = datetime(2025, 9, day, tzinfo=UTC)
+            name = f"event_logs/dt={start:%Y-%m-%d}/events.jsonl.gz"
+            export_task(place.uri(name), start=start, end=start + timedelta(days=1)).execute({})
+        api.add(documented_records()[0] | {"id": "late", "startTime": int(datetime(2025, 9, 16, 12, tzinfo=UTC).timestamp() * 1000)})
+        for late, again in ((1, "success"), (0, "skipped")):
+            dag_run = run(module.dag, conf={"days": 2, "until": "2025-09-18T06:00:00Z"})
+            assert dag_run.state == "success"
+            assert [ti.state for ti in instances(dag_run, "export_again")] == [again]
+            assert xcoms(dag_run)["sum_up", -1, "return_value"]["late_events"] == late
+    assert "late" in [row["id"] for row in unpack(place.contents()["event_logs/dt=2025-09-16/events.jsonl.gz"], ".jsonl.gz")]
 
 
 def test_an_object_that_has_lost_records(place, monkeypatch):

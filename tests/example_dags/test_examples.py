@@ -45,7 +45,7 @@ def load(monkeypatch, tmp_path):
 @pytest.fixture
 def api(monkeypatch):
     with Emulator() as running:
-        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", running.connection_json())
+        monkeypatch.setenv("AIRFLOW_CONN_CAPILLARY_DEFAULT", running.connection_json(requests_per_minute=6000))
         yield running
 
 

@@ -209,6 +209,10 @@ class Silent:
             connection.close()
 
 
+HELD_UP = 20.0
+"""Seconds that a machine with much else to do may hold a run up. A store that is not given up is waited for by its client for minutes."""
+
+
 @pytest.fixture
 def short_limits(monkeypatch):
     monkeypatch.setattr(time_limit, "ANSWER_LIMIT", 2.6)
@@ -227,15 +231,16 @@ def test_a_store_that_never_answers_is_given_up_and_said_to_keep_the_run_waiting
     # The client by itself would wait for minutes.
     uri = f"s3://{connect(monkeypatch, 'capillary_silent', silent.endpoint)}@bucket/x.jsonl"
     reading, began = Reading(), time.monotonic()
-    with caplog.at_level(logging.WARNING), pytest.raises(PublishError, match="has not answered for 3 s while asking for") as caught:
+    with caplog.at_level(logging.WARNING), pytest.raises(PublishError, match=r"has not answered for \d+ s while asking for") as caught:
         export(reading, uri)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < time_limit.ANSWER_LIMIT + HELD_UP
     assert uri in str(caught.value)
     assert caught.value.retryable
     assert reading.asked == 0
-    assert [record.getMessage() for record in caplog.records if "has not answered" in record.getMessage()] == [
-        f"The store has not answered for {seconds} s, and is given up at 3 s: asking for {uri}" for seconds in (1, 2)
-    ]
+    warnings = [record.getMessage() for record in caplog.records if "has not answered" in record.getMessage()]
+    assert len(warnings) == 2
+    for warning in warnings:
+        assert re.fullmatch(rf"The store has not answered for \d s, and is given up at 3 s: asking for {re.escape(uri)}", warning)
 
 
 # Each row: the call that is never answered, the size of the object, and what the error says the run was doing.
@@ -267,9 +272,9 @@ def test_a_store_that_hangs_in_the_end_is_given_up_once(s3_server, bucket, monke
         cleaning = [] if call in ("uploads", "manifest") else [Rule("hang", "uploads", first=2)]
         proxy.break_calls(bucket.name, Rule("hang", call), *cleaning)
         began = time.monotonic()
-        with caplog.at_level(logging.WARNING), pytest.raises(PublishError, match=f"has not answered for 3 s while {doing}"):
+        with caplog.at_level(logging.WARNING), pytest.raises(PublishError, match=rf"has not answered for \d+ s while {doing}"):
             export(make_records(SIZES[size], seed=2), uri, on_vanished="drop")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < time_limit.ANSWER_LIMIT + HELD_UP
         assert proxy.calls[bucket.name].count(call) >= 1
         # One limit, not one more for what would be cleaned up: asked for before each upload alone, of the object and of the manifest.
         assert proxy.calls[bucket.name].count("uploads") == (2 if call == "manifest" else 1)

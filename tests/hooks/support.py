@@ -262,7 +262,7 @@ def stopped(hook, after):
     assert not thread.is_alive()
     assert type(result["end"].error) is ReadingStoppedError, result["end"].error
     assert result["end"].error.hint
-    assert result["at"] - asked < 2
+    assert result["at"] - asked < 6  # nothing that is stopped would end by itself within ten seconds
     assert hook.is_stopped
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["CANARIES", "FIGURES", "MATCHING", "Api", "Arrival", "Story", "arrivals_of", "canaries_of"]
+__all__ = ["CANARIES", "DRIP", "FIGURES", "MATCHING", "Api", "Arrival", "Story", "arrivals_of", "canaries_of"]
 
 MATCHING = ("EMF_PROCESSOR_FAILED", None)
 """Statuses that are waited for; None stands for a record without one."""
@@ -27,6 +27,9 @@ OTHERS = ("EVENT_SUCCESS", "INVALID_EVENT_NAME")
 
 FIGURES: list[str] = []
 """What was measured and is not judged; shown at the end of the test run."""
+
+DRIP = 4.0
+"""Seconds that a slow answer takes."""
 
 CANARIES = {
     "the password": "canary-pass-7f31",
@@ -46,7 +49,7 @@ class Api:
         self.fault: str | None = None
         self.asked = 0
         self._emulator = Emulator(
-            port=port, login="live.till", password=CANARIES["the password"], faults=self._weather, drip_seconds=4.0, throttle_seconds=1
+            port=port, login="live.till", password=CANARIES["the password"], faults=self._weather, drip_seconds=DRIP, throttle_seconds=1
         )
 
     def _weather(self, number: int, _params: Mapping[str, str]) -> str | None:

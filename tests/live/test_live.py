@@ -25,7 +25,7 @@ import time
 
 import pytest
 from live.airflow_processes import AIRFLOW
-from live.happenings import FIGURES, OTHERS, Story, canaries_of
+from live.happenings import DRIP, FIGURES, OTHERS, Story, canaries_of
 from live.waiting import SUBJECTS, WATCHES
 
 from airflow_provider_capillary.triggers._asset_watch import FIRST_PAUSE
@@ -34,8 +34,9 @@ REQUESTS_OF_A_POLL = 3
 """Requests of one poll that finds nothing new: the whole window, and two parts of it."""
 BEFORE_POLL, AFTER_POLL, ONCE_STORED = MOMENTS = ("before the poll", "after the poll", "once it is stored")
 ROUNDS = int(os.environ.get("CAPILLARY_LIVE_ROUNDS", "3" if AIRFLOW >= (3, 0) else "1"))
-STALL = 3.0
-"""Seconds. A request that took place on the event loop would hold it up for longer, for one of the answers takes four."""
+STALL = 0.9 * DRIP
+"""Seconds. A request that took place on the event loop would hold it up for longer, as long as the slow answers take; a machine that is
+busy holds it up for less."""
 
 
 def all_wait(live):

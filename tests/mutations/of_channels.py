@@ -60,10 +60,10 @@ MUTATIONS = (
         caught_by=("tests/estimate/test_command.py", "-k", "throttling"),
     ),
     Mutation(
-        breaks="check: its report does not say to run the check",
+        breaks="check: its report shows the hint of the error that ended the survey",
         file="check/report.py",
-        text="        error.hint = _NO_FORMAT_FITS\n",
-        becomes="",
+        text='lines.append(("bad" if bounds is None else "warn", "Dates", str(self._error)))',
+        becomes='lines.append(("bad" if bounds is None else "warn", "Dates", self._error.problem))',
         caught_by=("tests/check/test_command.py", "-k", "exports_fail"),
     ),
 )

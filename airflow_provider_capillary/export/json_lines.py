@@ -12,6 +12,7 @@ from airflow_provider_capillary.errors import MalformedAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import ModuleType
 
     from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.usual_pages import ListDecoder
@@ -176,10 +177,20 @@ def pair_line(start_time: int, record_id: str) -> bytes:
 
 def pair_lines(times: Sequence[int], ids: Sequence[str]) -> bytes:
     """:func:`pair_line` of each, joined."""
+    by_msgspec = fast.optional("msgspec.json")
+    if by_msgspec is not None and (lines := _pair_lines_by_msgspec(by_msgspec, times, ids)) is not None:
+        return lines
     joined = "".join(ids)
     pairs = zip(times, ids, strict=True)
     if joined.isascii() and joined.isprintable() and '"' not in joined and "\\" not in joined:  # nothing that JSON escapes
-        if (by_msgspec := fast.optional("msgspec.json")) is not None:
-            return by_msgspec.Encoder().encode_lines(pairs)  # type: ignore[no-any-return]  # of an optional package
         return "".join([f'[{start_time},"{record_id}"]\n' for start_time, record_id in pairs]).encode("ascii")
     return b"".join([pair_line(*pair) for pair in pairs])
+
+
+def _pair_lines_by_msgspec(by_msgspec: ModuleType, times: Sequence[int], ids: Sequence[str]) -> bytes | None:
+    try:
+        lines: bytes = by_msgspec.Encoder().encode_lines(zip(times, ids, strict=True))
+    except UnicodeError:  # a lone surrogate
+        return None
+    # It leaves DEL as it is, and what is not ASCII. It escapes all else that `json` escapes, though not always alike.
+    return lines if lines.isascii() and b"\\" not in lines and b"\x7f" not in lines else None

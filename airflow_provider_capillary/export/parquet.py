@@ -20,12 +20,11 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from functools import reduce
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from airflow_provider_capillary.api.event_logs import MAPPINGS
-from airflow_provider_capillary.export.column_decoder import ColumnDecoder, are_arrays
+from airflow_provider_capillary.export.arrays import are_arrays, array_of, starts_of
+from airflow_provider_capillary.export.column_decoder import ColumnDecoder
 from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
 
 if TYPE_CHECKING:
@@ -130,8 +129,8 @@ class Columns:
         if not irregular and all(
             {int, _NONE}.issuperset(map(type, column)) for name, column in zip(_COLUMNS, columns, strict=True) if name in _INTEGERS
         ):
-            # What is not of a column's type, is out of its range or no Unicode. Arrow takes fractions and truths for integers.
-            with contextlib.suppress(pa.ArrowException, ValueError, OverflowError):
+            # What is not of a column's type, is out of its range or no Unicode. Truths pass for integers.
+            with contextlib.suppress(TypeError, UnicodeError, OverflowError):
                 return self._written([*columns, pa.nulls(len(columns[0]), pa.string())])
         places = set(irregular)
         for name, column in zip(_COLUMNS, columns, strict=True):
@@ -146,7 +145,7 @@ class Columns:
         import pyarrow as pa
 
         fields = zip(columns, self._schema, strict=True)
-        arrays = [column if isinstance(column, pa.Array) else pa.array(column, field.type) for column, field in fields]
+        arrays = [column if isinstance(column, pa.Array) else array_of(column, field.type) for column, field in fields]
         return pa.record_batch(arrays, schema=self._schema).serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
 
 
@@ -161,7 +160,12 @@ def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
     with pq.ParquetWriter(raw, schema, **options) as writer:
         for batches in _groups(map(Columns().opened, blocks)):
             # One chunk, however it came to be: where pages of a column end depends on that.
-            writer.write_table(pa.Table.from_batches(batches, schema).combine_chunks(), row_group_size=_ROWS_IN_GROUP)
+            group = pa.Table.from_batches(batches, schema).combine_chunks()
+            batches.clear()
+            writer.write_table(group, row_group_size=_ROWS_IN_GROUP)
+            del group
+            # Else Arrow keeps more and more of what each group takes.
+            pa.default_memory_pool().release_unused()
 
 
 def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
@@ -184,20 +188,17 @@ def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
 
 def _rows_up_to(size: int, batch: RecordBatch) -> int:
     """How many of the first rows are as few as have more bytes in their texts; all, where all have not."""
-    from pyarrow import compute
-
     if _bytes_of(batch) <= size:
         return batch.num_rows  # type: ignore[no-any-return]  # of an optional package
-    lengths = [compute.fill_null(compute.binary_length(text), 0) for text in _texts_of(batch)]
-    ends = list(accumulate(reduce(compute.add, lengths).to_pylist()))
-    return bisect_right(ends, size) + 1
+    starts = [starts_of(text) for text in _texts_of(batch)]
+    # Before each row, and after the last one: the bytes of all rows before it.
+    before = [sum(each) - sum(start[0] for start in starts) for each in zip(*starts, strict=True)]
+    return bisect_right(before, size)
 
 
 def _bytes_of(batch: RecordBatch) -> int:
     """The bytes of all texts."""
-    import pyarrow as pa
-
-    return sum(text.view(pa.binary()).total_values_length for text in _texts_of(batch))
+    return sum(starts[-1] - starts[0] for starts in map(starts_of, _texts_of(batch)))
 
 
 def _texts_of(batch: RecordBatch) -> list[StringArray]:
@@ -237,7 +238,7 @@ def read_parquet_pairs(source: Path) -> Generator[tuple[int, str]]:
     with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(batch_size=10_000, columns=["startTime", "id", _EXTRA]):
             # As integers: a timestamp beyond the year 9999 has no datetime.
-            times = batch.column("startTime").cast(pa.int64()).to_pylist()
+            times = batch.column("startTime").view(pa.int64()).to_pylist()
             for start_time, record_id, extra in zip(times, batch.column("id").to_pylist(), batch.column(_EXTRA).to_pylist(), strict=True):
                 yield start_time, record_id if record_id is not None else fields_of(extra.encode())["id"]
 
@@ -253,7 +254,7 @@ def read_parquet_lines(source: Path) -> Generator[tuple[int, str, bytes]]:
     with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[*_COLUMNS, _EXTRA]):
             columns = {name: batch.column(name) for name in batch.schema.names}
-            columns["startTime"] = columns["startTime"].cast(pa.int64())
+            columns["startTime"] = columns["startTime"].view(pa.int64())
             values = {name: column.to_pylist() for name, column in columns.items()}
             for row in range(batch.num_rows):
                 fields = {name: values[name][row] for name in _COLUMNS if values[name][row] is not None}

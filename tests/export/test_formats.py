@@ -19,7 +19,7 @@ from airflow_provider_capillary.api.layouts import Layouts
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export import parquet
-from airflow_provider_capillary.export.column_decoder import are_arrays
+from airflow_provider_capillary.export.arrays import are_arrays
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
 from airflow_provider_capillary.export.json_lines import to_json
 from airflow_provider_capillary.hooks.capillary import CapillaryHook

@@ -63,6 +63,9 @@ class RowForm(Protocol):
     def columns(self, rows: Sequence[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :meth:`EventLogs.columns`."""
 
+    def others(self, rows: Sequence[Any], names: Collection[str]) -> list[dict[str, Any]]:
+        """See :meth:`EventLogs.others`."""
+
     def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """See :meth:`EventLogs.texts`; of rows that know their own JSON."""
 
@@ -87,6 +90,9 @@ class _Mappings:
             return values, []
         counts = [len(names) - row.count(None) for row in zip(*values, strict=True)]
         return values, [place for place, row in enumerate(rows) if len(row) != counts[place]]
+
+    def others(self, rows: Sequence[Mapping[str, Any]], names: Collection[str]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in row.items() if value is None or name not in names} for row in rows]
 
     def texts(self, rows: Sequence[EventLog]) -> list[bytes]:
         return [row.raw for row in rows]
@@ -225,6 +231,10 @@ class EventLogs(Sequence[Any]):
         :return: for each name, a list of its own, with ``None`` where a record lacks the field.
         """
         return self._form.columns(self._rows, names)
+
+    def others(self, names: Collection[str], places: Iterable[int]) -> list[dict[str, Any]]:
+        """What :meth:`columns` leaves out of the records at these places, in the order of their fields: other fields, and nulls."""
+        return self._form.others([self._rows[place] for place in places], names)
 
     def texts(self) -> list[bytes]:
         """The JSON of each record, as it stood in the answer."""

@@ -12,13 +12,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary.api.answer_texts import cuts_of
-from airflow_provider_capillary.api.event_logs import EventLogs
+from airflow_provider_capillary.api.event_logs import MAPPINGS, EventLogs
 from airflow_provider_capillary.api.layouts import Trials
 from airflow_provider_capillary.export.arrays import array_of
 from airflow_provider_capillary.export.json_lines import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyarrow import Field, RecordBatch
 
@@ -114,6 +114,10 @@ class _BatchRows:
         places = {place for column in nulls for place, value in enumerate(column) if value is None}
         pieces = [(place, self._cut.pieces[rows[place]]) for place in sorted(places)]
         return [batch.column(name) for name in names], [place for place, piece in pieces if b"null" in piece and _NULL.search(piece)]
+
+    def others(self, rows: Sequence[int], names: Collection[str]) -> list[dict[str, Any]]:
+        """See :class:`.RowForm`."""
+        return MAPPINGS.others(list(map(self.fields, rows)), names)
 
     def texts(self, rows: Sequence[int]) -> list[bytes]:
         """See :class:`.RowForm`."""

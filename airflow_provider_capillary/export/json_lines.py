@@ -27,6 +27,7 @@ _LINE_BREAKS = re.compile(rb"[\r\n][ \t\r\n]*")
 _SEPARATORS = ((b"\xc2\x85", rb"\u0085"), (b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 _LEADS = frozenset(raw[0] for raw, _ in _SEPARATORS)
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring_ascii
 
 
@@ -142,7 +143,7 @@ def to_json(value: object) -> str:
     :raises MalformedAnswerError: something that did not come from JSON.
     """
     try:
-        text = _written(value) if _has_number(value) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _written(value) if _has_number(value) else _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedAnswerError(f"A record cannot be written as JSON ({type(error).__name__})") from error
     return _carried(text)

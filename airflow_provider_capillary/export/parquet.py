@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from airflow_provider_capillary.api.event_logs import MAPPINGS
@@ -28,7 +29,7 @@ from airflow_provider_capillary.export.column_decoder import ColumnDecoder
 from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pyarrow import RecordBatch, Schema, StringArray
@@ -88,18 +89,17 @@ class Columns:
     def of_page(self, records: EventLogs) -> bytes:
         """See :class:`.runs.BlockForm`."""
         columns, irregular = records.columns(_COLUMNS)
-        if not are_arrays(columns):
-            return self._block(columns, irregular, records.texts)
-        extra: list[Any] = [None] * len(records)
-        if irregular:  # in `_extra` alone: what these columns can't hold is not decoded like this
-            texts = records.texts()
-            for place in irregular:
-                extra[place] = _row_of(texts[place])[-1]
-        return self._written([*columns, extra])
+        texts = cache(records.texts)
+        extra = _extra_of(len(records), dict(zip(irregular, records.others(_COLUMNS, irregular), strict=True)), texts)
+        # Of what is decoded into arrays, each value is of its column's type.
+        return self._written([*columns, extra]) if are_arrays(columns) else self._block(columns, extra, texts)
 
     def of_lines(self, lines: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""
-        return self._block(*MAPPINGS.columns(list(map(fields_of, lines)), _COLUMNS), lambda: lines)
+        rows = list(map(fields_of, lines))
+        columns, irregular = MAPPINGS.columns(rows, _COLUMNS)
+        others = MAPPINGS.others([rows[place] for place in irregular], _COLUMNS)
+        return self._block(columns, _extra_of(len(rows), dict(zip(irregular, others, strict=True)), lambda: lines), lambda: lines)
 
     def opened(self, content: bytes) -> RecordBatch:
         """See :class:`.runs.BlockForm`."""
@@ -118,26 +118,21 @@ class Columns:
         (batch,) = pa.Table.from_batches(map(self.opened, contents), self._schema).combine_chunks().to_batches()
         return batch.serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
 
-    def _block(self, columns: list[list[Any]], irregular: list[int], lines: Callable[[], list[bytes]]) -> bytes:
+    def _block(self, columns: list[list[Any]], extra: list[str | None], texts: Callable[[], list[bytes]]) -> bytes:
         """A block of these fields.
 
-        :param irregular: the places of records that hold something else too.
-        :param lines: gives the JSON of all records.
+        :param extra: right for each record whose fields are of their columns' types.
+        :param texts: gives the JSON of all records.
         """
-        import pyarrow as pa
-
-        if not irregular and all(
-            {int, _NONE}.issuperset(map(type, column)) for name, column in zip(_COLUMNS, columns, strict=True) if name in _INTEGERS
-        ):
+        if all({int, _NONE}.issuperset(map(type, column)) for name, column in zip(_COLUMNS, columns, strict=True) if name in _INTEGERS):
             # What is not of a column's type, is out of its range or no Unicode. Truths pass for integers.
             with contextlib.suppress(TypeError, UnicodeError, OverflowError):
-                return self._written([*columns, pa.nulls(len(columns[0]), pa.string())])
-        places = set(irregular)
+                return self._written([*columns, extra])
+        places: set[int] = set()
         for name, column in zip(_COLUMNS, columns, strict=True):
             places.update(place for place, value in enumerate(column) if value is not None and not _fits(name, value))
-        texts, extra = lines(), [None] * len(columns[0])
         for place in places:
-            for column, value in zip([*columns, extra], _row_of(texts[place]), strict=True):
+            for column, value in zip([*columns, extra], _row_of(texts()[place]), strict=True):
                 column[place] = value
         return self._written([*columns, extra])
 
@@ -203,6 +198,26 @@ def _bytes_of(batch: RecordBatch) -> int:
 
 def _texts_of(batch: RecordBatch) -> list[StringArray]:
     return [column for name, column in zip(batch.schema.names, batch.columns, strict=True) if name not in _INTEGERS]
+
+
+def _extra_of(count: int, others: Mapping[int, dict[str, Any]], texts: Callable[[], list[bytes]]) -> list[str | None]:
+    """``_extra`` of so many records.
+
+    :param others: by place, what it holds.
+    :param texts: gives the JSON of all records.
+    """
+    extra: list[str | None] = [None] * count
+    for place, other in others.items():
+        if not all(map(_keeps_text, other.values())):
+            exact = exact_fields_of(texts()[place])
+            other = {name: exact[name] for name in other}  # noqa: PLW2901  # the same, more exactly
+        extra[place] = to_json(other)
+    return extra
+
+
+def _keeps_text(value: object) -> bool:
+    """Whether :func:`to_json` surely writes a value as the API wrote it. A 0 may have been ``-0``, and any fraction may be rounded."""
+    return isinstance(value, str | bool | _NONE) or (type(value) is int and value != 0)
 
 
 def _row_of(line: bytes) -> list[Any]:

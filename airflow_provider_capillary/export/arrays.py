@@ -34,6 +34,8 @@ def array_of(values: Sequence[Any], kind: DataType) -> Array:
     """
     import pyarrow as pa
 
+    if values and values.count(None) == len(values):
+        return pa.nulls(len(values), kind)
     are_texts = pa.types.is_string(kind)
     validity = None
     if None in values:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.usual_pages import ListDecoder
 
-__all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
+__all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "flat_json", "line_of", "pair_line", "pair_lines", "to_json"]
 
 # What JSON allows raw inside a string and text tools take for the end of a line, and lone surrogates, which UTF-8 cannot carry.
 _TO_ESCAPE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
@@ -29,6 +29,8 @@ _LEADS = frozenset(raw[0] for raw, _ in _SEPARATORS)
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring_ascii
+_quoted_as_read = json.encoder.encode_basestring
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 class _Number(float):
@@ -147,6 +149,25 @@ def to_json(value: object) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedAnswerError(f"A record cannot be written as JSON ({type(error).__name__})") from error
     return _carried(text)
+
+
+def flat_json(fields: Mapping[str, Any]) -> str | None:
+    """What :func:`to_json` writes of fields that need no more than what ``json`` decodes, in a fraction of its time.
+
+    :return: ``None`` where a value may have been written otherwise, or is no text, integer, truth or null: fractions, and 0, once ``-0``.
+    """
+    parts = []
+    for name, value in fields.items():
+        if type(value) is str:
+            text = _quoted_as_read(value)
+        elif type(value) is int and value:
+            text = str(value)
+        elif value is None or value is True or value is False:
+            text = _CONSTANTS[value]
+        else:
+            return None
+        parts.append(f"{_quoted_as_read(name)}:{text}")
+    return _carried("{" + ",".join(parts) + "}")
 
 
 def _has_number(value: object) -> bool:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from airflow_provider_capillary.api.event_logs import MAPPINGS
 from airflow_provider_capillary.export.arrays import are_arrays, array_of, starts_of
 from airflow_provider_capillary.export.column_decoder import ColumnDecoder
-from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
+from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, flat_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -208,16 +208,12 @@ def _extra_of(count: int, others: Mapping[int, dict[str, Any]], texts: Callable[
     """
     extra: list[str | None] = [None] * count
     for place, other in others.items():
-        if not all(map(_keeps_text, other.values())):
+        text = flat_json(other)
+        if text is None:
             exact = exact_fields_of(texts()[place])
-            other = {name: exact[name] for name in other}  # noqa: PLW2901  # the same, more exactly
-        extra[place] = to_json(other)
+            text = to_json({name: exact[name] for name in other})
+        extra[place] = text
     return extra
-
-
-def _keeps_text(value: object) -> bool:
-    """Whether :func:`to_json` surely writes a value as the API wrote it. A 0 may have been ``-0``, and any fraction may be rounded."""
-    return isinstance(value, str | bool | _NONE) or (type(value) is int and value != 0)
 
 
 def _row_of(line: bytes) -> list[Any]:

@@ -6,15 +6,19 @@ form in which it was decoded. So a page passes from the answer to the object wit
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import islice
-from operator import gt, lt
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, overload
+from itertools import compress, islice
+from operator import eq, lt
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 __all__ = ["MAPPINGS", "EventLog", "EventLogs", "Pieces", "RowForm", "Texts", "event_log"]
+
+
+T = TypeVar("T")
 
 
 class EventLog(dict[str, Any]):
@@ -59,6 +63,9 @@ class RowForm(Protocol):
     def columns(self, rows: Sequence[Any], names: Sequence[str]) -> tuple[list[list[Any]], list[int]]:
         """See :meth:`EventLogs.columns`."""
 
+    def others(self, rows: Sequence[Any], names: Collection[str]) -> list[dict[str, Any]]:
+        """See :meth:`EventLogs.others`."""
+
     def texts(self, rows: Sequence[Any]) -> list[bytes]:
         """See :meth:`EventLogs.texts`; of rows that know their own JSON."""
 
@@ -83,6 +90,9 @@ class _Mappings:
             return values, []
         counts = [len(names) - row.count(None) for row in zip(*values, strict=True)]
         return values, [place for place, row in enumerate(rows) if len(row) != counts[place]]
+
+    def others(self, rows: Sequence[Mapping[str, Any]], names: Collection[str]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in row.items() if value is None or name not in names} for row in rows]
 
     def texts(self, rows: Sequence[EventLog]) -> list[bytes]:
         return [row.raw for row in rows]
@@ -222,6 +232,10 @@ class EventLogs(Sequence[Any]):
         """
         return self._form.columns(self._rows, names)
 
+    def others(self, names: Collection[str], places: Iterable[int]) -> list[dict[str, Any]]:
+        """What :meth:`columns` leaves out of the records at these places, in the order of their fields: other fields, and nulls."""
+        return self._form.others([self._rows[place] for place in places], names)
+
     def texts(self) -> list[bytes]:
         """The JSON of each record, as it stood in the answer."""
         return self._form.texts(self._rows) if self._texts is None else self._texts()
@@ -274,14 +288,26 @@ class EventLogs(Sequence[Any]):
         """The records by ``(startTime, id)``, of equal ones the first alone."""
         if self.is_ordered:
             return self
-        times = self.times
-        if all(map(gt, times, islice(times, 1, None))):  # newest first, as most answers come
-            return self[::-1]
+        times, ids = self.times, self.ids
+        is_each_once = len(set(ids)) == len(ids)
+        if is_each_once and times == sorted(times, reverse=True):  # newest first, as most answers come
+            return self._reversed()
         keys = self.pairs()
         places = sorted(range(len(keys)), key=keys.__getitem__)  # stable
-        if len(set(self.ids)) < len(keys):
+        if not is_each_once:
             places = [place for at, place in enumerate(places) if at == 0 or keys[place] != keys[places[at - 1]]]
         return self._take(places, is_ordered=True)
+
+    def _reversed(self) -> EventLogs:
+        """These records, which are newest first, from the oldest on; those of one time in the order of their ids."""
+        times, ids, rows = self.times[::-1], self.ids[::-1], self._rows[::-1]
+        orders = []
+        for time in set(compress(times, map(eq, times, islice(times, 1, None)))):  # few
+            low, high = bisect_left(times, time), bisect_right(times, time)
+            orders.append((low, sorted(range(low, high), key=ids.__getitem__)))
+        texts = None if self._texts is None else self._texts.some(_rearranged(range(len(ids))[::-1], orders))
+        ids, rows = _rearranged(ids, orders), _rearranged(rows, orders)
+        return EventLogs(times, ids, rows, texts=texts, form=self._form, is_ordered=True)
 
     def _take(self, places: list[int], *, is_ordered: bool = False) -> EventLogs:
         if len(places) == len(self._rows) and places == list(range(len(places))):
@@ -290,3 +316,11 @@ class EventLogs(Sequence[Any]):
         rows = [self._rows[place] for place in places]
         texts = None if self._texts is None else self._texts.some(places)
         return EventLogs(times, ids, rows, texts=texts, form=self._form, is_ordered=is_ordered)
+
+
+def _rearranged(items: Sequence[T], orders: list[tuple[int, list[int]]]) -> list[T]:
+    """A copy in which the items from each place on are those of the places that stand beside it."""
+    copy = list(items)
+    for low, places in orders:
+        copy[low : low + len(places)] = [items[place] for place in places]
+    return copy

@@ -146,6 +146,7 @@ class _Layout:
             rename={attribute: name for name, attribute in self._attributes.items()},
         )
         self._unset = msgspec.UNSET
+        self._raw_null = msgspec.Raw(b"null")
         self._format = msgspec.json.format
         self._decode_value = msgspec.json.decode
         self._decode = msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]  # made above
@@ -207,6 +208,23 @@ class _Layout:
             if name not in names:
                 irregular.update(place for place, value in enumerate(self._values(rows, name)) if value is not unset)
         return columns, sorted(irregular)
+
+    def others(self, rows: Sequence[Any], names: Collection[str]) -> list[dict[str, Any]]:
+        """See :class:`.RowForm`."""
+        unset, others = self._unset, [dict[str, Any]() for _ in rows]
+        for name in self.names:
+            if name not in names:
+                for other, value in zip(others, self._values(rows, name), strict=True):
+                    if value is not unset:
+                        other[name] = value
+                continue
+            null = self._raw_null if name in self._raw else None
+            values = list(map(attrgetter(self._attributes[name]), rows))
+            if null in values:
+                for other, value in zip(others, values, strict=True):
+                    if value == null:
+                        other[name] = None
+        return others
 
     def _values(self, rows: Sequence[Any], name: str) -> list[Any]:
         """A field of each row; ``UNSET`` where it is absent."""

@@ -12,30 +12,24 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_capillary.api.answer_texts import cuts_of
-from airflow_provider_capillary.api.event_logs import EventLogs
+from airflow_provider_capillary.api.event_logs import MAPPINGS, EventLogs
 from airflow_provider_capillary.api.layouts import Trials
+from airflow_provider_capillary.export.arrays import array_of
 from airflow_provider_capillary.export.json_lines import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyarrow import Field, RecordBatch
 
     from airflow_provider_capillary.api.event_logs import Pieces
 
-__all__ = ["ColumnDecoder", "are_arrays"]
+__all__ = ["ColumnDecoder"]
 
 _MOST_STRETCHES = 50
 
 # A quote inside of a text has a backslash before it, and no documented name ends with one.
 _NULL = re.compile(rb'(?<!\\)"[ \t\r]*:[ \t\r]*null')
-
-
-def are_arrays(columns: Sequence[object]) -> bool:
-    """Whether :meth:`.EventLogs.columns` has given arrays of pyarrow, in place of lists."""
-    import pyarrow as pa
-
-    return all(isinstance(column, pa.Array) for column in columns)
 
 
 class ColumnDecoder:
@@ -114,13 +108,16 @@ class _BatchRows:
 
     def columns(self, rows: Sequence[int], names: Sequence[str]) -> tuple[list[Any], list[int]]:
         """See :class:`.RowForm`: arrays in place of lists."""
-        from pyarrow import compute
-
         batch = self._of(rows)
         # Absent, or sent as null.
-        nulls = [compute.indices_nonzero(column.is_null()).to_pylist() for column in batch.columns if column.null_count]
-        pieces = [(place, self._cut.pieces[rows[place]]) for place in sorted(set().union(*nulls))]
+        nulls = [column.to_pylist() for column in batch.columns if column.null_count]
+        places = {place for column in nulls for place, value in enumerate(column) if value is None}
+        pieces = [(place, self._cut.pieces[rows[place]]) for place in sorted(places)]
         return [batch.column(name) for name in names], [place for place, piece in pieces if b"null" in piece and _NULL.search(piece)]
+
+    def others(self, rows: Sequence[int], names: Collection[str]) -> list[dict[str, Any]]:
+        """See :class:`.RowForm`."""
+        return MAPPINGS.others(list(map(self.fields, rows)), names)
 
     def texts(self, rows: Sequence[int]) -> list[bytes]:
         """See :class:`.RowForm`."""
@@ -139,7 +136,7 @@ class _BatchRows:
         # Answers are nearly in order: a few stretches that follow one another are copied in less time than single rows.
         ends = [0, *(place for place, (row, following) in enumerate(pairwise(rows), 1) if following != row + 1), len(rows)]
         if len(ends) > _MOST_STRETCHES:
-            return self._batch.take(pa.array(rows, pa.int64()))
+            return self._batch.take(array_of(rows, pa.int64()))
         stretches = [self._batch.slice(rows[low], high - low) for low, high in pairwise(ends) if low < high]
         if len(stretches) == 1:
             return stretches[0]

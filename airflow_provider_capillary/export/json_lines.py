@@ -12,11 +12,12 @@ from airflow_provider_capillary.errors import MalformedAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import ModuleType
 
     from airflow_provider_capillary.api.event_logs import EventLogs
     from airflow_provider_capillary.api.usual_pages import ListDecoder
 
-__all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "line_of", "pair_line", "pair_lines", "to_json"]
+__all__ = ["JsonLines", "are_lines", "exact_fields_of", "fields_of", "flat_json", "line_of", "pair_line", "pair_lines", "to_json"]
 
 # What JSON allows raw inside a string and text tools take for the end of a line, and lone surrogates, which UTF-8 cannot carry.
 _TO_ESCAPE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
@@ -26,7 +27,10 @@ _LINE_BREAKS = re.compile(rb"[\r\n][ \t\r\n]*")
 _SEPARATORS = ((b"\xc2\x85", rb"\u0085"), (b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 _LEADS = frozenset(raw[0] for raw, _ in _SEPARATORS)
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring_ascii
+_quoted_as_read = json.encoder.encode_basestring
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 class _Number(float):
@@ -141,10 +145,29 @@ def to_json(value: object) -> str:
     :raises MalformedAnswerError: something that did not come from JSON.
     """
     try:
-        text = _written(value) if _has_number(value) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _written(value) if _has_number(value) else _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedAnswerError(f"A record cannot be written as JSON ({type(error).__name__})") from error
     return _carried(text)
+
+
+def flat_json(fields: Mapping[str, Any]) -> str | None:
+    """What :func:`to_json` writes of fields that need no more than what ``json`` decodes, in a fraction of its time.
+
+    :return: ``None`` where a value may have been written otherwise, or is no text, integer, truth or null: fractions, and 0, once ``-0``.
+    """
+    parts = []
+    for name, value in fields.items():
+        if type(value) is str:
+            text = _quoted_as_read(value)
+        elif type(value) is int and value:
+            text = str(value)
+        elif value is None or value is True or value is False:
+            text = _CONSTANTS[value]
+        else:
+            return None
+        parts.append(f"{_quoted_as_read(name)}:{text}")
+    return _carried("{" + ",".join(parts) + "}")
 
 
 def _has_number(value: object) -> bool:
@@ -176,10 +199,20 @@ def pair_line(start_time: int, record_id: str) -> bytes:
 
 def pair_lines(times: Sequence[int], ids: Sequence[str]) -> bytes:
     """:func:`pair_line` of each, joined."""
+    by_msgspec = fast.optional("msgspec.json")
+    if by_msgspec is not None and (lines := _pair_lines_by_msgspec(by_msgspec, times, ids)) is not None:
+        return lines
     joined = "".join(ids)
     pairs = zip(times, ids, strict=True)
     if joined.isascii() and joined.isprintable() and '"' not in joined and "\\" not in joined:  # nothing that JSON escapes
-        if (by_msgspec := fast.optional("msgspec.json")) is not None:
-            return by_msgspec.Encoder().encode_lines(pairs)  # type: ignore[no-any-return]  # of an optional package
         return "".join([f'[{start_time},"{record_id}"]\n' for start_time, record_id in pairs]).encode("ascii")
     return b"".join([pair_line(*pair) for pair in pairs])
+
+
+def _pair_lines_by_msgspec(by_msgspec: ModuleType, times: Sequence[int], ids: Sequence[str]) -> bytes | None:
+    try:
+        lines: bytes = by_msgspec.Encoder().encode_lines(zip(times, ids, strict=True))
+    except UnicodeError:  # a lone surrogate
+        return None
+    # It leaves DEL as it is, and what is not ASCII. It escapes all else that `json` escapes, though not always alike.
+    return lines if lines.isascii() and b"\\" not in lines and b"\x7f" not in lines else None

@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from functools import reduce
-from itertools import accumulate
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from airflow_provider_capillary.api.event_logs import MAPPINGS
-from airflow_provider_capillary.export.column_decoder import ColumnDecoder, are_arrays
-from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, to_json
+from airflow_provider_capillary.export.arrays import are_arrays, array_of, starts_of
+from airflow_provider_capillary.export.column_decoder import ColumnDecoder
+from airflow_provider_capillary.export.json_lines import exact_fields_of, fields_of, flat_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pyarrow import RecordBatch, Schema, StringArray
@@ -89,18 +89,17 @@ class Columns:
     def of_page(self, records: EventLogs) -> bytes:
         """See :class:`.runs.BlockForm`."""
         columns, irregular = records.columns(_COLUMNS)
-        if not are_arrays(columns):
-            return self._block(columns, irregular, records.texts)
-        extra: list[Any] = [None] * len(records)
-        if irregular:  # in `_extra` alone: what these columns can't hold is not decoded like this
-            texts = records.texts()
-            for place in irregular:
-                extra[place] = _row_of(texts[place])[-1]
-        return self._written([*columns, extra])
+        texts = cache(records.texts)
+        extra = _extra_of(len(records), dict(zip(irregular, records.others(_COLUMNS, irregular), strict=True)), texts)
+        # Of what is decoded into arrays, each value is of its column's type.
+        return self._written([*columns, extra]) if are_arrays(columns) else self._block(columns, extra, texts)
 
     def of_lines(self, lines: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""
-        return self._block(*MAPPINGS.columns(list(map(fields_of, lines)), _COLUMNS), lambda: lines)
+        rows = list(map(fields_of, lines))
+        columns, irregular = MAPPINGS.columns(rows, _COLUMNS)
+        others = MAPPINGS.others([rows[place] for place in irregular], _COLUMNS)
+        return self._block(columns, _extra_of(len(rows), dict(zip(irregular, others, strict=True)), lambda: lines), lambda: lines)
 
     def opened(self, content: bytes) -> RecordBatch:
         """See :class:`.runs.BlockForm`."""
@@ -119,26 +118,21 @@ class Columns:
         (batch,) = pa.Table.from_batches(map(self.opened, contents), self._schema).combine_chunks().to_batches()
         return batch.serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
 
-    def _block(self, columns: list[list[Any]], irregular: list[int], lines: Callable[[], list[bytes]]) -> bytes:
+    def _block(self, columns: list[list[Any]], extra: list[str | None], texts: Callable[[], list[bytes]]) -> bytes:
         """A block of these fields.
 
-        :param irregular: the places of records that hold something else too.
-        :param lines: gives the JSON of all records.
+        :param extra: right for each record whose fields are of their columns' types.
+        :param texts: gives the JSON of all records.
         """
-        import pyarrow as pa
-
-        if not irregular and all(
-            {int, _NONE}.issuperset(map(type, column)) for name, column in zip(_COLUMNS, columns, strict=True) if name in _INTEGERS
-        ):
-            # What is not of a column's type, is out of its range or no Unicode. Arrow takes fractions and truths for integers.
-            with contextlib.suppress(pa.ArrowException, ValueError, OverflowError):
-                return self._written([*columns, pa.nulls(len(columns[0]), pa.string())])
-        places = set(irregular)
+        if all({int, _NONE}.issuperset(map(type, column)) for name, column in zip(_COLUMNS, columns, strict=True) if name in _INTEGERS):
+            # What is not of a column's type, is out of its range or no Unicode. Truths pass for integers.
+            with contextlib.suppress(TypeError, UnicodeError, OverflowError):
+                return self._written([*columns, extra])
+        places: set[int] = set()
         for name, column in zip(_COLUMNS, columns, strict=True):
             places.update(place for place, value in enumerate(column) if value is not None and not _fits(name, value))
-        texts, extra = lines(), [None] * len(columns[0])
         for place in places:
-            for column, value in zip([*columns, extra], _row_of(texts[place]), strict=True):
+            for column, value in zip([*columns, extra], _row_of(texts()[place]), strict=True):
                 column[place] = value
         return self._written([*columns, extra])
 
@@ -146,7 +140,7 @@ class Columns:
         import pyarrow as pa
 
         fields = zip(columns, self._schema, strict=True)
-        arrays = [column if isinstance(column, pa.Array) else pa.array(column, field.type) for column, field in fields]
+        arrays = [column if isinstance(column, pa.Array) else array_of(column, field.type) for column, field in fields]
         return pa.record_batch(arrays, schema=self._schema).serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
 
 
@@ -161,7 +155,12 @@ def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
     with pq.ParquetWriter(raw, schema, **options) as writer:
         for batches in _groups(map(Columns().opened, blocks)):
             # One chunk, however it came to be: where pages of a column end depends on that.
-            writer.write_table(pa.Table.from_batches(batches, schema).combine_chunks(), row_group_size=_ROWS_IN_GROUP)
+            group = pa.Table.from_batches(batches, schema).combine_chunks()
+            batches.clear()
+            writer.write_table(group, row_group_size=_ROWS_IN_GROUP)
+            del group
+            # Else Arrow keeps more and more of what each group takes.
+            pa.default_memory_pool().release_unused()
 
 
 def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
@@ -184,24 +183,37 @@ def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
 
 def _rows_up_to(size: int, batch: RecordBatch) -> int:
     """How many of the first rows are as few as have more bytes in their texts; all, where all have not."""
-    from pyarrow import compute
-
     if _bytes_of(batch) <= size:
         return batch.num_rows  # type: ignore[no-any-return]  # of an optional package
-    lengths = [compute.fill_null(compute.binary_length(text), 0) for text in _texts_of(batch)]
-    ends = list(accumulate(reduce(compute.add, lengths).to_pylist()))
-    return bisect_right(ends, size) + 1
+    starts = [starts_of(text) for text in _texts_of(batch)]
+    # Before each row, and after the last one: the bytes of all rows before it.
+    before = [sum(each) - sum(start[0] for start in starts) for each in zip(*starts, strict=True)]
+    return bisect_right(before, size)
 
 
 def _bytes_of(batch: RecordBatch) -> int:
     """The bytes of all texts."""
-    import pyarrow as pa
-
-    return sum(text.view(pa.binary()).total_values_length for text in _texts_of(batch))
+    return sum(starts[-1] - starts[0] for starts in map(starts_of, _texts_of(batch)))
 
 
 def _texts_of(batch: RecordBatch) -> list[StringArray]:
     return [column for name, column in zip(batch.schema.names, batch.columns, strict=True) if name not in _INTEGERS]
+
+
+def _extra_of(count: int, others: Mapping[int, dict[str, Any]], texts: Callable[[], list[bytes]]) -> list[str | None]:
+    """``_extra`` of so many records.
+
+    :param others: by place, what it holds.
+    :param texts: gives the JSON of all records.
+    """
+    extra: list[str | None] = [None] * count
+    for place, other in others.items():
+        text = flat_json(other)
+        if text is None:
+            exact = exact_fields_of(texts()[place])
+            text = to_json({name: exact[name] for name in other})
+        extra[place] = text
+    return extra
 
 
 def _row_of(line: bytes) -> list[Any]:
@@ -237,7 +249,7 @@ def read_parquet_pairs(source: Path) -> Generator[tuple[int, str]]:
     with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(batch_size=10_000, columns=["startTime", "id", _EXTRA]):
             # As integers: a timestamp beyond the year 9999 has no datetime.
-            times = batch.column("startTime").cast(pa.int64()).to_pylist()
+            times = batch.column("startTime").view(pa.int64()).to_pylist()
             for start_time, record_id, extra in zip(times, batch.column("id").to_pylist(), batch.column(_EXTRA).to_pylist(), strict=True):
                 yield start_time, record_id if record_id is not None else fields_of(extra.encode())["id"]
 
@@ -253,7 +265,7 @@ def read_parquet_lines(source: Path) -> Generator[tuple[int, str, bytes]]:
     with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[*_COLUMNS, _EXTRA]):
             columns = {name: batch.column(name) for name in batch.schema.names}
-            columns["startTime"] = columns["startTime"].cast(pa.int64())
+            columns["startTime"] = columns["startTime"].view(pa.int64())
             values = {name: column.to_pylist() for name, column in columns.items()}
             for row in range(batch.num_rows):
                 fields = {name: values[name][row] for name in _COLUMNS if values[name][row] is not None}

@@ -158,7 +158,7 @@ class Spool:
         if self._keys:
             self._sort()
         try:
-            statuses = array("H", map(self._status_numbers.__getitem__, records.column("status")))
+            statuses = array("H", [*map(self._status_numbers.__getitem__, records.column("status"))])
         except (KeyError, TypeError):  # a new status; one that is a list
             statuses = array("H", map(self._number_of, records.column("status")))
         self._totals = None
@@ -293,7 +293,10 @@ class Spool:
 
     def _merged(self, *, once: bool = False) -> Iterator[tuple[Block, int, int]]:
         self._sort()
-        for part in merge([*self._file.runs(once=once), iter(self._last_run)]):
+        last_run = iter(self._last_run)
+        if once:
+            last_run, self._last_run = _emptied(self._last_run), []
+        for part in merge([*self._file.runs(once=once), last_run]):
             self._check_stop()
             yield part
         self._check_stop()
@@ -318,6 +321,13 @@ class Spool:
     def _check_stop(self) -> None:
         if self._stop():
             raise ReadingStoppedError("The task was stopped while it exported; nothing was published")
+
+
+def _emptied(blocks: list[Block]) -> Iterator[Block]:
+    """The blocks, none of which is kept here once it is given."""
+    blocks.reverse()
+    while blocks:
+        yield blocks.pop()
 
 
 def _joined(parts: Iterable[tuple[Block, int, int]], form: BlockForm) -> Iterator[Block]:

@@ -14,7 +14,7 @@ from airflow_provider_capillary.api.effects import ReadClock, Response, Send
 from airflow_provider_capillary.api.executor import Credential, RequestExecutor
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import MalformedAnswerError
-from airflow_provider_capillary.export.column_decoder import are_arrays
+from airflow_provider_capillary.export.arrays import are_arrays
 from airflow_provider_capillary.export.parquet import Columns
 
 NAMES = {b'"x"': b'"message"', b'"\\u0078"': b'"mes\\u0073age"', b'"y"': b'"status"', b'"z"': b'"orgId"'}

@@ -19,7 +19,7 @@ from airflow_provider_capillary.api.layouts import Layouts
 from airflow_provider_capillary.api.responses import read_page
 from airflow_provider_capillary.errors import CapillaryError, DestinationError, MalformedAnswerError
 from airflow_provider_capillary.export import parquet
-from airflow_provider_capillary.export.column_decoder import are_arrays
+from airflow_provider_capillary.export.arrays import are_arrays
 from airflow_provider_capillary.export.formats import ForeignObjectError, format_of, read_pairs, require_format
 from airflow_provider_capillary.export.json_lines import to_json
 from airflow_provider_capillary.hooks.capillary import CapillaryHook
@@ -203,18 +203,27 @@ def test_every_format_has_what_the_api_wrote_number_for_number(tmp_path, ending)
     assert len(list(read_pairs(target, ending=ending))) == len(OWN_TEXT) - 1
 
 
-# What a column may take otherwise than it is. ``True``: no record needs ``_extra``, and none is looked at by itself.
+# What a column may take otherwise than it is. ``True``: the JSON of no record is decoded again.
 ROWS = {
     "every column": (b'{"startTime":1,"responseTime":2,"orgId":3,"status":"a","eventName":"b","inputRequest":"c","id":"d"}', True),
     "few columns": (b'{"startTime":1,"id":"d"}', True),
     "another order": (b'{"id":"d","message":"m","startTime":1}', True),
     "nulls inside of a text": (rb'{"id":"d","startTime":1,"inputRequest":"{\"a\":null,\"b\": null}"}', True),
     "a word in a text": (b'{"id":"d","startTime":1,"message":"null and void"}', True),
-    "a column that is null": (b'{"id":"d","startTime":1,"message":null}', False),
-    "a column that is null, after a space": (b'{"id": "d", "startTime": 1, "message": null}', False),
-    "an unknown field": (b'{"id":"d","startTime":1,"x":1}', False),
-    "an unknown field that is null": (rb'{"id":"d","startTime":1,"x\\":null}', False),
-    "our own column": (b'{"id":"d","startTime":1,"_extra":"{}"}', False),
+    "a column that is null": (b'{"id":"d","startTime":1,"message":null}', True),
+    "a column that is null, after a space": (b'{"id": "d", "startTime": 1, "message": null}', True),
+    "an unknown field": (b'{"id":"d","startTime":1,"x":1}', True),
+    "an unknown field that is null": (rb'{"id":"d","startTime":1,"x\\":null}', True),
+    "a text in an unknown field": (rb'{"id":"d","startTime":1,"x":"\u00e9\/ \"\u2028\u007f\u001f\b<>"}', True),
+    "a long text in an unknown field": (b'{"id":"d","startTime":1,"x":"%s\xc2\x85"}' % (b"a" * 400), True),
+    "unknown fields around a null": (b'{"id":"d","x":true,"message":null,"startTime":1,"y":null,"a":"","z":-7}', True),
+    "an unknown nought": (b'{"id":"d","startTime":1,"x":0}', False),
+    "an unknown nought with a sign": (b'{"id":"d","startTime":1,"x":-0}', False),
+    "an unknown fraction": (b'{"id":"d","startTime":1,"message":null,"x":1.10}', False),
+    "an unknown integer of any size": (b'{"id":"d","startTime":1,"x":%s}' % (b"9" * 400), True),
+    "an unknown object": (b'{"id":"d","startTime":1,"x":{"a":[1.10]}}', False),
+    "an unknown field beside a column of another type": (b'{"id":"d","startTime":1,"x":"1","orgId":"5","message":null}', False),
+    "our own column": (b'{"id":"d","startTime":1,"_extra":"{}"}', True),
     "escapes": (rb'{"id":"\u00e9\/\n\ud83d\ude00","startTime":1}', True),
     "UTF-8": ('{"id":"नमन😀","startTime":1}'.encode(), True),
     "a lone surrogate": (rb'{"id":"\ud83d","startTime":1}', False),
@@ -248,9 +257,9 @@ def test_columns_are_made_alike_of_answers_and_of_lines(monkeypatch, name):
         neighbours = [dict(sorted(neighbour.items())) for neighbour in neighbours]
     before, after = (to_json(neighbour).encode() for neighbour in neighbours)
     lines = [before, row, after]
-    columns, by_row, looked_at = parquet.Columns(), parquet._row_of, []
-    expected = [pa.array(column, field.type) for column, field in zip(zip(*map(by_row, lines), strict=True), columns._schema, strict=True)]
-    monkeypatch.setattr(parquet, "_row_of", lambda line: looked_at.append(line) or by_row(line))
+    columns, rows, decode, decoded = parquet.Columns(), list(map(parquet._row_of, lines)), parquet.exact_fields_of, []
+    expected = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), columns._schema, strict=True)]
+    monkeypatch.setattr(parquet, "exact_fields_of", lambda line: decoded.append(line) or decode(line))
     made = [columns.of_lines(lines)]
     if b'"startTime":-1' not in row and b'"id":""' not in row:
         body = b'{"data":[' + b",".join(lines) + b"]}"
@@ -262,7 +271,7 @@ def test_columns_are_made_alike_of_answers_and_of_lines(monkeypatch, name):
         made += [columns.of_page(answer.records) for answer in answers]
     for block in made:
         assert columns.opened(block).columns == expected
-    assert len(looked_at) == (0 if is_fast else len(made))
+    assert len(decoded) == (0 if is_fast else len(made))
 
 
 def test_blocks_of_columns_are_cut_and_joined():

@@ -179,8 +179,8 @@ MUTATIONS = (
     Mutation(
         breaks="the dedupe: of two records the first is kept, in two runs",
         file="export/spool.py",
-        text="merge([*self._file.runs(once=once), iter(self._last_run)])",
-        becomes="merge([iter(self._last_run), *self._file.runs(once=once)])",
+        text="merge([*self._file.runs(once=once), last_run])",
+        becomes="merge([last_run, *self._file.runs(once=once)])",
         caught_by=SPOOL,
     ),
     Mutation(

@@ -172,14 +172,23 @@ async def write_asset_state(store: Any, key: str, value: str) -> None:  # noqa: 
 def add_alias_event(accessor: Any, asset: object, extra: dict[str, Any]) -> None:  # noqa: ANN401  # an object of Airflow's own
     """Add an event of an asset to an asset alias: in every version.
 
-    Airflow 2 hashes each value of the extra after the task has succeeded, and fails the task if that is impossible. There, a value that is
-    a dict or a list becomes its JSON text.
+    Airflow 2, 3.0 and the first 3.1 hash each value of the extra after the task has succeeded, and fail the task if that is impossible.
+    There, a value that is a dict or a list becomes its JSON text.
 
     :param accessor: of the alias in the task's ``outlet_events``.
     """
-    if hasattr(accessor, "dataset_alias_events"):
+    if _airflow_hashes_extras():
         extra = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in extra.items()}
     accessor.add(asset, extra=extra)
+
+
+def _airflow_hashes_extras() -> bool:
+    try:
+        from airflow.sdk.definitions.asset import AssetAliasEvent
+    except ImportError:
+        return True
+    # This field came with the change that ended the hashing.
+    return "dest_asset_extra" not in AssetAliasEvent.__annotations__
 
 
 def airflow_stats() -> Any:  # noqa: ANN401  # of another class in each version

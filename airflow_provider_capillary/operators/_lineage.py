@@ -31,8 +31,8 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
     """Put counts on the events of the task's outlets, and name API and object to the lineage collector.
 
     An ``Asset`` among the outlets gets the counts, the path and the interval as the event's extra. An ``AssetAlias`` gets an event for the
-    asset of :func:`asset_uri_of`, with the same extra; on Airflow 2, ``statuses`` is JSON text there. A task without outlets emits no
-    event: an asset that nobody asked for would appear in everybody's asset graph.
+    asset of :func:`asset_uri_of`, with the same extra; on Airflow 2, 3.0 and the first 3.1, ``statuses`` is JSON text there. A task without
+    outlets emits no event: an asset that nobody asked for would appear in everybody's asset graph.
 
     In a run of a partition, Airflow itself puts the run's partition key on each event, those of an alias included, and the run's partition
     date goes on to the DAGs that the event starts (Airflow 3.2 and later). So nothing is added by ``add_partitions``, which is for a task

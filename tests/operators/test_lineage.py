@@ -14,7 +14,8 @@ from operators.support import ALL, export_task, make_dag, receipt_of, run, verif
 
 from airflow_provider_capillary.operators._lineage import asset_uri_of
 
-AIRFLOW_3 = importlib.metadata.version("apache-airflow") >= "3"
+KEEPS_EXTRAS = importlib.metadata.version("apache-airflow") >= "3.1"
+"""Before, and in the first 3.1, Airflow hashes the values of an alias's events."""
 CONN_ID = "operator_tests_s3"
 ON_EVENTS = ("path", "uri", "start", "end", "events", "failures", "statuses", "bytes", "late_events", "vanished_events")
 
@@ -44,17 +45,20 @@ def test_the_events_of_outlets_carry_the_counts(api_of, airflow_db, tmp_path, s3
     dag_run = run(dag)
     receipt = receipt_of(dag_run)
     extra = {name: receipt[name] for name in ON_EVENTS}
-    of_alias = extra if AIRFLOW_3 else extra | {"statuses": json.dumps(extra["statuses"])}
+    of_alias = extra if KEEPS_EXTRAS else extra | {"statuses": json.dumps(extra["statuses"])}
     assert asset_events(dag) == [(f"capillary://{dag.dag_id}/events", extra), (f"s3://events/{dag.dag_id}", of_alias)]
     assert "inputRequest" not in json.dumps(extra)
 
 
-class Events(dict):
-    """Like Airflow's `outlet_events`, for one outlet."""
+class Events:
+    """Like Airflow's `outlet_events`, for one outlet. Not every Airflow can hash assets."""
 
-    def __missing__(self, outlet):
-        self[outlet] = SimpleNamespace(extra={}, added=[], add=lambda asset, extra: self[outlet].added.append((asset.uri, extra)))
-        return self[outlet]
+    def __init__(self):
+        added = []
+        self._only = SimpleNamespace(extra={}, added=added, add=lambda asset, extra: added.append((asset.uri, extra)))
+
+    def __getitem__(self, _outlet):
+        return self._only
 
 
 def test_the_partition_of_a_run_is_on_its_events(api_of, tmp_path):

@@ -165,7 +165,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         self._names_connection = False
         try:
             executor = self._make_executor(RetryPlan(attempts=2, total=5.0))
-            records = self._run(self._make_reader(executor).fetch_newest())
+            records = self._run(self._make_reader(executor).fetch_undated())
         except CapillaryError as error:
             return False, str(error)
         except Exception as error:  # noqa: BLE001  # a button has no use for a traceback, whatever a secrets backend raises
@@ -315,7 +315,7 @@ class CapillaryHook(FlowDriver, BaseHook):
         from airflow_provider_capillary.hooks._filters import name_is_unknown
 
         try:
-            newest = self._run(self._reader.fetch_newest())
+            newest = self._run(self._reader.fetch_undated())
         except ReadingStoppedError:
             raise
         except CapillaryError:

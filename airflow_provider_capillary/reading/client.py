@@ -98,7 +98,7 @@ class EventLogsClient:
         self.reach.show(from_date, to_date, answer.records.times)
         return answer
 
-    def fetch_window_steadily(
+    def fetch_window_at_any_limit(
         self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None, started: object = None
     ) -> Flow[Page]:
         """:meth:`fetch_window`, for an API that may come to refuse the limit at any request.

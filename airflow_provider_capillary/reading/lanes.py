@@ -76,7 +76,7 @@ class Lanes:
         self.are_open = False
 
     def fetch(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None) -> Flow[Page]:
-        """:meth:`.EventLogsClient.fetch_window_steadily`, while the other flows go on.
+        """:meth:`.EventLogsClient.fetch_window_at_any_limit`, while the other flows go on.
 
         :raises WindowRefusedError: the API refuses the window, not the limit.
         """
@@ -89,7 +89,7 @@ class Lanes:
             # A longer answer, under a larger limit or from before the API came to give less, would count for the present capacity.
             if self._client.limit != limit or self._abandoned != abandoned:
                 started = None
-        return (yield from self._client.fetch_window_steadily(dates, from_date, to_date, event_name=event_name, started=started))
+        return (yield from self._client.fetch_window_at_any_limit(dates, from_date, to_date, event_name=event_name, started=started))
 
     def abandon(self) -> None:
         """Ask for every window again that is under way: the API has come to answer with less."""

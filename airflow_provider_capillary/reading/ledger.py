@@ -12,24 +12,24 @@ __all__ = ["Ledger", "Part", "Span"]
 class Part:
     """A part ``[low, high)`` of the interval, which adjacent spans with a whole answer each fill from its end backwards.
 
-    :ivar edge: everything from here to the part's end has a whole answer, proved or unconfirmed.
-    :ivar frontier: everything from here to the part's end is proved.
+    :ivar answered_from: everything from here to the part's end has a whole answer, proved or unconfirmed.
+    :ivar proved_from: everything from here to the part's end is proved.
     """
 
     low: int
     high: int
-    edge: int
-    frontier: int
+    answered_from: int
+    proved_from: int
 
     @classmethod
     def unread(cls, low: int, high: int) -> Part:
         """A part of which nothing has an answer."""
-        return cls(low=low, high=high, edge=high, frontier=high)
+        return cls(low=low, high=high, answered_from=high, proved_from=high)
 
     @property
     def gap(self) -> tuple[int, int] | None:
         """What has no whole answer yet; ``None`` where there is none."""
-        return (self.low, self.edge) if self.edge > self.low else None
+        return (self.low, self.answered_from) if self.answered_from > self.low else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +52,10 @@ class Ledger:
     >>> ledger = Ledger(0, 100)
     >>> (part,) = ledger.parts
     >>> ledger.add(part, 60, count=9, capacity=10)
-    >>> part.gap, part.frontier
+    >>> part.gap, part.proved_from
     ((0, 60), 100)
     >>> ledger.confirm(10, asked_after=ledger.added)
-    >>> part.frontier
+    >>> part.proved_from
     60
     """
 
@@ -96,32 +96,32 @@ class Ledger:
     @property
     def covers_interval(self) -> bool:
         """Whether proved spans cover all of ``[low, high)``."""
-        return all(part.frontier <= part.low for part in self.parts)
+        return all(part.proved_from <= part.low for part in self.parts)
 
     @property
     def proved_share(self) -> float:
         """The share of the interval that is proved."""
-        return sum(part.high - part.frontier for part in self.parts) / (self.high - self.low)
+        return sum(part.high - part.proved_from for part in self.parts) / (self.high - self.low)
 
     def proved_around(self, part: Part) -> tuple[int, int]:
         """The longest span that is proved and holds what is proved of a part."""
         place = self.parts.index(part)
         high = part.high
         for later in reversed(self.parts[:place]):
-            if later.frontier > later.low:
+            if later.proved_from > later.low:
                 break
             high = later.high
-        low = part.frontier
+        low = part.proved_from
         for earlier in self.parts[place + 1 :]:
             if low > earlier.high:
                 break
-            low = earlier.frontier
+            low = earlier.proved_from
         return low, high
 
     def split(self, part: Part, at: int) -> Part:
         """Cut a part off the beginning of another, within that one's gap."""
-        if not part.low < at < part.edge:
-            msg = f"{at} is not within the gap of [{part.low}, {part.edge})"
+        if not part.low < at < part.answered_from:
+            msg = f"{at} is not within the gap of [{part.low}, {part.answered_from})"
             raise ValueError(msg)
         earlier = Part.unread(part.low, at)
         part.low = at
@@ -143,11 +143,11 @@ class Ledger:
 
         :raises ValueError: the span is empty or no span of the part, or the count is no proof.
         """
-        if not part.low <= low < part.edge or count >= capacity:
-            msg = f"{count} records of {capacity} do not prove [{low}, {part.edge})"
+        if not part.low <= low < part.answered_from or count >= capacity:
+            msg = f"{count} records of {capacity} do not prove [{low}, {part.answered_from})"
             raise ValueError(msg)
-        self._unconfirmed.append(Span(part=part, low=low, high=part.edge, count=count, capacity=capacity))
-        part.edge = low
+        self._unconfirmed.append(Span(part=part, low=low, high=part.answered_from, count=count, capacity=capacity))
+        part.answered_from = low
         self.added += 1
 
     def confirm(self, count: int, *, asked_after: int) -> None:
@@ -158,7 +158,7 @@ class Ledger:
         """
         while self._unconfirmed and self._unconfirmed[0].count < count and self.confirmed < asked_after:
             span = self._unconfirmed.popleft()
-            span.part.frontier = span.low
+            span.part.proved_from = span.low
             self.spans += 1
             if self.longest is None or span.count > self.longest.count:
                 self.longest = span
@@ -167,4 +167,4 @@ class Ledger:
         """Put the unconfirmed spans back into the gaps."""
         self._unconfirmed.clear()
         for part in self.parts:
-            part.edge = part.frontier
+            part.answered_from = part.proved_from

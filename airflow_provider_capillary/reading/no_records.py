@@ -28,7 +28,7 @@ def confirm_no_records(client: EventLogsClient, formats: Sequence[DateFormat], s
     for dates, length in asked:
         from_date, to_date = dates.floor(end - length), dates.ceil(end)
         try:
-            answer = yield from client.fetch_window_steadily(dates, from_date, to_date)
+            answer = yield from client.fetch_window_at_any_limit(dates, from_date, to_date)
         except WindowRefusedError as error:
             if (dates, length) == asked[-1]:
                 raise error.refusal from error

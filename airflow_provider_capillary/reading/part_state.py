@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.reading.bounds import Bounds
+    from airflow_provider_capillary.reading.direction import Direction
     from airflow_provider_capillary.reading.ledger import Part
     from airflow_provider_capillary.reading.sizing import Sizer
 
@@ -47,9 +48,24 @@ class PartState:
     @property
     def asked_from(self) -> int:
         """Nothing before this has been asked for."""
-        return self.asking.low if self.asking else self.part.edge
+        return self.asking.low if self.asking else self.part.answered_from
 
     @property
     def windows_left(self) -> float:
         """About how many windows of the part have not been asked for; 0.0 where that is unknown."""
         return self.sizer.windows_in(self.asked_from - self.part.low)
+
+    def next_span(self, direction: Direction, bounds: Bounds) -> tuple[int, int] | None:
+        """The span to ask for next, at the end of the part's gap, as dates can be written; ``None`` where there is no gap."""
+        if (gap := self.part.gap) is None:
+            return None
+        low, high = gap
+        start = self.sizer.start_of(low, high)
+        if self.too_wide is not None and self.too_wide[1] == high:
+            start = max(start, self.too_wide[0] + 1)
+        return max(low, min(direction.ceil(bounds, start), direction.floor(bounds, high - 1))), high
+
+    def learn_full(self, low: int, high: int, positions: list[int]) -> None:
+        """A full answer to ``[low, high)`` held records of these positions: the next span is shorter."""
+        self.sizer.learn_full(low, high, positions)
+        self.too_wide = (low, high)

@@ -39,7 +39,7 @@ def calibrate_closely(client: EventLogsClient, bounds: Bounds, low: int, high: i
                     return replace(bounds, unit=unit)
     if not bounds.whole_units and bounds.step >= SECOND and not (dates.carries_zone and bounds.step >= HOUR):
         try:
-            answer = yield from client.fetch_window_steadily(dates, low, low)
+            answer = yield from client.fetch_window_at_any_limit(dates, low, low)
         except WindowRefusedError:
             return None
         finer = max(unit for unit in PRECISIONS if unit < bounds.step)
@@ -88,7 +88,7 @@ def _cuts_within(client: EventLogsClient, dates: DateFormat, unit: int, first: i
 
     def count(from_date: int, to_date: int) -> Flow[int | None]:
         """How many records the answer holds; ``None`` where they show another zone."""
-        answer = yield from client.fetch_window_steadily(dates, from_date, to_date)
+        answer = yield from client.fetch_window_at_any_limit(dates, from_date, to_date)
         is_near = unit >= HOUR or all(from_date - MARGIN <= time <= to_date + MARGIN for time in answer.records.times)
         return len(answer) if is_near else None
 

@@ -38,7 +38,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
             return longest
         from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
         try:
-            answer = yield from client.fetch_window_steadily(bounds.dates, from_date, to_date)
+            answer = yield from client.fetch_window_at_any_limit(bounds.dates, from_date, to_date)
             longest = max(longest, len(answer))
         except WindowRefusedError:
             # An API that refuses too long a window does not cut a shorter one without saying so. But only the length can be the reason:

@@ -14,7 +14,7 @@ API gives at once, and *whole* where it may be believed to hold all of its windo
 *proved* once a later, longer answer has shown that the API could still give more (:class:`.Ledger`). A full answer is followed by a shorter
 window (:class:`.Sizer` guesses how short). A reading ends without an error only when it has met five obligations:
 
-1. *a short answer is whole* (``_is_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
+1. *a short answer is whole* (``_prove_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
    known to answer from end to end. An answer without records counts when it comes twice.
 2. *the ledger covers the interval* (``covers_interval``): from :attr:`.Bounds.margin` before it to as much after it, span joining span.
 3. *the capacity still holds* (``confirm``): after each span came an answer longer than its own. Where none comes by itself,
@@ -97,7 +97,7 @@ class Reader:
         self.bounds: Bounds | None = None
         self.proof: dict[str, int] | None = None
 
-    def fetch_newest(self) -> Flow[EventLogs]:
+    def fetch_undated(self) -> Flow[EventLogs]:
         """The event logs that the API answers a request without dates with: the newest, where it has an order.
 
         :raises RequestError: the API does not answer.
@@ -167,45 +167,27 @@ class _Reading:
                     yield from self._recheck_capacity()
                     yield from self._yield_proved_records(self._ledger.parts[0])
 
-    def _to_cover(self) -> tuple[int, int]:
-        """What the ledger has to cover, in positions: the interval, and the margin on both sides of it."""
-        low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
-        return self._direction.span(low, high)
-
     def _read_part(self, state: PartState) -> Flow[None]:
         """Ask for a part, span by span, until each has a whole answer."""
-        while (gap := state.part.gap) is not None:
+        while (span := state.next_span(self._direction, self.bounds)) is not None:
             if self._ledger.unconfirmed_records > max(MOST_UNCONFIRMED, FULL_UNCONFIRMED * self._client.capacity.records):
                 yield from self._recheck_capacity()
             else:
-                yield from self._read_span(state, *self._next_span(state, *gap))
+                yield from self._read_span(state, *span)
                 state.asking = None
             yield from self._yield_proved_records(state.part)
 
-    def _read_beside(self, most: int) -> list[Flow[None]]:
-        """Cut parts in two, those with the most windows left first, and read the new ones, too."""
-        flows: list[Flow[None]] = []
-        while len(flows) < most and self._lanes.are_worth_it(state.windows_left for state in self._states):
-            state = max(self._states, key=attrgetter("windows_left"))
-            part, sizer = state.part, state.sizer
-            at = self._direction.ceil(self.bounds, (part.low + state.asked_from) // 2)
-            if not part.low < at < state.asked_from:
-                break
-            self._states.append(PartState(self._ledger.split(part, at), sizer.elsewhere()))
-            flows.append(self._read_part(self._states[-1]))
-        return flows
-
     def _read_span(self, state: PartState, low: int, high: int) -> Flow[None]:
         """Ask for a span at the end of a part's gap, and extend the ledger where the answer is whole."""
-        window, capacity = self._window_of(low, high), self._client.capacity.records
-        asked = state.asking = AskedSpan(low=low, high=high, window=window, bounds=self.bounds, capacity=capacity)
+        window = self.bounds.window(*self._direction.span(low, high))
+        asked = state.asking = AskedSpan(low=low, high=high, window=window, bounds=self.bounds, capacity=self._client.capacity.records)
         records = yield from self._fetch(state, asked)
         if records is not None and not records:
             # That there are none is believed the second time. Else the second answer is the one that counts.
             records = yield from self._fetch(state, asked)
         if records is None:
             return
-        if (yield from self._is_whole(state, asked, records)):
+        if (yield from self._prove_whole(state, asked, records)):
             self._pending.add_proved(records, number=self._ledger.added)
             self._ledger.add(state.part, low, count=len(records), capacity=self._client.capacity.records)
             self._ledger.confirm(max(self._client.capacity.least, asked.shown), asked_after=self._ledger.added)
@@ -216,15 +198,37 @@ class _Reading:
         if not self._client.capacity.is_short(len(records)):
             yield from self._narrow(state, asked, records)
 
-    def _is_whole(self, state: PartState, asked: AskedSpan, records: EventLogs) -> Flow[bool]:
+    def _prove_whole(self, state: PartState, asked: AskedSpan, records: EventLogs) -> Flow[bool]:
         """Whether the answer holds every record of the span."""
         capacity = self._client.capacity
         is_short = capacity.is_short(len(records)) and len(records) < asked.capacity
-        if not is_short or not (yield from self._is_answered_to_its_ends(state, asked)):
+        if not is_short or not (yield from self._prove_not_cut(state, asked)):
             return False
         # Once more, for what was shown while this was asked for: that the API gives less now, so that the spans behind this one were
         # dropped. From here on nothing is asked until the span is in the ledger.
-        return capacity.is_short(len(records)) and state.part.edge == asked.high
+        return capacity.is_short(len(records)) and state.part.answered_from == asked.high
+
+    def _prove_not_cut(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
+        """Whether the API is known not to cut a window as long as this span's.
+
+        :raises CalibrationError: it cuts it, and the span can't be much shorter.
+        """
+        from_date, to_date = asked.window
+        reach = self._client.reach
+        # A record's distance from the ends of a window is no better known than the zone of its dates.
+        length = to_date - from_date + asked.bounds.zone_error
+        # All of the interval at once, where that is possible: the windows grow.
+        for wanted in (max(length, self._ledger.high - self._ledger.low), length):
+            if length > reach.length:
+                asked.shown = yield from prove_reach(self._client, self.bounds, wanted)
+        if length <= reach.length:
+            return True
+        if not (yield from self._shorten(state, asked)):
+            raise CalibrationError(
+                f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
+                hint="check the extras `date_format` and `timezone`",
+            )
+        return False
 
     def _recheck_capacity(self) -> Flow[None]:
         """Ask for an answer longer than each unconfirmed span's. Where none comes, these spans may have been cut: they are read again."""
@@ -284,18 +288,6 @@ class _Reading:
             unread = self._direction.span(low + margin * (low > self._ledger.low), state.asked_from - margin)
             self._pending.add(records.within(*unread).named(self._event_name))
 
-    def _next_span(self, state: PartState, low: int, high: int) -> tuple[int, int]:
-        """The end of the gap ``[low, high)``, as the dates can be written; shorter than a span that was too wide."""
-        start = state.sizer.start_of(low, high)
-        if state.too_wide is not None and state.too_wide[1] == high:
-            start = max(start, state.too_wide[0] + 1)
-        way, bounds = self._direction, self.bounds
-        return max(low, min(way.ceil(bounds, start), way.floor(bounds, high - 1))), high
-
-    def _window_of(self, low: int, high: int) -> tuple[int, int]:
-        """``from_date`` and ``to_date`` of a window that holds the span."""
-        return self.bounds.window(*self._direction.span(low, high))
-
     def _fetch(self, state: PartState, asked: AskedSpan) -> Flow[EventLogs | None]:
         """The records of a span's window; ``None`` where the API refuses so long a window. Other parts go on meanwhile."""
         from_date, to_date = asked.window
@@ -310,6 +302,11 @@ class _Reading:
         self._require_nearby(answer.records, from_date, to_date)
         self._learn_lag(from_date, answer.records.times)
         return answer.records
+
+    def _to_cover(self) -> tuple[int, int]:
+        """What the ledger has to cover, in positions: the interval, and the margin on both sides of it."""
+        low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
+        return self._direction.span(low, high)
 
     def _learn_lag(self, from_date: int, times: list[int]) -> None:
         """Read farther beyond the interval where a record lies farther before its window than any so far.
@@ -342,45 +339,20 @@ class _Reading:
         self.bounds = closer
         return True
 
-    def _is_answered_to_its_ends(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
-        """Whether the API is known not to cut a window as long as this span's.
-
-        :raises CalibrationError: it cuts it, and the span can't be much shorter.
-        """
-        from_date, to_date = asked.window
-        reach = self._client.reach
-        # A record's distance from the ends of a window is no better known than the zone of its dates.
-        length = to_date - from_date + asked.bounds.zone_error
-        # All of the interval at once, where that is possible: the windows grow.
-        for wanted in (max(length, self._ledger.high - self._ledger.low), length):
-            if length > reach.length:
-                asked.shown = yield from prove_reach(self._client, self.bounds, wanted)
-        if length <= reach.length:
-            return True
-        if not (yield from self._shorten(state, asked)):
-            raise CalibrationError(
-                f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
-                hint="check the extras `date_format` and `timezone`",
-            )
-        return False
-
     def _narrow(self, state: PartState, asked: AskedSpan, records: EventLogs) -> Flow[None]:
         """Prepare for a shorter span after a full answer; where the span can't be shorter, for finer dates or longer answers.
 
         :raises TieError: neither helps.
         """
-        times, (low, high) = records.times, (asked.low, asked.high)
+        times, span = records.times, self._direction.span(asked.low, asked.high)
+        if self._direction.floor(self.bounds, asked.high - 1) <= asked.low:
+            self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._event_name)
+            return
         if self._should_turn(times):
             self._turn_forwards(state)
-            low, high = self._direction.span(low, high)
-            if high < self._ledger.high:
-                return  # the window did not begin where the reading begins now
-        if self._direction.floor(self.bounds, high - 1) > low:
-            state.sizer.learn_full(low, high, self._direction.positions(times))
-            state.too_wide = (low, high)
-            return
-        span = self._direction.span(low, high)
-        self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._event_name)
+        low, high = self._direction.span(*span)
+        if high == state.part.answered_from:
+            state.learn_full(low, high, self._direction.positions(times))
 
     def _should_turn(self, times: list[int]) -> bool:
         """Whether a full answer begins with the oldest records, and nothing is read yet."""
@@ -392,3 +364,16 @@ class _Reading:
         self._direction = FORWARDS
         self._ledger = Ledger(*self._direction.span(self._ledger.low, self._ledger.high))
         state.part, state.sizer = self._ledger.parts[0], Sizer(self._client.capacity)
+
+    def _read_beside(self, most: int) -> list[Flow[None]]:
+        """Cut parts in two, those with the most windows left first, and read the new ones, too."""
+        flows: list[Flow[None]] = []
+        while len(flows) < most and self._lanes.are_worth_it(state.windows_left for state in self._states):
+            state = max(self._states, key=attrgetter("windows_left"))
+            part, sizer = state.part, state.sizer
+            at = self._direction.ceil(self.bounds, (part.low + state.asked_from) // 2)
+            if not part.low < at < state.asked_from:
+                break
+            self._states.append(PartState(self._ledger.split(part, at), sizer.elsewhere()))
+            flows.append(self._read_part(self._states[-1]))
+        return flows

@@ -38,22 +38,22 @@ MUTATIONS = (
     Mutation(
         breaks="the ledger covers: from where the interval begins",
         file="reading/ledger.py",
-        text="        return all(part.frontier <= part.low for part",
-        becomes="        return all(part.frontier < part.high for part",
+        text="        return all(part.proved_from <= part.low for part",
+        becomes="        return all(part.proved_from < part.high for part",
         caught_by=LEDGER,
     ),
     Mutation(
         breaks="the ledger covers: span joins span",
         file="reading/ledger.py",
-        text="        part.edge = low\n",
-        becomes="        part.edge = low - 1\n",
+        text="        part.answered_from = low\n",
+        becomes="        part.answered_from = low - 1\n",
         caught_by=LEDGER,
     ),
     Mutation(
         breaks="the ledger covers: a count that is no proof is refused",
         file="reading/ledger.py",
-        text="        if not part.low <= low < part.edge or count >= capacity:\n",
-        becomes="        if not part.low <= low < part.edge:\n",
+        text="        if not part.low <= low < part.answered_from or count >= capacity:\n",
+        becomes="        if not part.low <= low < part.answered_from:\n",
         caught_by=LEDGER,
     ),
     Mutation(
@@ -225,7 +225,7 @@ MUTATIONS = (
         caught_by=(*READER, "-k", "dates_records_earlier"),
     ),
     Mutation(
-        breaks="the margin behind the frontier: what the filter dates later is not yielded yet",
+        breaks="the margin before what is proved: what the filter dates later is not yielded yet",
         file="reading/reader.py",
         text="low + margin * (low > ledger.low), high",
         becomes="low, high",
@@ -241,7 +241,7 @@ MUTATIONS = (
     Mutation(
         breaks="a span counts only where the spans behind it do",
         file="reading/reader.py",
-        text=" and state.part.edge == asked.high\n",
+        text=" and state.part.answered_from == asked.high\n",
         becomes="\n",
         caught_by=("tests/reading/test_lanes.py", "-k", "under_way"),
     ),
@@ -255,7 +255,7 @@ MUTATIONS = (
     Mutation(
         breaks="records are yielded from where all spans are proved alone",
         file="reading/ledger.py",
-        text="            if later.frontier > later.low:\n                break\n",
+        text="            if later.proved_from > later.low:\n                break\n",
         becomes="",
         caught_by=LEDGER,
     ),
@@ -268,8 +268,8 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="progress: a span that was too wide is not asked for again",
-        file="reading/reader.py",
-        text="            start = max(start, state.too_wide[0] + 1)\n",
+        file="reading/part_state.py",
+        text="            start = max(start, self.too_wide[0] + 1)\n",
         becomes="            pass\n",
         caught_by=(*READER, "-k", "bad_guess"),
     ),

@@ -45,11 +45,11 @@ def test_an_answer_confirms_no_span_that_was_added_after_it_was_asked_for() -> N
     asked_after = ledger.added
     ledger.add(part, 30, count=5, capacity=10)
     ledger.confirm(9, asked_after=0)
-    assert part.frontier == 100
+    assert part.proved_from == 100
     ledger.confirm(9, asked_after=asked_after)
-    assert part.frontier == 60
+    assert part.proved_from == 60
     ledger.confirm(9, asked_after=ledger.added)
-    assert part.frontier == 30
+    assert part.proved_from == 30
 
 
 # Each row: requests a minute, the lanes (as the latency asks for, or one), and the least and the most share of the budget that is used.

@@ -30,8 +30,8 @@ def test_spans_are_proved_by_later_and_longer_answers_alone(deeds: list[tuple[st
     for deed, number, length, count in deeds:
         part = ledger.parts[number % len(ledger.parts)]
         if deed == "add" and part.gap:
-            low = max(part.low, part.edge - length)
-            unconfirmed.append((low, part.edge, count))
+            low = max(part.low, part.answered_from - length)
+            unconfirmed.append((low, part.answered_from, count))
             ledger.add(part, low, count=count, capacity=13)
         elif deed == "confirm":
             ledger.confirm(count, asked_after=ledger.added)
@@ -42,7 +42,7 @@ def test_spans_are_proved_by_later_and_longer_answers_alone(deeds: list[tuple[st
         elif deed == "drop":
             ledger.drop_unconfirmed()
             unconfirmed = []
-        elif deed == "split" and part.low < part.low + length < part.edge:
+        elif deed == "split" and part.low < part.low + length < part.answered_from:
             low = part.low
             earlier = ledger.split(part, low + length)
             assert (earlier.low, earlier.high, part.low, earlier.gap) == (low, low + length, low + length, (low, low + length))
@@ -63,7 +63,7 @@ def test_spans_are_proved_by_later_and_longer_answers_alone(deeds: list[tuple[st
             assert proved >= set(range(low, high))
             assert low - 1 not in proved
             assert high not in proved or high == low
-            assert low <= part.frontier
+            assert low <= part.proved_from
             assert high >= part.high
 
 
@@ -154,6 +154,6 @@ def test_an_answer_to_a_request_that_was_sent_before_a_span_was_added_does_not_p
     (part,) = ledger.parts
     ledger.add(part, 60, count=9, capacity=20)
     ledger.confirm(15, asked_after=earlier)
-    assert part.frontier == 100
+    assert part.proved_from == 100
     ledger.confirm(15, asked_after=ledger.added)
-    assert part.frontier == 60
+    assert part.proved_from == 60

@@ -31,7 +31,7 @@ class Scripted:
         self.away = away
         self.capacity = SimpleNamespace(is_short=lambda count: count < 10)
 
-    def fetch_window_steadily(self, _dates: DateFormat, from_date: int, _to_date: int) -> Any:
+    def fetch_window_at_any_limit(self, _dates: DateFormat, from_date: int, _to_date: int) -> Any:
         if not self.counts:
             raise WindowRefusedError(ParametersRefusedError(""))
         yield from ()

@@ -125,11 +125,13 @@ class DateFormat:
         return again if again <= timestamp else whole
 
     def _ceil(self, timestamp: int, unit: int) -> int:
-        whole = self._floor(timestamp, unit)
-        if whole == timestamp:
-            return whole
-        after = self._floor(whole + unit, unit)
-        return after if after >= timestamp else self._floor(after + unit + unit // 2, unit)
+        after = whole = self._floor(timestamp, unit)
+        # A unit later is not always the next one: days have 23 to 25 hours, and some have no midnight, for clocks are set forward then.
+        halves = 2
+        while after < timestamp:
+            after = self._floor(whole + halves * unit // 2, unit)
+            halves += 1
+        return after
 
     def _is_ambiguous(self, timestamp: int) -> bool:
         if self.carries_zone:

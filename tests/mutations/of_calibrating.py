@@ -215,9 +215,16 @@ MUTATIONS = (
     Mutation(
         breaks="a bound is rounded up, not down",
         file="api/date_formats.py",
-        text="        return after if after >= timestamp else",
-        becomes="        return whole if after >= timestamp else",
-        caught_by=WORLDS,
+        text="        while after < timestamp:\n",
+        becomes="        while False:\n",
+        caught_by=BOUNDS,
+    ),
+    Mutation(
+        breaks="the next day by clocks that have no midnight on it",
+        file="api/date_formats.py",
+        text="            halves += 1\n",
+        becomes="            halves += 1\n            if halves == 4:\n                return after\n",
+        caught_by=BOUNDS,
     ),
     Mutation(
         breaks="milliseconds of an interval's timestamps are rounded up",

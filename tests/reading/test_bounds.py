@@ -13,9 +13,19 @@ from airflow_provider_capillary.api.date_formats import AUTO, DAY, HOUR, MINUTE,
 from airflow_provider_capillary.reading.bounds import ELSEWHERE, LONGEST_DAY, MARGIN, Bounds
 from reading.dating import Server
 
-ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "+00:30", "-08:00")
-TURNS = (1_761_440_400_000, 1_743_296_400_000, 1_762_063_200_000, 1_743_865_200_000, 1_758_067_200_000)
-"""When clocks are set back, forward, back in New York, back by half an hour; and a midnight."""
+ZONES = (
+    "UTC",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "America/New_York",
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "+00:30",
+    "-08:00",
+)
+TURNS = (1_761_440_400_000, 1_743_296_400_000, 1_762_063_200_000, 1_743_865_200_000, 1_758_067_200_000, 1_745_532_000_000)
+"""When clocks are set back, forward, back in New York, back by half an hour; a midnight; and one that Cairo's clocks leave out."""
 TIMES = st.builds(lambda turn, away: turn + away, st.sampled_from(TURNS), st.integers(-3 * DAY, 3 * DAY))
 UNITS = st.sampled_from(PRECISIONS)
 
@@ -104,6 +114,9 @@ def test_windows_of_whole_units_hold_their_spans_and_no_more(case: tuple[Bounds,
 @example(
     (Bounds(dates=DateFormat("iso", zone_of("Europe/Berlin")), unit=SECOND), Server(SECOND, "Europe/Berlin", True, True, True), []),
     TURNS[0],
+)
+@example(
+    (Bounds(dates=DateFormat("iso", zone_of("Africa/Cairo")), unit=DAY), Server(DAY, "Africa/Cairo", True, True, True), []), TURNS[5] - 1
 )
 def test_spans_begin_and_end_where_a_date_can_be_written(case: tuple[Bounds, Server, list[int]], time: int) -> None:
     """At or before, at or after; and what was rounded is not rounded again."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_capillary.api.budget import lanes_for
 from airflow_provider_capillary.api.effects import HoldTurns, MaskSecret, ReadClock, Request, Response, Send, Sleep, TakeTurn
 from airflow_provider_capillary.api.responses import Page, codes_of, errors_in, read_json, read_page
-from airflow_provider_capillary.api.retries import RetryPlan, failure_of, request_id
+from airflow_provider_capillary.api.retries import RetryPlan, failure_of, request_id, sent_at
 from airflow_provider_capillary.errors import AuthenticationError, MalformedAnswerError, RequestError, ServerError, ThrottledError
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class RequestExecutor:
     The budget of requests is the driver's: retries and token requests take turns from it as well.
 
     :param per_minute: the driver's budget.
+    :ivar answered_at: when the last response was sent, by the API's clock, epoch seconds; 0.0 where that is not known.
     :ivar decode: asked first for the records of an answer; see :func:`.responses.read_page`.
     """
 
@@ -98,6 +99,7 @@ class RequestExecutor:
         self._renew_at = 0.0
         self._token_request = _TokenRequest(is_over=True)
         self.stats = RequestStats()
+        self.answered_at = 0.0
         self.decode: ListDecoder | None = None
 
     @property
@@ -176,6 +178,7 @@ class RequestExecutor:
         outcome: Response | TransportFailure = yield send
         took = (yield ReadClock()) - sent
         if isinstance(outcome, Response):
+            self.answered_at = max(self.answered_at, sent_at(outcome))  # a cached response is older
             self._latency = took if self._latency is None else self._latency + LATEST_WEIGHT * (took - self._latency)
         return outcome
 

@@ -103,6 +103,14 @@ def retry_after(response: Response) -> float | None:
     return min(seconds, MAX_RETRY_AFTER)
 
 
+def sent_at(response: Response) -> float:
+    """When a response was sent, epoch seconds: by its ``Date``, which is the API's clock, or else by this machine's."""
+    try:
+        return _epoch(response.headers["date"])
+    except (KeyError, ValueError, TypeError, OverflowError, IndexError):
+        return response.received
+
+
 def _epoch(date: str) -> float:
     then = parsedate_to_datetime(date)
     # HTTP knows no local time: a date without a zone is in GMT.

@@ -122,8 +122,9 @@ class ApiSession:
         self.credential = _Credential(settings)
         self.requests = _Session(settings)
         self.requests.auth = self.credential
-        # The encoding that every installation can decompress: requests would offer more where more packages are installed.
-        self.requests.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
+        # The encoding that every installation can decompress: requests would offer more where more packages are installed. And answers of
+        # now: a repeated request has to show what the API gives by then, not what a cache before it has kept.
+        self.requests.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", "Cache-Control": "no-cache"})
         # For the API alone: a user's own requests to other hosts take other connections.
         api = urlsplit(settings.base_url)
         self.requests.mount(f"{api.scheme}://{api.netloc}", InterruptibleAdapter(self._connection))

@@ -36,16 +36,18 @@ CANDIDATES: Final = 50
 """How many of the known records are weighed as the one to ask around."""
 
 
-def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_repeat: bool = True) -> Flow[Bounds | None]:
+def calibrate(
+    client: EventLogsClient, formats: Sequence[DateFormat], *, known: EventLogs | None = None, may_repeat: bool = True
+) -> Flow[Bounds | None]:
     """Find the first of ``formats`` that this API reads, and how finely.
 
+    :param known: records of the API; left out, it is asked for some without dates.
     :param may_repeat: whether to begin again, once, where the API has come to answer with less.
     :returns: ``None`` where the API holds no record at all: an undated request, asked twice, has no date that could be misread.
     :raises CalibrationError: where none fits; says what was asked, what came back, and the offset that would fit.
     """
-    known = (yield from client.fetch_undated()).records
-    if not known:
-        known = (yield from client.fetch_undated()).records
+    for _ in range(2):
+        known = known or (yield from client.fetch_undated()).records
     if not known:
         return None
     search = _Search(client, known, may_choose=len(formats) > 1)
@@ -57,7 +59,7 @@ def calibrate(client: EventLogsClient, formats: Sequence[DateFormat], *, may_rep
         # The API may have come to answer with fewer records, or to refuse the limit, since the first answer.
         limit = client.limit
         now = yield from client.fetch_undated()
-        if client.limit < limit or len(now) < len(known):
+        if client.limit < limit or 0 < len(now) < len(known):
             client.capacity.fall(len(now))
             return (yield from calibrate(client, formats, may_repeat=False))
     error = yield from wrong_zone(client, search.tried, known)
@@ -108,7 +110,7 @@ class _Search:
 
     def around(self, dates: DateFormat, unit: int) -> Flow[Bounds | None]:
         """Look around one record; ``None``, with the reason in ``tried``, where it is not found, or others are."""
-        probes = _Probes(dates, unit, self._known)
+        probes = _Probes(dates, unit, self._known, now=self._client.now)
         probe = probes.best
         if self._ignores and not (yield from self._excludes(probe)):
             self.tried[dates] = OTHERS
@@ -166,11 +168,12 @@ class _Search:
 class _Probe:
     """A window around a record.
 
+    :ivar ends_in_future: whether the window ends after the API's clock.
     :ivar room: how much later than its record's ``startTime`` the filter may date it, milliseconds.
     :ivar held: the units of which it holds a beginning, finest first; it does not rule them out.
     """
 
-    def __init__(self, dates: DateFormat, unit: int, record: Record) -> None:
+    def __init__(self, dates: DateFormat, unit: int, record: Record, *, now: int) -> None:
         self.record = record
         self.bounds = Bounds(dates=dates, unit=unit)
         inside = _inside(dates, unit, record["startTime"])
@@ -181,6 +184,10 @@ class _Probe:
             later += unit
         span = self.bounds.floor(record["startTime"]), self.bounds.ceil(record["startTime"] + 1 + later)
         self.low, self.high = inside or self.bounds.window(*span)
+        # An API may refuse a window that ends in the future, or answer it with nothing.
+        self.ends_in_future = 0 < now < self.high
+        if self.ends_in_future and inside and (present := self.bounds.floor(now)) > record["startTime"]:
+            self.high, self.ends_in_future = present, False
         self.room = min(self.high - record["startTime"], MARGIN)
         self.held = [coarser for coarser in PRECISIONS if coarser > unit and self._holds_beginning(coarser)]
 
@@ -204,19 +211,19 @@ class _Probe:
 class _Probes:
     """Windows of one unit around the known records, by how much they rule out."""
 
-    def __init__(self, dates: DateFormat, unit: int, known: EventLogs) -> None:
+    def __init__(self, dates: DateFormat, unit: int, known: EventLogs, *, now: int) -> None:
         self.dates = dates
         self.unit = unit
         by_time = sorted(range(len(known)), key=known.times.__getitem__)
         step = max(1, len(by_time) // CANDIDATES)
-        self._all = [_Probe(dates, unit, known[place]) for place in by_time[::step]]
+        self._all = [_Probe(dates, unit, known[place], now=now) for place in by_time[::step]]
         times = sorted(known.times)
 
         def worth(index: int) -> tuple[float, ...]:
             probe = self._all[index]
             crowd = bisect_right(times, probe.high) - bisect_left(times, probe.low)
             took = _response_time(probe.record)
-            return len(probe.held), probe.room < 2 * took, crowd, took - probe.room, abs(2 * index - len(self._all))
+            return probe.ends_in_future, len(probe.held), probe.room < 2 * took, crowd, took - probe.room, abs(2 * index - len(self._all))
 
         self.best = self._all[min(range(len(self._all)), key=worth)]
 

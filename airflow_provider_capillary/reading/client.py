@@ -41,6 +41,7 @@ class EventLogsClient:
     :ivar capacity: how many records the API gives at once.
     :ivar reach: how long windows may be.
     :ivar undated: the records of the last answer to a request without dates.
+    :ivar ahead: windows that end up to so many milliseconds in the future are known to be answered with records.
     """
 
     def __init__(self, executor: RequestExecutor, *, limit: int) -> None:
@@ -49,8 +50,14 @@ class EventLogsClient:
         self.capacity = Capacity(limit)
         self.reach = Reach()
         self.undated = EventLogs.of([])
+        self.ahead = 0
         self._notice: Callable[[EventLogs], object] | None = None
         self._longest: dict[str, str] = {}
+
+    @property
+    def now(self) -> int:
+        """The API's clock at its last answer, UTC epoch milliseconds; 0 where that is not known."""
+        return int(self.executor.answered_at * 1000)
 
     @contextlib.contextmanager
     def noticing(self, notice: Callable[[EventLogs], object]) -> Iterator[None]:
@@ -149,9 +156,10 @@ class EventLogsClient:
         return params | {"event_name": event_name} if event_name else params
 
     def _note(self, params: dict[str, str], answer: Page) -> None:
-        if len(answer) >= self.capacity.records:
+        count = len(set(answer.records.ids)) if len(answer) > self.capacity.records else len(answer)  # some rows may come twice
+        if count >= self.capacity.records:
             self._longest = params
-        self.capacity.show(len(answer))
+        self.capacity.show(count)
         self._pass_on(answer)
 
     def _pass_on(self, answer: Page) -> None:

@@ -1,11 +1,15 @@
-"""Whether an API that shows no record without dates shows none with them, either."""
+"""Whether an API that shows no record without dates shows none with them, either.
+
+A request without dates may be answered from the last days only. Where these hold no event log, earlier ones do not show without dates.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE
-from airflow_provider_capillary.errors import CalibrationError
+from airflow_provider_capillary.api.event_logs import EventLogs
+from airflow_provider_capillary.reading.bounds import ELSEWHERE
 from airflow_provider_capillary.reading.client import WindowRefusedError
 
 if TYPE_CHECKING:
@@ -15,29 +19,39 @@ if TYPE_CHECKING:
     from airflow_provider_capillary.api.effects import Flow
     from airflow_provider_capillary.reading.client import EventLogsClient
 
-__all__ = ["confirm_no_records"]
+__all__ = ["find_by_dates"]
+
+FIRST: Final = 946_684_800_000
+"""2000-01-01T00:00:00Z, before any event log."""
 
 
-def confirm_no_records(client: EventLogsClient, formats: Sequence[DateFormat], start: int, end: int) -> Flow[None]:
-    """Ask for the interval ``[start, end)`` with dates; for less, where the API refuses so long a window.
+def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start: int, end: int) -> Flow[EventLogs]:
+    """Records of an API that shows none without dates, if it shows some with dates, around the interval ``[start, end)`` or before it.
 
-    :raises CalibrationError: the answer holds records: there is none whose time is known, so nothing shows how the dates were read.
+    How the API reads dates is not known then, so each format is tried. An API may not read one and answer with nothing.
+
+    :raises ParametersRefusedError: the API refuses each window, however short.
     """
-    lengths = [end - start, *(length for length in (DAY, HOUR, 5 * MINUTE) if length < end - start)]
-    asked = [(dates, length) for length in lengths for dates in formats]
-    for dates, length in asked:
-        from_date, to_date = dates.floor(end - length), dates.ceil(end)
+    for dates in formats:
         try:
-            answer = yield from client.fetch_window_at_any_limit(dates, from_date, to_date)
-        except WindowRefusedError as error:
-            if (dates, length) == asked[-1]:
-                raise error.refusal from error
+            answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(FIRST), dates.ceil(end + ELSEWHERE))
+        except WindowRefusedError:
             continue
         if answer.records:
-            raise CalibrationError(
-                "The API answers without dates with nothing, and with dates with records",
-                request=f"from_date={dates.text(from_date)} to_date={dates.text(to_date)}",
-                response=f"{len(answer)} records",
-                hint="retry, in case the first records have just arrived",
-            )
-        return
+            return answer.records
+    # Such a long window may have been cut, or refused.
+    lengths = [end - start, *(length for length in (DAY, HOUR, 5 * MINUTE) if length < end - start)]
+    for length in lengths:
+        is_answered = False
+        for dates in formats:
+            try:
+                answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(end - length), dates.ceil(end))
+            except WindowRefusedError as error:
+                refusal = error.refusal
+                continue
+            if answer.records:
+                return answer.records
+            is_answered = True
+        if is_answered:
+            return EventLogs.of([])
+    raise refusal

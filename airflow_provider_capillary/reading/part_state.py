@@ -37,7 +37,7 @@ class PartState:
     """How the reading of a part stands.
 
     :ivar asking: the span that is asked for at the moment.
-    :ivar too_wide: the last span whose window held more records than an answer.
+    :ivar too_wide: the last span that was asked for and could not be proved.
     """
 
     part: Part
@@ -64,6 +64,11 @@ class PartState:
         if self.too_wide is not None and self.too_wide[1] == high:
             start = max(start, self.too_wide[0] + 1)
         return max(low, min(direction.ceil(bounds, start), direction.floor(bounds, high - 1))), high
+
+    def forbid(self, low: int, high: int) -> None:
+        """The API does not answer so long a window as that of ``[low, high)``: the next spans are shorter."""
+        self.sizer.forbid(high - low)
+        self.too_wide = (low, high)
 
     def learn_full(self, low: int, high: int, positions: list[int]) -> None:
         """A full answer to ``[low, high)`` held records of these positions: the next span is shorter."""

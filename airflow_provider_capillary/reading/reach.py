@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["prove_reach"]
 
 FIRST: Final = -719_000 * DAY
+MOST_WINDOWS: Final = 16
+"""Where only windows of less than a part like this can be shown to be answered, the reading would take too many."""
 LAST: Final = 2_932_000 * DAY
 """In the years 1 and 9997: times beyond them can't be written."""
 
@@ -24,16 +26,21 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
 
     Returns the number of records of the longest answer.
 
-    A window around a known record shows both directions at once; a window that ends at the record, or begins there, shows one. The record
-    is the first one of the API's own order, so no other record crowds it out of an answer. Where answers have no order, their records
-    come from everywhere in the window.
+    A window around a known record shows both directions at once; a window that ends at the record, or begins there, shows one.
     """
     reach = client.reach
     longest = 0
     if not client.undated or (reach.not_shown is not None and length >= reach.not_shown):
         return longest
-    known, far = client.undated.times[0], length + length // 4
-    for low, high in ((known - far, known + 1 + far), (known - length, known + 1), (known, known + 1 + length)):
+    newest, far = client.undated.times[0], length + length // 4
+    windows = [(newest - length, newest + 1)]
+    known = _record_before(client, far)
+    if known is not None:
+        windows = [(known - far, known + 1 + far), *windows, (known, known + 1 + length)]
+    elif client.now - min(client.undated.times) < length // MOST_WINDOWS:
+        # Without dates, the API shows all its records, and none is older. Those of the interval have to be in a whole answer anyway.
+        reach.trust(length)
+    for low, high in windows:
         if reach.length >= length:
             return longest
         from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
@@ -43,8 +50,25 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
         except WindowRefusedError:
             # An API that refuses too long a window does not cut a shorter one without saying so. But only the length can be the reason:
             # a window that ends after the known record may end in the future.
-            if high == known + 1:
+            if high == newest + 1:
                 reach.trust(length)
     if reach.length < length:
         reach.not_shown = length
     return longest
+
+
+def _record_before(client: EventLogsClient, length: int) -> int | None:
+    """The time of the record to look for with windows that end as much as ``length`` after it.
+
+    It is the first one of the API's own order, so no other record crowds it out of an answer; where answers have no order, their records
+    come from everywhere in the window. But an API may read a ``to_date`` in the future as the present, and cut a window that is too long
+    before that. So these windows have to end in the past. Where an API shows many records, all of the last day, the first one is taken
+    all the same: no API is known to cut such short windows. Else there is none.
+    """
+    times, latest = client.undated.times, client.now - length
+    if not client.now or times[0] <= latest:
+        return times[0]
+    if any(time <= latest for time in times):
+        return max(time for time in times if time <= latest)
+    is_busy = client.now - min(times) < DAY and not client.capacity.is_short(len(times))
+    return times[0] if is_busy else None

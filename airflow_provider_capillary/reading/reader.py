@@ -17,6 +17,7 @@ window (:class:`.Sizer` guesses how short). A reading ends without an error only
 1. *a short answer is whole* (``_prove_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
    known to answer from end to end. An answer without records counts when it comes twice.
 2. *the ledger covers the interval* (``covers_interval``): from :attr:`.Bounds.margin` before it to as much after it, span joining span.
+   It need not cover a future in which the API answers no windows (:mod:`.future`).
 3. *the capacity still holds* (``confirm``): after each span came an answer longer than its own. Where none comes by itself,
    ``_recheck_capacity`` asks for one, or has the span read again. Answers below the documented default need none (:class:`.Capacity`).
 4. *everything seen is yielded* (``release`` raises an error else): each record of the interval that an answer held is in a whole answer,
@@ -52,9 +53,10 @@ from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
 from airflow_provider_capillary.reading.crowded import relieve
 from airflow_provider_capillary.reading.direction import BACKWARDS, FORWARDS, is_newest_first
+from airflow_provider_capillary.reading.future import last_end
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
-from airflow_provider_capillary.reading.no_records import confirm_no_records
+from airflow_provider_capillary.reading.no_records import find_by_dates
 from airflow_provider_capillary.reading.part_state import AskedSpan, PartState
 from airflow_provider_capillary.reading.pending import PendingRecords
 from airflow_provider_capillary.reading.precision import calibrate_closely
@@ -62,7 +64,7 @@ from airflow_provider_capillary.reading.reach import prove_reach
 from airflow_provider_capillary.reading.sizing import Sizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_capillary.api.effects import Flow
     from airflow_provider_capillary.api.event_logs import EventLogs
@@ -116,32 +118,45 @@ class Reader:
         self.proof = None
         if start >= end:
             return
-        if self.bounds is None:
-            self.bounds = yield from calibrate(self._client, self._formats)
-        if self.bounds is None:
-            yield from confirm_no_records(self._client, self._formats, start, end)
+        seen: list[EventLogs] = []
+        with self._client.noticing(seen.append):
+            bounds = self.bounds or (yield from self._calibrate(start, end))
+            if bounds is None and any(seen):
+                raise CalibrationError("The API showed event logs, and then none", hint="retry; if it stays so, ask Capillary's support")
+            if bounds is None:
+                return
+            latest, self.bounds = yield from last_end(self._client, bounds, end)
+        if latest is not None and latest <= start:
             return
-        reading = _Reading(self._client, self.bounds, start, end, event_name, formats=self._formats)
-        yield from reading.run()
+        reading = _Reading(self._client, self.bounds, (start, end, latest), event_name, self._formats)
+        yield from reading.run([self._client.undated, *seen])
         self.bounds, self.proof = reading.bounds, reading.proof
+
+    def _calibrate(self, start: int, end: int) -> Flow[Bounds | None]:
+        """How the API reads dates; ``None`` where it shows no record, neither without dates nor with them."""
+        bounds = yield from calibrate(self._client, self._formats)
+        if bounds is None and (known := (yield from find_by_dates(self._client, self._formats, start, end))):
+            bounds = yield from calibrate(self._client, self._formats, known=known)
+            self._client.undated = known
+        return bounds
 
 
 class _Reading:
     """One reading of ``[start, end)``."""
 
     def __init__(
-        self, client: EventLogsClient, bounds: Bounds, start: int, end: int, event_name: str | None, *, formats: Sequence[DateFormat]
+        self, client: EventLogsClient, bounds: Bounds, span: tuple[int, int, int | None], name: str | None, formats: Sequence[DateFormat]
     ) -> None:
         self._client = client
         self._formats = formats
-        self._event_name = event_name
-        self._start, self._end = start, end
+        self._event_name = name
+        self._start, self._end, self._latest = span
         self.bounds = bounds
         self._direction = BACKWARDS
         self._ledger = Ledger(*self._to_cover())
         self._states = [PartState(self._ledger.parts[0], Sizer(client.capacity))]
         self._lanes = Lanes(client)
-        self._pending = PendingRecords(start, end)
+        self._pending = PendingRecords(self._start, self._end)
 
     @property
     def proof(self) -> dict[str, int]:
@@ -153,13 +168,15 @@ class _Reading:
             "capacity": longest.capacity if longest else self._client.capacity.records,
         }
 
-    def run(self) -> Flow[None]:
+    def run(self, seen: Iterable[EventLogs]) -> Flow[None]:
         """Yield every record of the interval.
 
+        :param seen: the records of answers before.
         :raises CompletenessError: it can't be proved that nothing is missing.
         """
         with self._client.noticing(self._note_seen):
-            self._note_seen(self._client.undated)
+            for records in seen:
+                self._note_seen(records)
             while not self._ledger.covers_interval:
                 if self._ledger.has_gaps:
                     yield from self._lanes.run([self._read_part(state) for state in self._states], self._read_beside)
@@ -304,9 +321,9 @@ class _Reading:
         return answer.records
 
     def _to_cover(self) -> tuple[int, int]:
-        """What the ledger has to cover, in positions: the interval, and the margin on both sides of it."""
+        """What the ledger has to cover, in positions: the interval, and the margin on both sides of it, up to the last end of windows."""
         low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
-        return self._direction.span(low, high)
+        return self._direction.span(low, high if self._latest is None else min(high, self._latest))
 
     def _learn_lag(self, from_date: int, times: list[int]) -> None:
         """Read farther beyond the interval where a record lies farther before its window than any so far.
@@ -328,9 +345,8 @@ class _Reading:
 
     def _shorten(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
         """Whether the next span can be shorter, so that the API may answer its window in full."""
-        length = asked.high - asked.low
-        if length >= max(SHORTEST_REFUSED, 2 * self.bounds.step):
-            state.sizer.forbid(length)
+        if asked.high - asked.low >= SHORTEST_REFUSED and self._is_divisible(asked):
+            state.forbid(asked.low, asked.high)
             return True
         times = self._client.undated.times
         closer = yield from calibrate_closely(self._client, self.bounds, *self._direction.span(asked.low, asked.high), times)
@@ -345,7 +361,7 @@ class _Reading:
         :raises TieError: neither helps.
         """
         times, span = records.times, self._direction.span(asked.low, asked.high)
-        if self._direction.floor(self.bounds, asked.high - 1) <= asked.low:
+        if not self._is_divisible(asked):
             self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._event_name)
             return
         if self._should_turn(times):
@@ -353,6 +369,10 @@ class _Reading:
         low, high = self._direction.span(*span)
         if high == state.part.answered_from:
             state.learn_full(low, high, self._direction.positions(times))
+
+    def _is_divisible(self, asked: AskedSpan) -> bool:
+        """Whether a shorter span can end where this one does."""
+        return self._direction.floor(self.bounds, asked.high - 1) > asked.low
 
     def _should_turn(self, times: list[int]) -> bool:
         """Whether a full answer begins with the oldest records, and nothing is read yet."""

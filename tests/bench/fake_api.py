@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FakeApi", "Late"]
 
 _FOREVER: Final = 10**18
+_DAY: Final = 86_400_000
 _START, _WRITE = TIMES
 _WITH_FRACTIONS: Final = ("iso", "iso_z", "datetime")
 
@@ -56,6 +57,7 @@ class FakeApi(PackageApi):
         self._lags: dict[str, int] = {}
         self._longest_lag = 0
         super().__init__(**options)
+        self.present = self.options.present
         self._zone = zone_of(self.options.timezone)
         if self.options.fractions != "read":
             self._read_date = self._read_without_fractions
@@ -141,6 +143,7 @@ class FakeApi(PackageApi):
         options, zone = self.options, self._zone
         first = self._bound("from_date", params.get("from_date"))
         last = self._bound("to_date", params.get("to_date"))
+        first, last = self._by_present(first, last)
         most = None if options.max_span is None else int(options.max_span * 1000)
         if most is not None and first is not None and last is not None and last - first > most:
             if options.over_span == "refuse":
@@ -160,6 +163,22 @@ class FakeApi(PackageApi):
             if options.to_bound == "inclusive":
                 high = next_unit(high, options.precision, zone) if by_unit else high + 1
         return low, high
+
+    def _by_present(self, first: int | None, last: int | None) -> tuple[int | None, int | None]:
+        """What is made of the two dates by the present."""
+        options, present = self.options, self.present
+        if present is None:
+            return first, last
+        if first is None and last is None and options.undated_days is not None:
+            return present - options.undated_days * _DAY, None
+        if last is None or last <= present or options.future == "read":
+            return first, last
+        if options.future == "refuse":
+            message = "to_date lies in the future"
+            raise RefusedError(message)
+        if options.future == "empty":
+            raise _NothingError
+        return first, present
 
     def _shown(self, keys: Iterable[tuple[int, str]], event_name: str | None) -> Iterable[tuple[int, str]]:
         if self._late:

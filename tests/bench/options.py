@@ -68,6 +68,13 @@ class ServerOptions(PackageOptions):
         "a longer span: 400, only its part next to to_date, only its part next to from_date, or an empty answer",
         choices=("refuse", "clamp_from", "clamp_to", "empty"),
     )
+    present: int | None = option(None, "the present, UTC epoch milliseconds; none: later than all dates", kind=int)
+    future: str = option(
+        "read",
+        "a to_date after the present: read as any other, 400, an empty answer, or the present",
+        choices=("read", "refuse", "empty", "present"),
+    )
+    undated_days: int | None = option(None, "without dates, only the last so many days are looked through", kind=int)
     ignores: tuple[str, ...] = option((), f"parameters that have no effect: {', '.join(PARAMETERS)}", many=True)
     strays: int = option(0, "records from outside of the window in each answer, within its limit", kind=int)
     late_share: float = option(0.0, "share of the records, chosen by id, that shows late", kind=float)

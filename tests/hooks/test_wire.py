@@ -110,6 +110,7 @@ def test_an_encoding_that_was_not_asked_for_is_named_whatever_is_installed(monke
     with RawServer(always(answer(body, headers=[f"Content-Encoding: {coding}"]))) as server:
         error = ends(monkeypatch, server.url)
         assert b"Accept-Encoding: gzip\r\n" in server.heads[0]
+        assert b"Cache-Control: no-cache\r\n" in server.heads[0]
         assert len(server.heads) == 9
     named = coding.replace("gzip, ", "").replace("\x01", "?")
     check_error(error, TransportError, response=f"an answer in the encoding {named}, though gzip alone was asked for", request_id=False)

@@ -8,6 +8,7 @@ __all__ = ["MUTATIONS"]
 
 BOUNDS = ("tests/reading/test_bounds.py",)
 CALIBRATION = ("tests/reading/test_calibration.py",)
+FUTURE = ("tests/reading/test_future.py",)
 NO_RECORDS = ("tests/reading/test_no_records.py",)
 PRECISION = ("tests/reading/test_precision.py",)
 READER = ("tests/reading/test_reader.py",)
@@ -159,8 +160,8 @@ MUTATIONS = (
     Mutation(
         breaks="an API without records is asked twice",
         file="reading/calibration.py",
-        text="    if not known:\n        known = (yield from client.fetch_undated()).records\n",
-        becomes="",
+        text="    for _ in range(2):\n        known = known or",
+        becomes="    for _ in range(1):\n        known = known or",
         caught_by=CALIBRATION,
     ),
     Mutation(
@@ -180,7 +181,7 @@ MUTATIONS = (
     Mutation(
         breaks="a limit that is refused, or a cap that falls, while dates are found out",
         file="reading/calibration.py",
-        text="        if client.limit < limit or len(now) < len(known):\n",
+        text="        if client.limit < limit or 0 < len(now) < len(known):\n",
         becomes="        if False:\n",
         caught_by=READER,
     ),
@@ -227,6 +228,48 @@ MUTATIONS = (
         caught_by=BOUNDS,
     ),
     Mutation(
+        breaks="the future: an API that does not answer windows which end there is asked for none",
+        file="reading/future.py",
+        text="    if not now or bounds.ceil(end + bounds.margin) <= now + client.ahead or not client.undated:\n",
+        becomes="    if True:\n",
+        caught_by=FUTURE,
+    ),
+    Mutation(
+        breaks="the future: nothing is believed from there where the zone does not show",
+        file="reading/future.py",
+        text="    if bounds.zone_error:\n",
+        becomes="    if False:\n",
+        caught_by=FUTURE,
+    ),
+    Mutation(
+        breaks="the future: what is known of it is asked for once",
+        file="reading/future.py",
+        text="        client.ahead = to_date - now\n",
+        becomes="",
+        caught_by=FUTURE,
+    ),
+    Mutation(
+        breaks="the future: calibration looks around records that are old enough",
+        file="reading/calibration.py",
+        text="        self.ends_in_future = 0 < now < self.high\n",
+        becomes="        self.ends_in_future = False\n",
+        caught_by=FUTURE,
+    ),
+    Mutation(
+        breaks="the future: windows that end there do not show how long windows may be",
+        file="reading/reach.py",
+        text="    if not client.now or times[0] <= latest:\n",
+        becomes="    if True:\n",
+        caught_by=FUTURE,
+    ),
+    Mutation(
+        breaks="no record without dates: each format is asked in, with dates from all times",
+        file="reading/no_records.py",
+        text="dates.floor(FIRST), dates.ceil(end + ELSEWHERE))",
+        becomes="dates.ceil(end + ELSEWHERE), dates.ceil(end + ELSEWHERE))",
+        caught_by=FUTURE,
+    ),
+    Mutation(
         breaks="milliseconds of an interval's timestamps are rounded up",
         file="timestamps.py",
         text="    return -(-((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds) // 1_000)\n",
@@ -250,9 +293,23 @@ MUTATIONS = (
     Mutation(
         breaks="how much an answer has held",
         file="reading/client.py",
-        text="        self.capacity.show(len(answer))\n",
+        text="        self.capacity.show(count)\n",
         becomes="",
         caught_by=("tests/reading/test_traces.py",),
+    ),
+    Mutation(
+        breaks="a row that comes twice in an answer counts once",
+        file="reading/client.py",
+        text="len(set(answer.records.ids)) if len(answer) > self.capacity.records else len(answer)",
+        becomes="len(answer)",
+        caught_by=(*READER, "-k", "twice"),
+    ),
+    Mutation(
+        breaks="what calibration was shown has to be in a whole answer, too",
+        file="reading/reader.py",
+        text="        yield from reading.run([self._client.undated, *seen])\n",
+        becomes="        yield from reading.run([self._client.undated])\n",
+        caught_by=(*READER, "-k", "calibration_was_shown"),
     ),
     Mutation(
         breaks="nothing from outside: on both sides of a window",

@@ -129,7 +129,7 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen is yielded: what was shown without dates",
         file="reading/reader.py",
-        text="            self._note_seen(self._client.undated)\n",
+        text="            for records in seen:\n                self._note_seen(records)\n",
         becomes="",
         caught_by=(*READER, "-k", "without_dates"),
     ),
@@ -304,7 +304,7 @@ MUTATIONS = (
     Mutation(
         breaks="only a window's length can be why it is refused, or its length is not trusted",
         file="reading/reach.py",
-        text="            if high == known + 1:\n",
+        text="            if high == newest + 1:\n",
         becomes="            if True:\n",
         caught_by=(*READER, "-k", "future"),
     ),
@@ -367,8 +367,8 @@ MUTATIONS = (
     Mutation(
         breaks="an API that holds nothing is asked with dates, too",
         file="reading/reader.py",
-        text="            yield from confirm_no_records(self._client, self._formats, start, end)\n",
-        becomes="",
+        text="        if bounds is None and (known := (yield from find_by_dates(self._client, self._formats, start, end))):\n",
+        becomes="        if known := None:\n",
         caught_by=(*READER, "-k", "shows_nothing"),
     ),
     Mutation(

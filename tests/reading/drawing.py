@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from bench.fake_api import FakeApi
+
 from reading.splitting import why_not
 from reading.worlds import Case
 
@@ -32,6 +34,8 @@ BY_HOUR = (1, 1, 1, 1, 1, 2, 4, 8, 14, 20, 24, 26, 30, 28, 24, 24, 26, 30, 34, 3
 REDRAWN = 0.9
 """Share of the worlds that are drawn again until their windows can be split, so that something is demanded of most."""
 MOST_WINDOWS = 30
+FEW = 20
+"""Records. Of so few, one at least is so old that a window around it need not end in the future."""
 
 
 def has_faults(seed: int) -> bool:
@@ -88,6 +92,13 @@ def draw_once(rng: random.Random, seed: int, family: str) -> Case:
         settings["date_format"] = options["date_format"][0]
     if family != "kind" and rng.random() < 0.25:
         settings["timezone"] = options["timezone"] = rng.choice(ZONES)
+    if family == "at_present":
+        written = FakeApi(records, seed=seed, **options).write_time
+        least = 1 if len(times) > FEW else 2 * MINUTE
+        present = max([base, *(written(record["id"]) for record in records)]) + max(least, rng.choice([1, 400, 5_000, MINUTE, 10 * MINUTE]))
+        options["present"] = present
+        end = present + rng.choice([5 * MINUTE, 1_000, 0, -1, -MINUTE, -5 * MINUTE])
+        start = min(end - 1, rng.choice([start, end - HOUR, end - DAY, end - span]))
     skips = family == "hostile" and make_hostile(rng, options, settings)
     name = "e" if rng.random() < 0.15 else None
     lanes = rng.choice((1, 2, 3, 5, 16))
@@ -219,6 +230,15 @@ def late(rng: random.Random, does: ServerOptions, _length: int) -> None:
     does["late_request"] = rng.choice([2, 3, 4, 5, 7, 10, 15, 30])
 
 
+def at_present(rng: random.Random, does: ServerOptions, length: int) -> None:
+    """The interval ends about now, and what the API makes of the future differs; its other options are any family's."""
+    does["future"] = rng.choice(["read", "refuse", "refuse", "empty", "present"])
+    if rng.random() < 0.5:
+        # Dates that are read coarsely do not reach the present.
+        kinds = [by_writing, unordered, subset, lowering, late] + [coarse] * (does["future"] != "present")
+        rng.choice(kinds)(rng, does, length)
+
+
 def hostile(rng: random.Random, does: ServerOptions, length: int) -> None:
     """Any of the others; what makes it hostile is :func:`make_hostile`'s."""
     if rng.random() < 0.5:
@@ -234,6 +254,7 @@ FAMILIES: dict[str, Callable[[random.Random, ServerOptions, int], None]] = {
     "windows": windows,
     "lowering": lowering,
     "late": late,
+    "at_present": at_present,
     "hostile": hostile,
 }
 """What sets the worlds of each family apart."""

@@ -197,24 +197,27 @@ def drive(
         assert len(run.asked) <= most, "the reading does not end"
         outcome = fault(len(run.asked))
         if outcome is None:
+            if present is not None:
+                world.present = present + int((loop.now - begun) * 1000)
             status, body = world.answer(params)
             run.seen.update(record["id"] for record in body.get("data") or ())
-            outcome = reply(status, body)
+            outcome = reply(status, body, received=(world.present or 0) / 1000)
         return outcome
 
     loop = Loop(answer, **options)
+    begun, present = loop.now, world.present
     try:
         loop.run(reader.read(start, end, event_name=event_name))
     except CapillaryError as error:
         run.error = error
     run.slept, run.sent = loop.slept, loop.sent
-    run.took = loop.now - 1_000.0
+    run.took = loop.now - begun
     run.ids = [record["id"] for record in loop.records]
     return run
 
 
-def reply(status: int, body: Any) -> Response:
-    return Response(status=status, headers={"content-type": "application/json"}, body=json.dumps(body).encode())
+def reply(status: int, body: Any, *, received: float = 0.0) -> Response:
+    return Response(status=status, headers={"content-type": "application/json"}, body=json.dumps(body).encode(), received=received)
 
 
 def truth(world: FakeApi, start: int, end: int, event_name: str | None = None) -> Counter[str]:

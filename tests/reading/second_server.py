@@ -52,6 +52,7 @@ class SecondServer:
 
     def __init__(self, day: Day, *, per_day: int = 2_500) -> None:
         self.day = day
+        self.present: int | None = None  # later than all dates
         chance = random.Random(repr(day))
         self._anew = random.Random(-day.seed)
         self.records: list[dict[str, Any]] = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from reading.worlds import Case
 
-__all__ = ["capacity", "crowd", "format_sent", "least_cap", "unit_of", "why_not"]
+__all__ = ["capacity", "crowd", "format_sent", "in_future", "least_cap", "unit_of", "why_not"]
 
 DOCUMENTED = 10
 """Records an answer, where no limit is sent."""
@@ -56,9 +56,19 @@ def why_not(case: Case, world: FakeApi) -> str | None:
             "written too late",
             max((world.write_time(name) - at for at, name in known(world)), default=0) > MOST_LAG and goes_by_writing(case),
         ),
+        ("the future is not answered, and there", in_future(case, world)),
         ("too many at one time", form is not None and crowd(case, world) >= capacity(case, world)),
     ]
     return next((text for text, holds in reasons if holds), None)
+
+
+def in_future(case: Case, world: FakeApi) -> bool:
+    """Whether windows have to end there: dates do not show their zone, or no record is older than a window has to be long."""
+    does = case.options
+    oldest = min((at for at, _ in known(world)), default=0)
+    is_coarse = PRECISIONS[unit_of(case)] >= PRECISIONS["hour"]
+    is_new = does.get("present", 0) - oldest < 2 * (case.end - case.start + 2 * MOST_LAG)
+    return does.get("future", "read") in ("refuse", "empty") and (is_coarse or is_new)
 
 
 def known(world: FakeApi) -> list[tuple[int, str]]:

@@ -279,7 +279,7 @@ def test_another_window_decides_only_where_it_can_t_hold_the_same_beginning(unit
     """Else an API that cuts dates down to that unit could have answered both."""
     midnight = BASE - BASE % DAY
     known = [{"id": "best", "startTime": midnight + best}, {"id": "other", "startTime": midnight + other, "responseTime": 10**6}]
-    probes = _Probes(DateFormat("epoch_ms", zone_of("UTC")), unit, EventLogs.of(known))
+    probes = _Probes(DateFormat("epoch_ms", zone_of("UTC")), unit, EventLogs.of(known), now=0)
     assert probes.best.held
     assert probes.best.record["id"] == "best"
     found = probes.apart_from_best

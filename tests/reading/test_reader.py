@@ -263,15 +263,47 @@ def test_a_record_that_is_shown_without_dates_only_is_an_error() -> None:
 
 
 def test_an_api_that_shows_nothing_without_dates_is_asked_with_them() -> None:
-    """An empty undated answer shows no date format; with dates, records may come all the same."""
+    """An empty undated answer shows no date format; with dates, records may come all the same, and show it."""
 
     class Demanding(FakeApi):
         def answer(self, params: Any) -> tuple[int, Any]:
             status, envelope = super().answer(params)
             return status, envelope if "from_date" in params else envelope | {"data": []}
 
-    run = drive(make_reader(date_format="iso"), Demanding(spread(30), date_format="iso"), BASE - 9 * DAY, BASE + 9 * DAY)
-    assert isinstance(run.error, CalibrationError)
+    world = Demanding(spread(30), date_format="iso")
+    run = drive(make_reader(date_format="iso"), world, BASE - 9 * DAY, BASE + 9 * DAY)
+    assert run.error is None
+    assert sorted(run.ids) == sorted(truth(world, BASE - 9 * DAY, BASE + 9 * DAY))
+
+
+def test_a_row_that_comes_twice_shows_no_longer_answers() -> None:
+    """Every third answer repeats half of its rows. Were they counted, the next ones would seem to be short of full."""
+
+    class Repeating(FakeApi):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            data = envelope["data"]
+            return status, envelope | {"data": data + data[::2] * (self.request_count % 3 == 1)}
+
+    for count in range(30, 130, 7):
+        world = Repeating(spread(count), date_format="iso", limit_cap=20)
+        run = drive(make_reader(date_format="iso"), world, BASE, BASE + DAY)
+        assert run.error is None
+        assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))
+
+
+def test_what_calibration_was_shown_has_to_be_in_a_whole_answer() -> None:
+    """The first window is answered with a record that no later one is answered with."""
+
+    class Forgetting(FakeApi):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            if self.request_count == 2:
+                envelope["data"].append({"id": "gone", "startTime": envelope["data"][0]["startTime"]})
+            return status, envelope
+
+    run = drive(make_reader(date_format="iso"), Forgetting(spread(30), date_format="iso"), BASE - 9 * DAY, BASE + 9 * DAY)
+    assert isinstance(run.error, ContinuityError)
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])

@@ -27,6 +27,7 @@ class Told:
 
     def __init__(self, case: Case, world: FakeApi) -> None:
         self.case, self.world = case, world
+        world.present = None  # by the rule alone: later than all dates
         self.form, self.unit = format_sent(case) or "iso", unit_of(case)
         zone = zone_of(case.options.get("timezone", "UTC"))
         self.zone = UTC if carries_zone(self.form) and PRECISIONS[self.unit] < PRECISIONS["hour"] else zone

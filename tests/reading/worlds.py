@@ -18,7 +18,7 @@ from bench.fake_api import FakeApi
 from airflow_provider_capillary import errors
 from airflow_provider_capillary.reading.lanes import Lanes
 from reading.driving import Response, Run, TransportFailure, drive, make_reader
-from reading.splitting import capacity, crowd, format_sent, unit_of, why_not
+from reading.splitting import capacity, crowd, format_sent, in_future, unit_of, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,6 +136,8 @@ def causes(case: Case, world: FakeApi) -> set[str]:
         ("CalibrationError", is_crowded and (any_of_the_matching or does.get("filter_by") == "write_time")),
         # Records that were not there without dates, and then are with dates; or fewer at once than before.
         ("CalibrationError", does.get("late_share") or does.get("limit_cap_later") or case.skips),
+        ("CalibrationError", in_future(case, world)),
+        ("ParametersRefusedError", in_future(case, world)),
         ("ParametersRefusedError", max_span is not None and over_span == "refuse"),
         ("ParametersRefusedError", is_unread and does.get("unparsable_date") == "refuse"),
         # More at one time than an answer holds; or what is not of the window is in the place of what is.

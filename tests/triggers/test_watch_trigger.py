@@ -377,7 +377,7 @@ def watermarks(store):
 
 def test_why_a_connection_is_not_polled_stands_with_the_asset_until_it_is(api_of, monkeypatch):
     monkeypatch.setattr(_asset_watch, "FIRST_PAUSE", 1.0)
-    api = api_of(faults=("http_401@6..6",))
+    api = api_of(faults=("http_401@8..8",))
     store, problems = Store(), []
     # As an earlier triggerer left it, which has died meanwhile.
     store.notes["capillary_watch_problem:capillary_default"] = json.dumps("old")
@@ -394,7 +394,7 @@ def test_why_a_connection_is_not_polled_stands_with_the_asset_until_it_is(api_of
             await until(lambda: problem() == "", 30)
 
     asyncio.run(run())
-    assert len(api.requests) > 6
+    assert len(api.requests) > 8
     (broken,) = {each for each in problems if each} - {"old"}
     assert broken.startswith("Not polled since 20")
     assert "How to fix: check login and password" in broken

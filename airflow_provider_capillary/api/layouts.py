@@ -8,7 +8,6 @@ Long texts stay as they stand in the answer until somebody asks for the field: `
 
 from __future__ import annotations
 
-from itertools import filterfalse
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
@@ -176,7 +175,7 @@ class _Layout:
         :raises ValueError: a text is not UTF-8; nobody else looks.
         """
         values = list(map(bytes, filter(None, map(attrgetter(self._attributes[name]), rows))))  # what is absent, is false
-        b"".join(filterfalse(bytes.isascii, values)).decode()  # there are quotes around each
+        b"".join([value for value in values if not value.isascii()]).decode()  # there are quotes around each
         return _TEXT_OR_NULL.issuperset(map(_first, values))
 
     has_line_breaks = False

@@ -1,8 +1,8 @@
 """Answers decoded by pyarrow straight into columns, for exports to parquet.
 
 That takes a third of the time of :mod:`json` and of columns made from its objects. pyarrow takes an answer only where no record has any
-field but the documented ones, each once, and each value is of its column's type, or ``null``. Where one record is otherwise, the answer is
-left to others.
+field but the known ones, each once, and each value is of its column's type, or ``null``. Where one record is otherwise, the answer is left
+to others. Known are the documented fields, and fields of texts that records of earlier answers held beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_capillary.export.arrays import array_of
 from airflow_provider_capillary.export.json_lines import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pyarrow import Field, RecordBatch
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["ColumnDecoder"]
 
 _MOST_STRETCHES = 50
+_MOST_LEARNT = 20
+"""Fields beside the documented ones that become known."""
+_LOOKED_AT = 100
+"""Records of an answer that are looked at for such fields."""
 
 # A quote inside of a text has a backslash before it, and no documented name ends with one.
 _NULL = re.compile(rb'(?<!\\)"[ \t\r]*:[ \t\r]*null')
@@ -39,6 +43,10 @@ class ColumnDecoder:
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
+        self._documented = len(fields)
+        self._know(fields)
+
+    def _know(self, fields: Sequence[Field]) -> None:
         import pyarrow as pa
         from pyarrow import json
 
@@ -46,6 +54,19 @@ class ColumnDecoder:
         as_sent = [field.with_type(pa.int64()) if field.name == "startTime" else field for field in fields]
         self._options = json.ParseOptions(explicit_schema=pa.schema(as_sent), unexpected_field_behavior="error")
         self._trials = Trials()
+
+    def learn(self, others: Sequence[Mapping[str, Any]]) -> None:
+        """Decode the fields of texts among these, too, from now on.
+
+        :param others: what records hold beside the documented fields.
+        """
+        import pyarrow as pa
+
+        some = others[:_LOOKED_AT]
+        names = {name: None for other in some for name, value in other.items() if type(value) is str}
+        new = [pa.field(name, pa.string()) for name in names if name not in self._schema.names and name.isprintable()]
+        if new and len(self._schema) + len(new) <= self._documented + _MOST_LEARNT:
+            self._know([*self._schema, *new])
 
     def decode(self, listed: bytes, latest: int) -> EventLogs | None:
         """A :data:`~airflow_provider_capillary.api.usual_pages.ListDecoder`."""
@@ -71,7 +92,9 @@ class ColumnDecoder:
         if None in times or not all(ids) or min(times) < 0 or max(times) >= latest:
             return None
         columns = [column.view(field.type) for column, field in zip(batch.columns, self._schema, strict=True)]
-        form = _BatchRows(pa.record_batch(columns, schema=self._schema), cut._replace(pieces=cut.pieces[::-1]))
+        form = _BatchRows(
+            pa.record_batch(columns, schema=self._schema), cut._replace(pieces=cut.pieces[::-1]), self._schema.names[self._documented :]
+        )
         return EventLogs(times[::-1], ids[::-1], range(count - 1, -1, -1), form=form)
 
     def _batch_of(self, lines: bytes) -> RecordBatch:
@@ -87,10 +110,11 @@ class ColumnDecoder:
 class _BatchRows:
     """The form of rows that are numbers: places in a batch, and among the pieces of JSON that its records were decoded from."""
 
-    def __init__(self, batch: RecordBatch, cut: Pieces) -> None:
+    def __init__(self, batch: RecordBatch, cut: Pieces, learnt: Sequence[str]) -> None:
         self.has_line_breaks = True  # carriage returns
         self._batch = batch
         self._cut = cut
+        self._learnt = learnt
 
     def fields(self, row: int) -> dict[str, Any]:
         """See :class:`.RowForm`."""
@@ -112,12 +136,24 @@ class _BatchRows:
         # Absent, or sent as null.
         nulls = [column.to_pylist() for column in batch.columns if column.null_count]
         places = {place for column in nulls for place, value in enumerate(column) if value is None}
-        pieces = [(place, self._cut.pieces[rows[place]]) for place in sorted(places)]
-        return [batch.column(name) for name in names], [place for place, piece in pieces if b"null" in piece and _NULL.search(piece)]
+        irregular = {place for place in places if self._has_null(rows[place])}
+        for name in self._learnt:
+            irregular.update(place for place, value in enumerate(batch.column(name).to_pylist()) if value is not None)
+        return [batch.column(name) for name in names], sorted(irregular)
 
     def others(self, rows: Sequence[int], names: Collection[str]) -> list[dict[str, Any]]:
         """See :class:`.RowForm`."""
-        return MAPPINGS.others(list(map(self.fields, rows)), names)
+        learnt = {name: self._batch.column(name).to_pylist() for name in self._learnt}
+        others = [{name: value for name, values in learnt.items() if (value := values[row]) is not None} for row in rows]
+        # The columns know neither the order of several fields nor what was sent as null.
+        places = [place for place, other in enumerate(others) if len(other) != 1 or self._has_null(rows[place])]
+        for place, other in zip(places, MAPPINGS.others([self.fields(rows[place]) for place in places], names), strict=True):
+            others[place] = other
+        return others
+
+    def _has_null(self, row: int) -> bool:
+        piece = self._cut.pieces[row]
+        return b"null" in piece and _NULL.search(piece) is not None
 
     def texts(self, rows: Sequence[int]) -> list[bytes]:
         """See :class:`.RowForm`."""

@@ -84,15 +84,19 @@ class Columns:
     def __init__(self) -> None:
         self._schema = _schema()
         documented = [field for field in self._schema if field.name != _EXTRA]
-        self.decode: ListDecoder | None = ColumnDecoder(documented).decode
+        self._decoder = ColumnDecoder(documented)
+        self.decode: ListDecoder | None = self._decoder.decode
 
     def of_page(self, records: EventLogs) -> bytes:
         """See :class:`.runs.BlockForm`."""
         columns, irregular = records.columns(_COLUMNS)
         texts = cache(records.texts)
-        extra = _extra_of(len(records), dict(zip(irregular, records.others(_COLUMNS, irregular), strict=True)), texts)
-        # Of what is decoded into arrays, each value is of its column's type.
-        return self._written([*columns, extra]) if are_arrays(columns) else self._block(columns, extra, texts)
+        others = records.others(_COLUMNS, irregular)
+        extra = _extra_of(len(records), dict(zip(irregular, others, strict=True)), texts)
+        if are_arrays(columns):  # each value is of its column's type
+            return self._written([*columns, extra])
+        self._decoder.learn(others)
+        return self._block(columns, extra, texts)
 
     def of_lines(self, lines: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import os
 import struct
-from array import array
 from bisect import bisect_left
 from functools import cached_property, partial
 from heapq import heapify, heappop, heapreplace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from airflow_provider_capillary.export.json_lines import pair_line, pair_lines
+from airflow_provider_capillary.export.json_lines import pair_lines
 from airflow_provider_capillary.export.tempdir import local_disk_errors
 
 if TYPE_CHECKING:
@@ -32,8 +31,10 @@ __all__ = ["Block", "BlockForm", "Key", "RunFile", "merge"]
 Key: TypeAlias = tuple[int, str]
 """``(startTime, id)``; text compares by code point."""
 
-# Records, bytes of the first pair, of the last pair, of all pairs, of the content.
-_HEAD = struct.Struct("=IQQQQ")
+# Records; the least and the greatest time; bytes of the least id, of the greatest id, of all pairs, of the content.
+_HEAD = struct.Struct("=IqqQQQQ")
+_UTF8 = ("utf-8", "surrogatepass")
+"""An id may hold a lone surrogate."""
 
 
 class BlockForm(Protocol):
@@ -66,7 +67,7 @@ class Block:
     :param first: the least key.
     :param last: the greatest key.
     :param size: how many records.
-    :param index: what gives :func:`.json_lines.pair_line` of each, and a number for the status of each.
+    :param index: what gives :func:`.json_lines.pair_line` of each, and a byte for the status of each.
     :param content: what gives the records.
     :param form: how they are written.
     """
@@ -77,7 +78,7 @@ class Block:
         last: Key,
         size: int,
         *,
-        index: Callable[[], tuple[bytes, array[int]]],
+        index: Callable[[], tuple[bytes, bytes]],
         content: Callable[[], bytes],
         form: BlockForm,
     ) -> None:
@@ -89,7 +90,7 @@ class Block:
         self._form = form
 
     @classmethod
-    def of(cls, times: Sequence[int], ids: Sequence[str], statuses: array[int], content: bytes, form: BlockForm) -> Block:
+    def of(cls, times: Sequence[int], ids: Sequence[str], statuses: bytes, content: bytes, form: BlockForm) -> Block:
         """A block in memory."""
         pairs, first, last = pair_lines(times, ids), (times[0], ids[0]), (times[-1], ids[-1])
         return cls(first, last, len(ids), index=lambda: (pairs, statuses), content=lambda: content, form=form)
@@ -98,7 +99,7 @@ class Block:
         return self._size
 
     @cached_property
-    def index(self) -> tuple[bytes, array[int]]:
+    def index(self) -> tuple[bytes, bytes]:
         """The pairs and the statuses of all records."""
         return self._read_index()
 
@@ -140,10 +141,11 @@ class RunFile:
         """
         end = self._ends[-1]
         for block in blocks:
-            first, last, content = pair_line(*block.first), pair_line(*block.last), block.content()
+            (first, first_id), (last, last_id), content = block.first, block.last, block.content()
+            ids = first_id.encode(*_UTF8), last_id.encode(*_UTF8)
             pairs, statuses = block.index
-            head = _HEAD.pack(len(block), len(first), len(last), len(pairs), len(content))
-            end += self._write([head, first, last, pairs, statuses.tobytes(), content])
+            head = _HEAD.pack(len(block), first, last, *map(len, (*ids, pairs, content)))
+            end += self._write([head, *ids, pairs, statuses, content])
         self._ends.append(end)
 
     def runs(self, *, once: bool = False) -> list[Iterator[Block]]:
@@ -181,22 +183,20 @@ class RunFile:
 
     def _read_run(self, at: int, end: int) -> Iterator[Block]:
         while at < end:
-            count, first_size, last_size, pairs_size, content_size = _HEAD.unpack(self._read(at, _HEAD.size))
+            count, first, last, first_size, last_size, pairs_size, content_size = _HEAD.unpack(self._read(at, _HEAD.size))
             at += _HEAD.size
-            ends = self._read(at, first_size + last_size)
-            at += len(ends)
+            ids = self._read(at, first_size + last_size)
+            at += len(ids)
             index = partial(self._read_index, at, count, pairs_size)
-            at += pairs_size + count * array("H").itemsize
+            at += pairs_size + count
             content = partial(self._read, at, content_size)
-            first, last = _key_of(ends[:first_size]), _key_of(ends[first_size:])
-            yield Block(first, last, count, index=index, content=content, form=self._form)
+            least, greatest = (first, ids[:first_size].decode(*_UTF8)), (last, ids[first_size:].decode(*_UTF8))
+            yield Block(least, greatest, count, index=index, content=content, form=self._form)
             at += content_size
 
-    def _read_index(self, at: int, count: int, pairs_size: int) -> tuple[bytes, array[int]]:
-        statuses = array("H")
-        index = self._read(at, pairs_size + count * statuses.itemsize)
-        statuses.frombytes(index[pairs_size:])
-        return index[:pairs_size], statuses
+    def _read_index(self, at: int, count: int, pairs_size: int) -> tuple[bytes, bytes]:
+        index = self._read(at, pairs_size + count)
+        return index[:pairs_size], index[pairs_size:]
 
     def _read(self, at: int, size: int) -> bytes:
         with local_disk_errors(self._tempdir):
@@ -207,11 +207,6 @@ class RunFile:
                     raise OSError("The spool is shorter than what was written to it")
                 content += more
         return content
-
-
-def _key_of(pair: bytes) -> Key:
-    start_time, record_id = json.loads(pair)
-    return start_time, record_id
 
 
 def merge(runs: list[Iterator[Block]]) -> Iterator[tuple[Block, int, int]]:

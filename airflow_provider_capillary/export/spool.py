@@ -8,7 +8,6 @@ record of them.
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,7 +32,8 @@ __all__ = ["OTHER_STATUSES", "Spool", "pair_line", "to_json"]
 OTHER_STATUSES = "OTHER_STATUSES"
 """Where statuses are counted once :data:`_MOST_STATUSES` different ones have been seen."""
 
-# The list of statuses is open. Six are documented; a server that writes data into the field must not fill memory and XCom.
+# The list of statuses is open. Six are documented; a server that writes data into the field must not fill memory and XCom. The number of
+# a status has to fit into one byte.
 _MOST_STATUSES = 200
 
 _RUN_BYTES = 8 * 1024 * 1024
@@ -68,8 +68,8 @@ class Spool:
     :param stop: asked every few hundred records; once it says true, adding and iterating raise :class:`ReadingStoppedError`.
 
     Of several records of one ``(startTime, id)`` the first is kept. Times are epoch milliseconds. What is counted is found by reading the
-    index of all records, at the first question after one was added. On disk a record takes its text, its time and id once more, and four
-    bytes.
+    index of all records, at the first question after one was added. On disk a record takes its text, its time and id once more, and a
+    byte.
     """
 
     def __init__(self, tempdir: TempDir, *, stop: Callable[[], bool], form: BlockForm | None = None) -> None:
@@ -158,9 +158,9 @@ class Spool:
         if self._keys:
             self._sort()
         try:
-            statuses = array("H", [*map(self._status_numbers.__getitem__, records.column("status"))])
+            statuses = bytes(map(self._status_numbers.__getitem__, records.column("status")))
         except (KeyError, TypeError):  # a new status; one that is a list
-            statuses = array("H", map(self._number_of, records.column("status")))
+            statuses = bytes(map(self._number_of, records.column("status")))
         self._totals = None
         self._blocks.append(Block.of(records.times, records.ids, statuses, content, self._form))
         self._grow(len(content) + len(records) * _OVERHEAD)
@@ -286,7 +286,7 @@ class Spool:
         for begin in range(0, len(order), step):
             places = order[begin : begin + step]
             content = self._form.of_lines([lines[place] for place in places])
-            numbers = array("H", [statuses[place] for place in places])
+            numbers = bytes([statuses[place] for place in places])
             times, ids = zip(*ordered[begin : begin + step], strict=True)
             self._last_run.append(Block.of(times, ids, numbers, content, self._form))
         self._keys, self._lines, self._statuses, self._bytes = [], [], [], 0
@@ -310,7 +310,8 @@ class Spool:
                 totals.first = block.first[0] if low == 0 else block.keys[low][0]
             totals.last = block.last[0] if high == len(block) else block.keys[high - 1][0]
             totals.events += high - low
-            counts.update(block.index[1][low:high])
+            statuses = block.index[1][low:high]
+            counts.update({number: statuses.count(number) for number in set(statuses)})
             digest.update(block.pairs_of(low, high))
         totals.failures = totals.events - counts[0]
         totals.statuses = {name: counts[number] for number, name in enumerate(self._status_names) if counts[number]}
@@ -351,7 +352,7 @@ def _joined(parts: Iterable[tuple[Block, int, int]], form: BlockForm) -> Iterato
 
 def _one_of(parts: list[tuple[Block, int, int]], form: BlockForm) -> Block:
     keys = [key for block, low, high in parts for key in block.keys[low:high]]
-    statuses = array("H", [status for block, low, high in parts for status in block.index[1][low:high]])
+    statuses = b"".join([block.index[1][low:high] for block, low, high in parts])
     content = form.joined([block.content_of(low, high) for block, low, high in parts])
     times, ids = zip(*keys, strict=True)
     return Block.of(times, ids, statuses, content, form)

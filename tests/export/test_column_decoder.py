@@ -85,6 +85,40 @@ def test_what_was_sent_as_null_is_told_from_what_was_not_sent(name):
     ]
 
 
+USUAL = '{"id":"a","startTime":1,"channel":"sms","message":"m"}'
+# Each row: what the second record of an answer holds beside its id and time, and whether pyarrow takes the answer once it knows `channel`
+# and `tier`.
+UNKNOWN = {
+    "a text": ('"channel":"naïve \\u2028 \\"x\\""', True),
+    "none": ('"message":"m"', True),
+    "a null": ('"channel":null', True),
+    "a null beside it": ('"status":null,"channel":"email"', True),
+    "two texts": ('"channel":"email","tier":"gold"', True),
+    "two texts, the other way round": ('"tier":"gold","message":"m","channel":"email"', True),
+    "a number": ('"channel":1.50', False),
+    "an object": ('"channel":{"a":1}', False),
+    "one more": ('"channel":"a","zone":"b"', False),
+}
+
+
+@pytest.mark.usefixtures("_plain")
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_fields_of_texts_beside_the_documented_ones_become_known(name):
+    """The block is the same as without pyarrow's decoder."""
+    fields, is_taken = UNKNOWN[name]
+    body = f'{{"data":[{USUAL},{{"id":"b","startTime":2,{fields}}}],"warnings":[],"errors":[]}}'
+    form = Columns()
+    first = f'{{"data":[{USUAL},{{"id":"b","startTime":2,"tier":"x"}}]}}'
+    form.of_page(read_page(Response(status=200, headers={}, body=first.encode()), "asked", form.decode).records)
+    blocks = []
+    for decode in (form.decode, None):
+        records = read_page(Response(status=200, headers={}, body=body.encode()), "asked", decode).records
+        taken = are_arrays(records.columns(("id", "message"))[0])
+        assert taken == (is_taken and decode is not None)
+        blocks.append(form.opened(form.of_page(records)).to_pylist())
+    assert blocks[0] == blocks[1]
+
+
 def test_any_order_and_any_part_of_an_answer_can_be_had():
     """Few stretches of neighbours are copied otherwise than many."""
     times = [number * 7 % 400 for number in range(400)]

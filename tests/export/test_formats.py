@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
+import subprocess
 import sys
 from datetime import UTC, datetime
 
@@ -70,6 +72,23 @@ def test_a_missing_package_names_its_extra(monkeypatch, tmp_path, ending, module
     )
     with pytest.raises((AirflowFailException, DestinationError), match=rf"airflow-provider-capillary\[{extra}\]"):
         task.execute({})
+
+
+# What the environment says before an export imports pyarrow, and what pyarrow then allocates by.
+@pytest.mark.parametrize(("chosen", "used"), [({}, "system"), ({"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"}, "mimalloc")])
+def test_pyarrow_allocates_by_what_takes_the_least_memory_unless_a_user_chose_otherwise(chosen, used):
+    script = """
+import os
+before = dict(os.environ)
+from airflow_provider_capillary.export.formats import block_form
+block_form(".parquet")
+import pyarrow
+assert os.environ == before
+print(pyarrow.default_memory_pool().backend_name)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True, env=environment | chosen)
+    assert done.stdout.strip() == used
 
 
 # One record of everything that JSON and a careless server can hold.

@@ -235,8 +235,8 @@ MUTATIONS = (
     Mutation(
         breaks="what was sent as null is told from what is absent, in columns that pyarrow decodes",
         file="export/column_decoder.py",
-        text=' for place, piece in pieces if b"null" in piece and _NULL.search(piece)]',
-        becomes=" for place, piece in pieces if not piece]",
+        text="irregular = {place for place in places if self._has_null(rows[place])}",
+        becomes="irregular = set[int]()",
         caught_by=COLUMNS,
     ),
     Mutation(

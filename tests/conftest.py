@@ -112,6 +112,16 @@ AIRFLOW_ITSELF = ("example_dags/test_together.py",)
 """A whole Airflow with all examples, which takes a minute of a processor. On the oldest Airflow `.ci/run` has one in tests/live, and each
 example as a DAG run; `.ci/versions` runs this everywhere."""
 ONCE = (*WITHOUT_AIRFLOW, *BESIDE_AIRFLOW, *AIRFLOW_ITSELF)
+EACH = {
+    "example_dags/test_together.py": "a whole Airflow, with all examples",
+    "check/test_command.py": "a connection of Airflow's, and Airflow's command line, which takes commands of providers from 3.2 on",
+    "estimate/test_command.py": "a connection of Airflow's, and Airflow's command line",
+    "hooks/test_both_drivers.py": "connections and masking as a task has them and as a triggerer has them",
+    "hooks/test_interrupt.py": "requests and urllib3 in the versions of that Airflow's time",
+    "readme/test_permissions.py": "an export as a task, over that Airflow's paths of objects",
+    "test_import.py": "what is loaded beside Airflow's own modules, and the refusal of an older Airflow",
+}
+"""What of these does depend on Airflow, but so little that `.ci/run` runs it once, and in which way. `.ci/versions` runs it in each row."""
 LIVE = ("tests/live/", "tests/example_dags/test_together.py")
 """One worker runs both, one after the other: two Airflows at once would wait for each other's processor."""
 TOGETHER_BEGINS = 210.0
@@ -214,7 +224,7 @@ def airflow_db(empty_airflow_db: Path) -> None:
 
 def pytest_configure() -> None:
     """Refuse a table that has not followed a file that was renamed: its tests would be no longer slow."""
-    if missing := [name for name in (*SLOW, *ONCE) if not (TESTS / name).exists()]:
+    if missing := [name for name in (*SLOW, *ONCE, *EACH) if not (TESTS / name).exists()]:
         raise pytest.UsageError(f"tests/conftest.py: its tables name what is not there: {', '.join(missing)}")
     os.environ.setdefault(BEGAN, str(time.time()))
 
@@ -225,7 +235,7 @@ def together_goes_first(began: float) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what the table above names. A worker of pytest-xdist begins with it."""
+    """Mark what the tables above name. A worker of pytest-xdist begins with it."""
     marked = {}
     for item in items:
         path = item.path.relative_to(TESTS)
@@ -235,6 +245,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if not set(names).isdisjoint(ONCE):
             item.add_marker(pytest.mark.once)
+        if not set(names).isdisjoint(EACH):
+            item.add_marker(pytest.mark.each)
         marked[item] = len(SLOW) if place is None else place
         if path.as_posix() in AIRFLOW_ITSELF and together_goes_first(float(os.environ[BEGAN])):
             marked[item] = -1

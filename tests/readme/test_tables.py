@@ -199,3 +199,5 @@ def test_the_versions_that_are_named_are_those_that_are_tested():
     script = (README.parent / ".ci" / "run").read_text()
     tested = dict(re.findall(r"^(newest|oldest)=(\S+)$", script, re.MULTILINE))
     assert f"tested on Airflow {tested['oldest']} and {tested['newest']}" in text
+    rows = (README.parent / ".ci" / "versions").read_text().partition("\nrows=(")[2].partition("\n)")[0]
+    assert set(tested.values()) <= {row.partition(":")[0] for row in rows.split()}  # which runs every test on the newest of `run`

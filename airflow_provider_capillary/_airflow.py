@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "has_shared_streams",
     "is_deferral_timeout",
     "latest_xcom",
+    "parse_first_reschedule_date",
     "read_asset_state",
     "stores_of_watched_assets",
     "task_state_store",
@@ -225,6 +226,27 @@ def latest_xcom(ti: Any, key: str) -> object:  # noqa: ANN401  # the task instan
     """
     map_index = getattr(ti, "map_index", -1)
     return ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True, map_indexes=-1 if map_index is None else map_index)
+
+
+def parse_first_reschedule_date(ti: Any) -> None:  # noqa: ANN401  # an object of Airflow's own
+    """Let a sensor in mode reschedule get the time of its first poke as a datetime: from Airflow itself since 3.1.
+
+    In ``dag.test()`` of 3.0, Airflow passes that time on as the API's text. Each sensor that has to wait after its second poke then fails
+    with a ``TypeError``. A deployed task of 3.0 gets a datetime. Airflow 2 looks the time up in the database.
+
+    :param ti: the running task instance.
+    """
+    from airflow import __version__
+
+    if not __version__.startswith("3.0."):
+        return
+    ask = ti.get_first_reschedule_date
+
+    def ask_and_parse(context: object) -> datetime | None:
+        answer = ask(context)
+        return datetime.fromisoformat(answer) if isinstance(answer, str) else answer
+
+    object.__setattr__(ti, ask.__name__, ask_and_parse)  # past pydantic, which allows only its fields
 
 
 def first_try_number(ti: Any, retries: int) -> int:  # noqa: ANN401  # an object of Airflow's own

@@ -166,6 +166,31 @@ def test_the_first_try_is_told_by_max_tries(airflow_db):
     assert first == 4, "Clearing a task no longer raises `max_tries` from its last try on, so a cleared sensor times out at once."
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 looks the time of the first poke up in the database")
+def test_a_rescheduled_sensor_gets_the_time_of_its_first_poke(airflow_db):
+    from airflow.providers.common.compat.sdk import BaseSensorOperator
+
+    as_passed_on, dates = [], []
+
+    class Sensor(BaseSensorOperator):
+        def poke(self, context):
+            as_passed_on.append(context["ti"].get_first_reschedule_date(context))
+            _airflow.parse_first_reschedule_date(context["ti"])
+            dates.append(context["ti"].get_first_reschedule_date(context))
+            return len(dates) == 2
+
+    with make_dag(dag_id="rescheduled") as dag:
+        Sensor(task_id="task", mode="reschedule", poke_interval=0)
+    assert run(dag).state == "success"
+    assert dates[0] is None
+    since_then = datetime.now(UTC) - dates[1]
+    assert timedelta() < since_then < timedelta(minutes=5), "A sensor in mode reschedule no longer knows when it first ran."
+    if AIRFLOW >= (3, 1):
+        assert as_passed_on == dates, "Airflow passes on text again, as 3.0 does: rescheduled sensors fail in `dag.test()`."
+    else:
+        assert isinstance(as_passed_on[1], str), "Airflow 3.0 passes on a datetime: `parse_first_reschedule_date` can go."
+
+
 def deferred(dag_id):
     """A task instance that waits for a trigger in the database, and the trigger's id."""
     from airflow.models.trigger import Trigger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
-from airflow_provider_capillary._airflow import is_deferral_timeout
+from airflow_provider_capillary._airflow import is_deferral_timeout, parse_first_reschedule_date
 from airflow_provider_capillary._fail_fast import fail_fast, set_retry_policy
 from airflow_provider_capillary.errors import CapillaryError, ConfigurationError, ReadingStoppedError
 from airflow_provider_capillary.polling import failed_poll
@@ -185,6 +185,8 @@ class CapillaryEventStatusSensor(TemplatedArguments, BaseSensorOperator):
         self._state = None
         try:
             if not self.deferrable:
+                if self.reschedule:
+                    parse_first_reschedule_date(context["ti"])
                 return super().execute(context)
             self._defer(context)
         except (CapillaryError, AirflowFailException, AirflowSensorTimeout, AirflowSkipException) as raised:

@@ -61,3 +61,31 @@ def test_records_are_put_in_order_with_all_that_belongs_to_them(decode, pairs, m
     assert list(map(json.loads, ordered.lines().splitlines())) == expected
     assert list(map(dict, ordered)) == expected
     assert records.pairs() == pairs
+
+
+# Each row: an interval, and the ids of its records among those of the times 3, 5, 7 and 9. The ways to the answer differ: all, none, some.
+@pytest.mark.parametrize(
+    ("start", "end", "ids"),
+    [
+        (3, 10, "badc"),
+        (3, 9, "bad"),
+        (4, 10, "bac"),
+        (5, 9, "ba"),
+        (5, 7, "a"),
+        (6, 7, ""),
+        (0, 3, ""),
+        (0, 4, "d"),
+        (9, 12, "c"),
+        (10, 12, ""),
+    ],
+)
+def test_an_interval_has_its_start_and_not_its_end(start, end, ids):
+    records = EventLogs.of([{"startTime": time, "id": name} for time, name in [(7, "b"), (5, "a"), (3, "d"), (9, "c")]])
+    within = records.within(start, end)
+    assert "".join(within.ids) == ids
+    assert [record["id"] for record in within] == within.ids
+    assert len(records) == 4
+
+
+def test_an_answer_without_records_has_none_within_an_interval():
+    assert not EventLogs.of([]).within(0, 9)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["prove_reach"]
 
-FIRST: Final = -719_000 * DAY
 MOST_WINDOWS: Final = 16
 """Where only windows of less than a part like this can be shown to be answered, the reading would take too many."""
+FIRST: Final = -719_000 * DAY
 LAST: Final = 2_932_000 * DAY
 """In the years 1 and 9997: times beyond them can't be written."""
 
@@ -37,7 +37,7 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
     known = _record_before(client, far)
     if known is not None:
         windows = [(known - far, known + 1 + far), *windows, (known, known + 1 + length)]
-    elif client.now - min(client.undated.times) < length // MOST_WINDOWS:
+    elif client.capacity.is_short(len(client.undated)) and client.now - min(client.undated.times) < length // MOST_WINDOWS:
         # Without dates, the API shows all its records, and none is older. Those of the interval have to be in a whole answer anyway.
         reach.trust(length)
     for low, high in windows:

@@ -298,6 +298,13 @@ MUTATIONS = (
         caught_by=("tests/reading/test_traces.py",),
     ),
     Mutation(
+        breaks="the future: only an answer that holds all records of the API is evidence where none is old enough",
+        file="reading/reach.py",
+        text="    elif client.capacity.is_short(len(client.undated)) and client.now",
+        becomes="    elif client.now",
+        caught_by=FUTURE,
+    ),
+    Mutation(
         breaks="a row that comes twice in an answer counts once",
         file="reading/client.py",
         text="len(set(answer.records.ids)) if len(answer) > self.capacity.records else len(answer)",

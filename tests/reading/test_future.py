@@ -92,6 +92,16 @@ def test_a_future_that_is_read_as_the_present_does_not_hide_that_windows_are_cut
         assert run.error is not None or sorted(run.ids) == sorted(truth(world, start, start + 28 * DAY))
 
 
+def test_how_long_windows_may_be_is_not_taken_on_trust_from_full_answers() -> None:
+    """What is older than the records of an answer without dates may be anything, and windows are cut to a week without saying so."""
+    options = {"present": NOW, "future": "present", "max_span": 7 * 86_400.0, "over_span": "clamp_from", "limit_cap": 20}
+    few = [{"id": f"f{index}", "startTime": NOW - (11 + 5 * index) * DAY} for index in range(6)]
+    world = FakeApi(up_to(NOW - HOUR, 60, over=6 * DAY) + few, date_format="iso", **options)
+    run = drive(make_reader(date_format="iso"), world, NOW - 45 * DAY, NOW - 8 * DAY)
+    assert run.error is None
+    assert sorted(run.ids) == sorted(truth(world, NOW - 45 * DAY, NOW - 8 * DAY))
+
+
 @pytest.mark.parametrize("unparsable", ["refuse", "ignore", "empty"])
 @pytest.mark.parametrize(
     ("reads", "precision"), [("iso", "ms"), ("datetime", "s"), ("epoch_ms", "minute"), ("iso_z", "hour"), ("date", "day")]

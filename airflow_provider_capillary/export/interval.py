@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
-__all__ = ["Interval", "earlier_interval", "explicit_interval", "resolve_interval"]
+__all__ = ["Interval", "earlier_interval", "explicit_interval", "partition_key_of", "resolve_interval"]
 
 _PARTITION_HINT: Final = "give the task the length of a partition, partition_duration=timedelta(days=1)"
 
@@ -57,8 +57,9 @@ def resolve_interval(
     3. the run's data interval, where it is not empty;
     4. ``lookback`` before the data interval's end or, without one, before the run's ``run_after``.
 
-    A run with a partition date and no ``partition_duration`` is an error even where ``lookback`` is given: the partition is what the run is
-    about, and in a backfill it is not the time before the run was started.
+    A run of a partition whose interval is not known is an error even where ``lookback`` is given: the partition is what the run is about,
+    and in a backfill it is not the time before the run was started. It is not known without ``partition_duration``, nor where Airflow
+    gives the task the partition's key and no date, as 3.2 does.
 
     :param context: Airflow's; on Airflow 3 the keys of the data interval are absent in many runs.
     :param start: as :func:`explicit_interval`, with ``end``.
@@ -80,6 +81,11 @@ def resolve_interval(
     if partition_date is not None:
         problem = f"The run is for the partition of {format_timestamp(partition_date)}, and the length of a partition is not known"
         raise IntervalError(problem, hint=f"{_PARTITION_HINT}, or start=... and end=...")
+    if (partition_key := partition_key_of(context)) is not None:
+        raise IntervalError(
+            f"The run is for the partition {partition_key!r}, and Airflow gives the task no date for it: Airflow 3.2 never does",
+            hint="give the task start=... and end=..., made of {{ dag_run.partition_key }}, or use Airflow 3.3 or later",
+        )
 
     run_after = _run_after(context)
     if lookback is not None:
@@ -102,6 +108,12 @@ def resolve_interval(
     raise IntervalError(
         "The run has no data interval, as when it was triggered without a date, by hand or by an asset", hint=hint_for_no_interval(context)
     )
+
+
+def partition_key_of(context: Mapping[str, Any]) -> str | None:
+    """The key of the partition that a run is for; ``None`` where it is for none. Airflow 3.2 has it on the run alone."""
+    key: str | None = context.get("partition_key") or getattr(context.get("dag_run"), "partition_key", None)
+    return key
 
 
 def earlier_interval(interval: Interval, offset: timedelta, zone: tzinfo) -> Interval:

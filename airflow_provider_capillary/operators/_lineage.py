@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from airflow_provider_capillary._airflow import add_alias_event
+from airflow_provider_capillary.export.interval import partition_key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def emit_lineage(operator: BaseOperator, context: Context, receipt: Receipt, *, 
 
         extra: dict[str, Any] = {name: receipt[name] for name in _ON_EVENTS}
         # For consumers that read only the extra.
-        if (partition_key := context.get("partition_key")) is not None:
+        if (partition_key := partition_key_of(context)) is not None:
             extra["partition_key"] = partition_key
         for outlet in operator.outlets:
             if isinstance(outlet, AssetAlias):

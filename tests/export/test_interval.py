@@ -21,6 +21,10 @@ def run(*, run_after=NOON, **context):
     return {"dag_run": SimpleNamespace(run_after=run_after), **context}
 
 
+def run_on_airflow_3_2(key):
+    return {"dag_run": SimpleNamespace(run_after=NOON, partition_key=key)}
+
+
 # On Airflow 3 the keys of the data interval are absent, not None, where a run has no logical date.
 BY_HAND = run(partition_key=None, partition_date=None)
 PARTITIONED = run(partition_key="2025-09-18", partition_date=SEP_18)
@@ -60,6 +64,18 @@ RESOLVED = [
     pytest.param(
         PARTITIONED, {"lookback": DAY}, None, None, "partition of 2025-09-18T00:00:00Z", id="lookback does not stand in for a duration"
     ),
+    pytest.param(
+        run_on_airflow_3_2("2025-09-18"),
+        {"partition_duration": DAY, "lookback": DAY},
+        None,
+        None,
+        "the partition '2025-09-18', and Airflow gives the task no date",
+        id="partition on Airflow 3.2",
+    ),
+    pytest.param(
+        run_on_airflow_3_2("2025-09-18"), {"start": NOON, "end": SEP_19}, NOON, SEP_19, EXPLICIT, id="explicit partition on Airflow 3.2"
+    ),
+    pytest.param(run_on_airflow_3_2(None), {"lookback": DAY}, NOON - DAY, NOON, "before the run's run_after", id="by hand on Airflow 3.2"),
     pytest.param(FULL, {}, SEP_17, SEP_18, "the run's data interval", id="data interval"),
     pytest.param(FULL, {"lookback": DAY * 7}, SEP_17, SEP_18, "the run's data interval", id="data interval before lookback"),
     pytest.param(FULL, {"partition_duration": DAY * 7}, SEP_17, SEP_18, "the run's data interval", id="duration without a partition"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -85,6 +86,8 @@ class RequestExecutor:
 
     :param per_minute: the driver's budget.
     :ivar answered_at: when the last response was sent, by the API's clock, epoch seconds; 0.0 where that is not known.
+    :ivar clock_behind: seconds that the API's clock is behind this machine's, at most: a ``Date`` leaves out parts of a second, and a
+        response takes its time; infinite before the first response.
     :ivar decode: asked first for the records of an answer; see :func:`.responses.read_page`.
     """
 
@@ -100,6 +103,7 @@ class RequestExecutor:
         self._token_request = _TokenRequest(is_over=True)
         self.stats = RequestStats()
         self.answered_at = 0.0
+        self.clock_behind = math.inf
         self.decode: ListDecoder | None = None
 
     @property
@@ -178,7 +182,9 @@ class RequestExecutor:
         outcome: Response | TransportFailure = yield send
         took = (yield ReadClock()) - sent
         if isinstance(outcome, Response):
-            self.answered_at = max(self.answered_at, sent_at(outcome))  # a cached response is older
+            # A cached response is older than its answer; the API's own are the latest, and the least behind.
+            self.answered_at = max(self.answered_at, sent_at(outcome))
+            self.clock_behind = min(self.clock_behind, outcome.received - sent_at(outcome))
             self._latency = took if self._latency is None else self._latency + LATEST_WEIGHT * (took - self._latency)
         return outcome
 

@@ -7,6 +7,7 @@ The way of a parameter to the API: :meth:`CapillaryHook.iter_event_logs` checks 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -228,6 +229,15 @@ class CapillaryHook(FlowDriver, BaseHook):
     def events_read(self) -> int:
         """How many event logs the last complete reading read, before the filters ``event_name`` and ``statuses``."""
         return self._events_read
+
+    @property
+    def api_clock_behind(self) -> timedelta:
+        """How far the API's clock, by the ``Date`` of its responses, is behind this machine's; zero where it is not, or not known.
+
+        To the second: a response that took long, or whose ``Date`` leaves out a part of a second, does not count as behind.
+        """
+        seconds = self._executor.clock_behind
+        return timedelta(seconds=max(0.0, seconds - 1.0)) if math.isfinite(seconds) else timedelta()
 
     @property
     def bounds(self) -> dict[str, str | int]:

@@ -6,8 +6,8 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_capillary.errors import CapillaryError, IntervalError
-from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp
+from airflow_provider_capillary.errors import CapillaryError, CompletenessError, IntervalError
+from airflow_provider_capillary.timestamps import format_duration, format_timestamp, parse_timestamp, round_duration
 
 if TYPE_CHECKING:
     import logging
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_capillary.export.interval import Interval
 
-__all__ = ["check_resumed", "moment_trigger", "settled_at", "wait_until"]
+__all__ = ["check_over", "check_resumed", "moment_trigger", "settled_at", "wait_until"]
 
 
 def settled_at(interval: Interval, settle: timedelta, *, log: logging.Logger) -> datetime | None:
@@ -41,6 +41,21 @@ def settled_at(interval: Interval, settle: timedelta, *, log: logging.Logger) ->
     left = format_duration(timedelta(seconds=math.ceil((due - now).total_seconds())))
     log.info("Waiting %s for the interval to settle, until %s, %s after its end", left, format_timestamp(due), format_duration(settle))
     return due
+
+
+def check_over(interval: Interval, settle: timedelta, *, read_from: datetime, behind: timedelta) -> None:
+    """Check that the interval was over by the API's clock, too, when its reading began. Not where ``settle`` is zero.
+
+    :param read_from: when the reading began, by this machine's clock.
+    :param behind: how far the API's clock is behind.
+    :raises CompletenessError: it was not, so the API may date event logs into the interval that no answer could hold.
+    """
+    if settle and read_from - behind < interval.end:
+        raise CompletenessError(
+            f"By the API's clock, which is {format_duration(round_duration(behind))} behind this machine's, the interval was not over when "
+            f"the reading began: it ends at {format_timestamp(interval.end)}",
+            hint="set this machine's clock right, or write a `settle` that is longer than the API's clock is behind",
+        )
 
 
 def wait_until(due: datetime, *, killed: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -13,11 +13,10 @@ from airflow_provider_capillary.errors import ReadingStoppedError
 from airflow_provider_capillary.operators._arguments import check_as_written, check_rendered
 from airflow_provider_capillary.operators._links import ExportedObjectLink
 from airflow_provider_capillary.operators._object_operator import ObjectOperator
-from airflow_provider_capillary.operators._settle import check_resumed, moment_trigger, settled_at, wait_until
+from airflow_provider_capillary.operators._settle import check_over, check_resumed, moment_trigger, settled_at, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
     from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -107,7 +106,8 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
         logs): ``fail`` and touch nothing; ``keep`` them, so that the new object is the union; or ``drop`` them. Where the earlier object
         can't be read, ``fail`` and ``keep`` fail, and ``drop`` replaces it unread.
     :param settle: how long after the interval's end the reading may begin. Until then the task waits, also where the end is in the future;
-        zero for no waiting. The task waits in the triggerer where ``deferrable``, else in its slot.
+        zero for no waiting. The task waits in the triggerer where ``deferrable``, else in its slot. Unless it is zero, the task fails
+        where the interval was not over by the API's own clock, as its responses show it.
     :param manifest: write a manifest into the folder ``_manifests`` beside the object. Without one, a later run knows what the object
         stands for only by its records' times: if all are in that run's interval, it can't see that the object stands for something else.
     :param object_storage_conn_id: the connection of the destination, where its URI names none; templated. Not used for local disk.
@@ -253,10 +253,12 @@ class CapillaryEventLogsToObjectStorageOperator(ObjectOperator, BaseOperator):
             self._running = export
             if self._killed:
                 raise ReadingStoppedError("The task was stopped before it read event logs", hint="run it again; nothing was published")
+            read_from = datetime.now(UTC)
             reading = hook.iter_pages(interval.start, interval.end, event_name=event_name, statuses=statuses, decode=export.decode)
             # Closed on every way out: a reading that is left half way holds a connection to the API.
             with closing(reading) as pages:
                 export.add_pages(pages)
+            check_over(interval, self.settle, read_from=read_from, behind=hook.api_clock_behind)
             receipt = export.publish(
                 events_read=hook.events_read,
                 requests=hook.requests_made,

@@ -42,6 +42,13 @@ MUTATIONS = (
         caught_by=("tests/operators/test_operator.py", "-k", "half_way"),
     ),
     Mutation(
+        breaks="an interval is over by the API's clock, too",
+        file="operators/_settle.py",
+        text="    if settle and read_from - behind < interval.end:\n",
+        becomes="    if settle and read_from < interval.end:\n",
+        caught_by=("tests/operators/test_operator.py", "-k", "clock"),
+    ),
+    Mutation(
         breaks="what the object stands for",
         file="export/previous_export.py",
         text="            if self._subject.differs_from(manifest.claims):\n",

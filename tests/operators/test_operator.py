@@ -7,6 +7,8 @@ import itertools
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
@@ -168,6 +170,24 @@ def test_the_task_does_not_wait_for_an_interval_that_has_settled(api_of, tmp_pat
         tmp_path / "x.jsonl", start=(end - timedelta(hours=1)).isoformat(), end=end.isoformat(), settle=settle, deferrable=True
     )
     assert task.execute({})["events"] == 0
+
+
+@pytest.mark.parametrize(("behind", "is_over"), [(timedelta(), True), (timedelta(minutes=2), True), (timedelta(minutes=7), False)])
+def test_the_interval_has_to_be_over_by_the_api_s_clock_too(api_of, tmp_path, monkeypatch, behind, is_over):
+    """What the API dates by its own clock, once the reading is over, would be in no object."""
+    api_of()
+    there = formatdate((datetime.now(UTC) - behind).timestamp(), usegmt=True)
+    monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda *_: there)
+    end = datetime.now(UTC) - timedelta(minutes=6)
+    interval = {"start": "2025-09-18T00:00:00Z", "end": end.isoformat()}
+    task = export_task(tmp_path / "x.jsonl", **interval)
+    if is_over:
+        assert task.execute({})["events"] == 1
+        return
+    with pytest.raises(Exception, match=r"6 minutes 5\d seconds behind this machine's, the interval was not over"):
+        task.execute({})
+    assert list(tmp_path.iterdir()) == []
+    assert export_task(tmp_path / "x.jsonl", settle=timedelta(), **interval).execute({})["events"] == 1
 
 
 def test_an_end_in_the_future_is_waited_for_unless_settle_is_zero(api_of, tmp_path, logged):

@@ -1,10 +1,12 @@
-"""What one API is known to answer: how many records at once (every proof rests on this number), and over how long a window."""
+"""What one API is known to answer: how many records at once (every proof rests on it), how long windows, in which weeks at what time."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["DOCUMENTED_DEFAULT", "Capacity", "Reach"]
+from airflow_provider_capillary.api.date_formats import DAY, MINUTE
+
+__all__ = ["DOCUMENTED_DEFAULT", "Capacity", "Reach", "ZoneShown"]
 
 DOCUMENTED_DEFAULT: Final = 10
 """The ``limit`` of a request that names none, by the API's page; no API is taken to give less at once."""
@@ -86,3 +88,32 @@ class Reach:
     def trust(self, length: int) -> None:
         """Count windows of this length as answered in full: the API refuses a window that is too long for it."""
         self.back, self.ahead = max(self.back, length), max(self.ahead, length)
+
+
+CLOSE: Final = 20 * MINUTE
+"""Milliseconds. Clocks change by half an hour or more, and a filter may compare a time five minutes from ``startTime``."""
+WEEK: Final = 7 * DAY
+
+
+class ZoneShown:
+    """Where answers have shown that the zone is right in which the package writes dates.
+
+    Were it wrong, a window would begin and end at another time than is written. A record that is close to both ends shows that it does not.
+
+    >>> shown = ZoneShown()
+    >>> shown.show(100 * DAY, 100 * DAY + 30 * MINUTE, [100 * DAY + 10 * MINUTE, 100 * DAY + 25 * MINUTE])
+    >>> shown.is_near(104 * DAY), shown.is_near(90 * DAY)
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._weeks: set[int] = set()
+
+    def show(self, from_date: int, to_date: int, times: list[int]) -> None:
+        """Take note of the times in an answer."""
+        if times and min(times) - from_date < CLOSE and to_date - max(times) < CLOSE:
+            self._weeks.add(times[0] // WEEK)
+
+    def is_near(self, time: int) -> bool:
+        """Whether it was shown in the week of this time, or in one beside it."""
+        return not self._weeks.isdisjoint((time // WEEK - 1, time // WEEK, time // WEEK + 1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_capillary.api.effects import Start, join
 from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.errors import ParametersRefusedError
-from airflow_provider_capillary.reading.capacity import Capacity, Reach
+from airflow_provider_capillary.reading.capacity import Capacity, Reach, ZoneShown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +40,7 @@ class EventLogsClient:
     :ivar limit: the ``limit`` that requests name; lowered where the API refuses it, and raised where a window can't be split.
     :ivar capacity: how many records the API gives at once.
     :ivar reach: how long windows may be.
+    :ivar zone_shown: where the zone of the dates was seen to be right.
     :ivar undated: the records of the last answer to a request without dates.
     :ivar ahead: windows that end up to so many milliseconds in the future are known to be answered with records.
     """
@@ -49,6 +50,7 @@ class EventLogsClient:
         self.limit = limit
         self.capacity = Capacity(limit)
         self.reach = Reach()
+        self.zone_shown = ZoneShown()
         self.undated = EventLogs.of([])
         self.ahead = 0
         self._notice: Callable[[EventLogs], object] | None = None
@@ -103,6 +105,7 @@ class EventLogsClient:
         answer: Page = yield from self.executor.logs(params) if started is None else join(started)
         self._note(params, answer)
         self.reach.show(from_date, to_date, answer.records.times)
+        self.zone_shown.show(from_date, to_date, answer.records.times)
         return answer
 
     def fetch_window_at_any_limit(

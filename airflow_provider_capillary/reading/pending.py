@@ -40,6 +40,8 @@ class PendingRecords:
         self._proved: list[tuple[int, EventLogs]] = []
         """The records of whole answers, each record once, and the number of the answer's span."""
         self._all = [start, end]
+        self.ends: list[int] = []
+        """The first and the last time of the records that were released; empty where there are none."""
 
     @property
     def has_released(self) -> bool:
@@ -95,7 +97,8 @@ class PendingRecords:
         if unproved := sum(low <= time < high for time in self._unproved.values()):
             raise ContinuityError(
                 f"{unproved} records of the interval were in an answer that was cut, and are in none that holds all of its window",
-                hint="retry, in case the records have been deleted; if it stays so, the API's short answers are not whole",
+                hint="retry, in case the records have been deleted; if it stays so, the API's short answers are not whole, or its clocks "
+                "change with the season and those of the extra `timezone` do not",
             )
         released, spans, self._proved = [], self._proved, []
         for number, records in spans:
@@ -108,6 +111,7 @@ class PendingRecords:
                 released.append(records[first:last])
                 self._proved += [(number, kept) for kept in (records[:first], records[last:]) if kept]
         for records in released:
+            self.ends = [min([records.times[0], *self.ends]), max([records.times[-1], *self.ends])]
             deque(map(self._times.pop, records.ids), maxlen=0)
         first, last = bisect_left(self._bounds, low), bisect_right(self._bounds, high)
         self._bounds[first:last] = [low] * (first % 2) + [high] * (last % 2)

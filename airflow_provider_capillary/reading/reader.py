@@ -12,7 +12,7 @@ are true all the same, and the reading must yield them in the end.
 Windows tile the interval, as a rule from its end backwards (:mod:`.direction`). An answer is *short* where it holds fewer records than the
 API gives at once, and *whole* where it may be believed to hold all of its window. The span of a whole answer goes into the ledger. It is
 *proved* once a later, longer answer has shown that the API could still give more (:class:`.Ledger`). A full answer is followed by a shorter
-window (:class:`.Sizer` guesses how short). A reading ends without an error only when it has met five obligations:
+window (:class:`.Sizer` guesses how short). A reading ends without an error only when it has met six obligations:
 
 1. *a short answer is whole* (``_prove_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
    known to answer from end to end. An answer without records counts when it comes twice.
@@ -22,7 +22,8 @@ window (:class:`.Sizer` guesses how short). A reading ends without an error only
    ``_recheck_capacity`` asks for one, or has the span read again. Answers below the documented default need none (:class:`.Capacity`).
 4. *everything seen is yielded* (``release`` raises an error else): each record of the interval that an answer held is in a whole answer,
    but for a record of what was read already, which became visible only then.
-5. *nothing comes from outside* (``_require_nearby``): records far outside of a window show that the API does not read its dates.
+5. *nothing comes from outside* (``require_nearby``): records far outside of a window show that the API does not read its dates.
+6. *the zone holds in the interval, too* (:class:`.ZoneCheck`): clocks change with the season, and not where the connection says.
 
 An example: 250 event logs, evenly over a day, at an API that gives 100 at once, newest first, and reads ``iso`` dates. Each line is a
 request; a day like it was read before.
@@ -56,6 +57,7 @@ from airflow_provider_capillary.reading.direction import BACKWARDS, FORWARDS, is
 from airflow_provider_capillary.reading.future import last_end
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
+from airflow_provider_capillary.reading.nearby import ZoneCheck, require_nearby
 from airflow_provider_capillary.reading.no_records import find_by_dates
 from airflow_provider_capillary.reading.part_state import AskedSpan, PartState
 from airflow_provider_capillary.reading.pending import PendingRecords
@@ -157,6 +159,7 @@ class _Reading:
         self._states = [PartState(self._ledger.parts[0], Sizer(client.capacity))]
         self._lanes = Lanes(client)
         self._pending = PendingRecords(self._start, self._end)
+        self._zone_check = ZoneCheck(client, self._start, self._end)
 
     @property
     def proof(self) -> dict[str, int]:
@@ -183,6 +186,7 @@ class _Reading:
                 else:
                     yield from self._recheck_capacity()
                     yield from self._yield_proved_records(self._ledger.parts[0])
+            yield from self._zone_check.finish(self.bounds, self._pending.ends)
 
     def _read_part(self, state: PartState) -> Flow[None]:
         """Ask for a part, span by span, until each has a whole answer."""
@@ -201,7 +205,9 @@ class _Reading:
         records = yield from self._fetch(state, asked)
         if records is not None and not records:
             # That there are none is believed the second time. Else the second answer is the one that counts.
-            records = yield from self._fetch(state, asked)
+            is_all = (low, high) == (self._ledger.low, self._ledger.high)
+            if not is_all or not (yield from self._zone_check.finds_none_around(self.bounds)):
+                records = yield from self._fetch(state, asked)
         if records is None:
             return
         if (yield from self._prove_whole(state, asked, records)):
@@ -284,17 +290,6 @@ class _Reading:
             # None is kept here once it is yielded: together they may be many.
             yield Records(released.pop(), ledger.proved_share)
 
-    def _require_nearby(self, records: EventLogs, from_date: int, to_date: int) -> None:
-        times = records.times
-        if not times or not any(self.bounds.is_elsewhere(time, from_date, to_date) for time in (min(times), max(times))):
-            return
-        outside = sum(self.bounds.is_elsewhere(time, from_date, to_date) for time in times)
-        raise CalibrationError(
-            f"{outside} of {len(records)} records lie far outside of the window that was asked for",
-            request=f"from_date={self.bounds.dates.text(from_date)} to_date={self.bounds.dates.text(to_date)}",
-            hint="set the extra `date_format` to what this cluster reads",
-        )
-
     def _note_seen(self, records: EventLogs) -> None:
         """Any answer may hold records of the interval. Those of the part that is still to be read must be in a whole answer later.
 
@@ -316,7 +311,7 @@ class _Reading:
                 raise error.refusal from error
             return None
         self._ledger.confirm(len(answer), asked_after=asked_after)
-        self._require_nearby(answer.records, from_date, to_date)
+        require_nearby(self.bounds, answer.records, from_date, to_date)
         self._learn_lag(from_date, answer.records.times)
         return answer.records
 

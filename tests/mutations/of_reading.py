@@ -11,6 +11,7 @@ TAMPERED = ("tests/reading/test_tampered_pages.py",)
 LEDGER = ("tests/reading/test_ledger.py",)
 PENDING = ("tests/reading/test_pending.py",)
 TRACES = ("tests/reading/test_traces.py",)
+NEARBY = ("tests/reading/test_nearby.py",)
 WITHIN = ("tests/api/test_event_logs.py",)
 
 # Each row breaks one obligation of reading an interval whole, or a value that it rests on.
@@ -150,10 +151,38 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="nothing from outside: records far outside of a window",
-        file="reading/reader.py",
-        text="        if not times or not any(self.bounds.is_elsewhere(time",
-        becomes="        if True or not any(self.bounds.is_elsewhere(time",
+        file="reading/nearby.py",
+        text="    if not times or not any(bounds.is_elsewhere(time",
+        becomes="    if True or not any(bounds.is_elsewhere(time",
         caught_by=TAMPERED,
+    ),
+    Mutation(
+        breaks="the zone holds in the interval, too: a window around one of its records",
+        file="reading/nearby.py",
+        text="        if not self._client.zone_shown.is_near(time):\n",
+        becomes="        if False:\n",
+        caught_by=NEARBY,
+    ),
+    Mutation(
+        breaks="the zone holds in the interval, too: records beside an interval without any",
+        file="reading/nearby.py",
+        text="beyond=bounds.margin + CHANGE)",
+        becomes="beyond=bounds.margin)",
+        caught_by=NEARBY,
+    ),
+    Mutation(
+        breaks="the zone holds in the interval, too: both of its ends, where it is long",
+        file="reading/nearby.py",
+        text=" if end - start <= NEAR else [(start, start), (end, end)]",
+        becomes="",
+        caught_by=NEARBY,
+    ),
+    Mutation(
+        breaks="the zone is shown by records close to both ends of a window, not to one",
+        file="reading/capacity.py",
+        text="min(times) - from_date < CLOSE and to_date - max(times) < CLOSE",
+        becomes="min(times) - from_date < CLOSE or to_date - max(times) < CLOSE",
+        caught_by=NEARBY,
     ),
     Mutation(
         breaks="an empty answer is asked for twice",
@@ -165,8 +194,8 @@ MUTATIONS = (
     Mutation(
         breaks="an empty answer that is not empty the second time proves nothing",
         file="reading/reader.py",
-        text="            records = yield from self._fetch(state, asked)\n",
-        becomes="            yield from self._fetch(state, asked)\n",
+        text="                records = yield from self._fetch(state, asked)\n",
+        becomes="                yield from self._fetch(state, asked)\n",
         caught_by=TAMPERED,
     ),
     Mutation(

@@ -67,6 +67,8 @@ def with_meanings(lines: list[Line], limits: list[str]) -> list[str]:
             most, longest = count, 0
         elif (first, last) in asked:
             meaning = "empty twice, so whole"
+        elif not count and any(first < before[0] and before[1] < last for before in asked):
+            meaning = "empty, and two hours on either side: whole, whatever the season"
         elif count >= max(10, most):
             meaning = "full"
         else:
@@ -86,7 +88,7 @@ TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], str, type[Capillar
         """
         from_date            to_date              answer
         2025-09-16T23:54:59  2025-09-18T00:05:00    0: empty
-        2025-09-16T23:54:59  2025-09-18T00:05:00    0: empty twice, so whole
+        2025-09-16T21:54:59  2025-09-18T02:05:00    0: empty, and two hours on either side: whole, whatever the season
         """,
         None,
     ),

@@ -8,6 +8,7 @@ there. Where many lie in each window, some do. Where few do, a short window arou
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY, HOUR
@@ -59,12 +60,16 @@ class ZoneCheck:
         self._client = client
         self._spans = [(start, end)] if end - start <= NEAR else [(start, start), (end, end)]
         self._is_present = 0 < client.now <= end
-        self._around: dict[tuple[int, int], list[int]] = {}
+        self._around: dict[tuple[int, int], list[int] | None] = {}
 
     def finds_none_around(self, bounds: Bounds) -> Flow[bool]:
-        """Whether a longer window shows that there are no records around the interval either, where that has to be asked for anyway."""
-        due = self._due(bounds)
-        return len(self._spans) == len(due) == 1 and not (yield from self._times_around(bounds, *due[0]))
+        """Whether a longer window than the interval's shows that there are no records in it, where one has to be asked for anyway."""
+        if self._due(bounds) != self._spans or len(self._spans) > 1:
+            return False
+        from_date, to_date = self._window_around(bounds, *self._spans[0])
+        if to_date - from_date > self._client.reach.length:
+            return False
+        return (yield from self._times_around(bounds, *self._spans[0])) == []
 
     def finish(self, bounds: Bounds, times: Sequence[int]) -> Flow[None]:
         """Show it by windows around records, where no answer has shown it so far.
@@ -73,8 +78,8 @@ class ZoneCheck:
         :raises CalibrationError: the API reads these dates in another zone.
         """
         for low, high in self._due(bounds):
-            near = [time for time in times if low - NEAR <= time <= high + NEAR] or (yield from self._times_around(bounds, low, high))
-            if near:
+            near = [time for time in times if low - NEAR <= time <= high + NEAR]
+            if near := near or (yield from self._times_around(bounds, low, high)) or []:
                 yield from self._look_at(bounds, near[0])
 
     def _due(self, bounds: Bounds) -> list[tuple[int, int]]:
@@ -97,16 +102,18 @@ class ZoneCheck:
                 hint="set the extra `timezone` to the name of the API's zone, such as `Europe/London`, whose clocks change with the season",
             )
 
-    def _times_around(self, bounds: Bounds, low: int, high: int) -> Flow[list[int]]:
-        """The times of records in a span and beyond it by as much as clocks change; none where so long a window is refused."""
+    def _times_around(self, bounds: Bounds, low: int, high: int) -> Flow[list[int] | None]:
+        """The times of records in a span and beyond it by as much as clocks change; ``None`` where so long a window is refused."""
         if (low, high) not in self._around:
-            window = self._window(bounds, low, high, beyond=bounds.margin + CHANGE)
-            try:
+            self._around[low, high] = None
+            with contextlib.suppress(WindowRefusedError):
+                window = self._window_around(bounds, low, high)
                 answer = yield from self._client.fetch_window_at_any_limit(bounds.dates, *window)
-            except WindowRefusedError:
-                return []
-            self._around[low, high] = answer.records.times
+                self._around[low, high] = answer.records.times
         return self._around[low, high]
+
+    def _window_around(self, bounds: Bounds, low: int, high: int) -> tuple[int, int]:
+        return self._window(bounds, low, high, beyond=bounds.margin + CHANGE)
 
     def _window(self, bounds: Bounds, low: int, high: int, *, beyond: int) -> tuple[int, int]:
         """A window longer than a span on both sides. Where it can, it ends in the past: an API may refuse one that does not."""

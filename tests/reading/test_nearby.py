@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bench.fake_api import FakeApi
@@ -12,6 +13,9 @@ from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE
 from airflow_provider_capillary.errors import CapillaryError, CompletenessError
 from airflow_provider_capillary.reading.capacity import ZoneShown
 from reading.driving import drive, make_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WINTER, SUMMER = (int(datetime(2025, month, 10, tzinfo=UTC).timestamp() * 1000) for month in (1, 7))
 NEXT_WINTER, NEXT_SUMMER = (int(datetime(year, month, 10, tzinfo=UTC).timestamp() * 1000) for year, month in ((2025, 12), (2026, 7)))
@@ -74,7 +78,7 @@ def test_the_right_zone_is_read_whole_in_any_season(zone: str, count: int) -> No
 
 # Records on the day, the date format, whether the newest records are of another season, and how many requests more that costs.
 COSTS = [
-    (0, "iso", True, 0),  # the second look at no records is the longer one
+    (0, "iso", True, 1),  # none by a reader that knows how long windows may be: the second look is the longer one
     (3, "iso", True, 1),
     (3, "iso", False, 0),
     (3, "iso_z", True, 0),
@@ -99,6 +103,30 @@ def test_it_costs_a_request_where_few_records_show_it(
     with_check = requests()
     monkeypatch.setattr(ZoneShown, "is_near", lambda *_: True)
     assert with_check - requests() == more
+
+
+class ForgetfulOnce(FakeApi):
+    """Answers the first window in the interval with nothing."""
+
+    is_due = True
+
+    def answer(self, params: Mapping[str, str]) -> tuple[int, Any]:
+        if self.is_due and params.get("from_date", "").startswith("2025-07"):
+            self.is_due = False
+            return super().answer({**params, "from_date": "1999-01-01T00:00:00", "to_date": "1999-01-01T00:00:01"})
+        return super().answer(params)
+
+
+@pytest.mark.parametrize("over_span", ["refuse", "empty", "clamp_to"])
+def test_no_records_are_believed_the_second_time_where_a_longer_window_is_not_answered(over_span: str) -> None:
+    """The interval's own window may be asked for, and one that is two hours longer on both sides may not."""
+    rng = random.Random(1)
+    records = world_of([SUMMER + 23 * HOUR, *around(rng, NEXT_WINTER, BUSY)], zone="UTC").records
+    world = ForgetfulOnce(records, limit_cap=100, date_format="iso", max_span=25 * 3600, over_span=over_span)
+    run = drive(make_reader(date_format="iso"), world, SUMMER, SUMMER + DAY)
+    assert run.error is None
+    assert sorted(run.ids) == wanted(world, SUMMER)
+    assert len(run.ids) == 1
 
 
 # The connection's zone, where the newest records are, and which end of the interval, October and November, is in another season.

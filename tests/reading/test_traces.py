@@ -129,7 +129,7 @@ TRACES: list[tuple[str, list[dict[str, Any]], dict[str, Any], str, type[Capillar
     (
         "a cap that falls half way",
         evenly(400),
-        {"limit_cap_later": (10, 60)},
+        {"limit_cap_later": (11, 60)},
         """
         from_date            to_date              answer
         2025-09-16T23:54:59  2025-09-18T00:05:00  100: full

@@ -39,6 +39,8 @@ TOKEN_POLL = 0.05
 """Seconds between two looks at whether another flow has fetched the token."""
 LATEST_WEIGHT = 0.2
 """Weight of the last answer in the latency."""
+CLOCKS_APART = 86_400.0
+"""A ``Date`` that is farther from this machine's clock, seconds, is not taken for the API's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,8 @@ class RequestExecutor:
     The budget of requests is the driver's: retries and token requests take turns from it as well.
 
     :param per_minute: the driver's budget.
-    :ivar answered_at: when the last response was sent, by the API's clock, epoch seconds; 0.0 where that is not known.
+    :ivar answered_at: the API's clock, epoch seconds: the latest ``Date`` of a response, or when it was received, where it has none; 0.0
+        before the first response.
     :ivar clock_behind: seconds that the API's clock is behind this machine's, at most: a ``Date`` leaves out parts of a second, and a
         response takes its time; infinite before the first response.
     :ivar decode: asked first for the records of an answer; see :func:`.responses.read_page`.
@@ -182,11 +185,16 @@ class RequestExecutor:
         outcome: Response | TransportFailure = yield send
         took = (yield ReadClock()) - sent
         if isinstance(outcome, Response):
-            # A cached response is older than its answer; the API's own are the latest, and the least behind.
-            self.answered_at = max(self.answered_at, sent_at(outcome))
-            self.clock_behind = min(self.clock_behind, outcome.received - sent_at(outcome))
+            self._note_clock(sent_at(outcome), outcome.received)
             self._latency = took if self._latency is None else self._latency + LATEST_WEIGHT * (took - self._latency)
         return outcome
+
+    def _note_clock(self, sent: float, received: float) -> None:
+        """The API's own responses are the latest, and the least behind; a cache's are older. A ``Date`` of another day is no clock's."""
+        if abs(sent - received) > CLOCKS_APART:
+            return
+        self.answered_at = max(self.answered_at, sent)
+        self.clock_behind = min(self.clock_behind, received - sent)
 
     def _wait(self, seconds: float, reason: str) -> Flow[None]:
         now = yield ReadClock()

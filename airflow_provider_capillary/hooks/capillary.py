@@ -241,7 +241,7 @@ class CapillaryHook(FlowDriver, BaseHook):
 
     @property
     def bounds(self) -> dict[str, str | int]:
-        """The result of calibration: date format, zone, precision, order. Empty before the first reading."""
+        """The result of calibration: date format, zone, precision, margin. Empty before the first reading."""
         return self._reader.bounds.described() if self._reader.bounds is not None else {}
 
     @property

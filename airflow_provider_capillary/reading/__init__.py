@@ -8,7 +8,9 @@
     lanes        parts of the interval that are read side by side
     direction    from which end of the interval a reading goes
     pending      records that were seen and are not yielded yet
-    capacity     how many records the API gives at once, and over how long a window
+    capacity     how many records the API gives at once, over how long a window, and when its zone was seen to be right
+    nearby       records come from where they are asked for, and the zone is right there
+    future       windows that end after the API's clock
     bounds       how the API reads dates: which window surely holds a span
     calibration  finds the bounds by asking for records whose times are known
     precision    ... and shows finer dates, where shorter windows are needed

@@ -33,7 +33,8 @@ class Bounds:
     :param unit: the API reads dates so finely that a window loses no more than this at either end, milliseconds.
     :param whole_units: whether a window from a date to the same date holds the whole unit that begins there. It was answered with
         records, and an API that leaves out one of its bounds would have answered it with none.
-    :param lag: the longest time by which a record lay before the window that returned it, milliseconds, up to an hour.
+    :param lag: the longest time by which a record lay before the window that returned it, milliseconds. A distance of more than an hour is
+        not counted: APIs that read dates to the day give records from all of it.
     """
 
     dates: DateFormat

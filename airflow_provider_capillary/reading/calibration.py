@@ -39,11 +39,11 @@ CANDIDATES: Final = 50
 def calibrate(
     client: EventLogsClient, formats: Sequence[DateFormat], *, known: EventLogs | None = None, may_repeat: bool = True
 ) -> Flow[Bounds | None]:
-    """Find the first of ``formats`` that this API reads, and how finely.
+    """Find the first of ``formats`` that this API reads to the second, or else to the minute, the hour, the day.
 
     :param known: records of the API; left out, it is asked for some without dates.
     :param may_repeat: whether to begin again, once, where the API has come to answer with less.
-    :returns: ``None`` where the API holds no record at all: an undated request, asked twice, has no date that could be misread.
+    :returns: ``None`` where two requests without dates, which can't be misread, show no record; :mod:`.no_records` then asks with dates.
     :raises CalibrationError: where none fits; says what was asked, what came back, and the offset that would fit.
     """
     for _ in range(2):
@@ -100,7 +100,7 @@ class _Search:
         self.tried: dict[DateFormat, str] = {}
 
     def any_of(self, formats: Iterable[DateFormat], unit: int) -> Flow[Bounds | None]:
-        """Look with windows of one unit, in each format that can write it and was not answered otherwise than with nothing."""
+        """Look with windows of one unit, in each format that can write it, unless it was refused or answered with other records."""
         for dates in formats:
             if dates.resolution <= unit and self.tried.get(dates, NOTHING) == NOTHING:
                 bounds = yield from self.around(dates, unit)
@@ -127,7 +127,7 @@ class _Search:
             self.tried[dates] = NOTHING
             return None
         if self._is_in_doubt(probe, answer) and not self._ignores and not (yield from self._excludes(probe)):
-            # From now on it is asked first: an API that ignores one date that it cannot read ignores them all.
+            # From now on `_excludes` is asked before the probe: an API that ignores one date that it cannot read ignores them all.
             self._ignores = True
             self.tried[dates] = OTHERS
             return None

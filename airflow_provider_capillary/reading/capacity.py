@@ -1,15 +1,15 @@
-"""What one API is known to answer: how many records at once (every proof rests on it), how long windows, in which weeks at what time."""
+"""What one API is known to answer: how many records at once, on which every proof rests; how long windows; when in which zone."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from airflow_provider_capillary.api.date_formats import DAY, MINUTE
+from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE
 
 __all__ = ["DOCUMENTED_DEFAULT", "Capacity", "Reach", "ZoneShown"]
 
 DOCUMENTED_DEFAULT: Final = 10
-"""The ``limit`` of a request that names none, by the API's page; no API is taken to give less at once."""
+"""The ``limit`` of a request that names none, by Capillary's documentation; no API is taken to give less at once."""
 
 
 class Capacity:
@@ -36,7 +36,7 @@ class Capacity:
 
     @property
     def records(self) -> int:
-        """The longest answer under the present limit, and never less than the documented default."""
+        """The longest answer under the present limit, and never less than :attr:`least`."""
         return max(self._shown, self.least)
 
     def is_short(self, count: int) -> bool:
@@ -92,17 +92,20 @@ class Reach:
 
 CLOSE: Final = 20 * MINUTE
 """Milliseconds. Clocks change by half an hour or more, and a filter may compare a time five minutes from ``startTime``."""
+BRIEF: Final = 6 * HOUR
+"""Of a longer window, clocks may have changed between its ends."""
 WEEK: Final = 7 * DAY
 
 
 class ZoneShown:
     """Where answers have shown that the zone is right in which the package writes dates.
 
-    Were it wrong, a window would begin and end at another time than is written. A record that is close to both ends shows that it does not.
+    Were it wrong, a window would begin and end at another time than is written. Where the first record is close to the one end and the last
+    record to the other, it does not.
 
     >>> shown = ZoneShown()
     >>> shown.show(100 * DAY, 100 * DAY + 30 * MINUTE, [100 * DAY + 10 * MINUTE, 100 * DAY + 25 * MINUTE])
-    >>> shown.is_near(104 * DAY), shown.is_near(90 * DAY)
+    >>> shown.holds_at(104 * DAY), shown.holds_at(90 * DAY)
     (True, False)
     """
 
@@ -111,9 +114,13 @@ class ZoneShown:
 
     def show(self, from_date: int, to_date: int, times: list[int]) -> None:
         """Take note of the times in an answer."""
-        if times and min(times) - from_date < CLOSE and to_date - max(times) < CLOSE:
-            self._weeks.add(times[0] // WEEK)
+        if times and to_date - from_date <= BRIEF and abs(min(times) - from_date) < CLOSE and -MINUTE < to_date - max(times) < CLOSE:
+            self.add(from_date)
 
-    def is_near(self, time: int) -> bool:
+    def add(self, time: int) -> None:
+        """The zone is right at this time."""
+        self._weeks.add(time // WEEK)
+
+    def holds_at(self, time: int) -> bool:
         """Whether it was shown in the week of this time, or in one beside it."""
         return not self._weeks.isdisjoint((time // WEEK - 1, time // WEEK, time // WEEK + 1))

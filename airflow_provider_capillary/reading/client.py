@@ -58,7 +58,7 @@ class EventLogsClient:
 
     @property
     def now(self) -> int:
-        """The API's clock at its last answer, UTC epoch milliseconds; 0 where that is not known."""
+        """The API's clock by its latest response, UTC epoch milliseconds; 0 before the first."""
         return int(self.executor.answered_at * 1000)
 
     @contextlib.contextmanager

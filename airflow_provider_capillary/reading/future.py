@@ -33,7 +33,7 @@ def last_end(client: EventLogsClient, bounds: Bounds, end: int) -> Flow[tuple[in
     This waits until it has passed.
 
     :param end: UTC epoch milliseconds.
-    :returns: beside it the bounds, which had to become closer where they did not show the zone of the API's dates.
+    :returns: beside it the bounds, replaced by finer ones where they did not show the zone of the API's dates.
     :raises CalibrationError: the API answers windows that end in the future with nothing, and does not show the zone of its dates.
     """
     now = client.now

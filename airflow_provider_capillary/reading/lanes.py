@@ -62,8 +62,8 @@ class Lanes:
     def run(self, flows: list[Flow[None]], more: Callable[[int], list[Flow[None]]]) -> Flow[None]:
         """Run flows in turn, each up to its next pause, until all have ended.
 
-        A flow pauses only in :meth:`fetch`, while its request is under way. So nothing else happens between an answer and what its flow
-        makes of it, other requests of the same flow included.
+        A flow pauses only in :meth:`fetch`, before its request is sent or while it is under way. So nothing else happens between an answer
+        and what its flow makes of it, other requests of the same flow included.
 
         :param more: called before each round with the number of flows that may begin besides; returns those that do.
         """

@@ -1,9 +1,9 @@
 """Records have to come from where they are asked for, also where the interval lies in another season than calibration.
 
 Clocks change with the season. An API that reads dates without an offset in the time of London reads them as UTC in winter. With the
-extra ``timezone`` left at ``UTC``, calibration in December is right, and each window of a day in July begins and ends an hour early. The
-windows still join, so what is lost lies at an end of the interval. A record near both ends of its window shows that the zone is right
-there. Where many lie in each window, some do. Where few do, a short window around one of them is asked for.
+extra ``timezone`` left at ``UTC``, calibration in December is right, and each window of a day in July begins and ends an hour early: the
+last hour of the day would be missing. Records near both ends of a window show that the zone is right there. Where many lie in a window,
+some do. Where few do, a short window around one of them is asked for.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import DAY, HOUR
+from airflow_provider_capillary.api.date_formats import HOUR
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
+from airflow_provider_capillary.reading.capacity import WEEK
 from airflow_provider_capillary.reading.client import WindowRefusedError
+from airflow_provider_capillary.reading.reach import FIRST, LAST
 from airflow_provider_capillary.timestamps import format_timestamp, from_millis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_capillary.api.effects import Flow
     from airflow_provider_capillary.api.event_logs import EventLogs
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ZoneCheck", "require_nearby"]
 
-NEAR: Final = 7 * DAY
-"""A time so near another is taken for one of the same season."""
 CHANGE: Final = 2 * HOUR
 """The most by which clocks change, milliseconds."""
+LOOKS: Final = 3
+"""An answer may lack a record once, and the filter may date one of them later than any so far."""
+HALF: Final = HOUR // 2
 
 
 def require_nearby(bounds: Bounds, records: EventLogs, from_date: int, to_date: int) -> None:
@@ -50,51 +53,65 @@ def require_nearby(bounds: Bounds, records: EventLogs, from_date: int, to_date: 
 
 
 class ZoneCheck:
-    """Whether the API reads the dates at the ends of ``[start, end)`` in the zone in which it read those of calibration.
+    """Whether the API reads the dates about ``[start, end)`` in the zone in which it read those of calibration.
 
-    Not checked where dates carry their zone, or are read by the hour or the day: then the reading reaches beyond the interval by a day. Nor
-    where the interval ends in the present, as a poll's does: the polls before it began where calibration was.
+    It is checked at the start and the end, and every two weeks in between. Not where dates carry their zone, or are read by the hour or the
+    day: then the reading reaches beyond the interval by a day. Nor at an end that is not over by the API's clock, as a poll's is not: a
+    later poll sees what this one does not. Nor where there is no record to check it with: none of the interval within a week, and none
+    within two hours of its start or end, as far as the API answers windows about them.
     """
 
     def __init__(self, client: EventLogsClient, start: int, end: int) -> None:
         self._client = client
-        self._spans = [(start, end)] if end - start <= NEAR else [(start, start), (end, end)]
-        self._is_present = 0 < client.now <= end
-        self._around: dict[tuple[int, int], list[int] | None] = {}
+        is_over = not 0 < client.now <= end
+        if end - start <= WEEK:
+            self._spans = [(start, end if is_over else start)]
+        else:
+            self._spans = [(time, time) for time in (*range(start, end, 2 * WEEK), *[end] * is_over)]
+        self._ends = {start, end}
+        self._around: dict[tuple[int, int], list[int]] = {}
 
     def finds_none_around(self, bounds: Bounds) -> Flow[bool]:
         """Whether a longer window than the interval's shows that there are no records in it, where one has to be asked for anyway."""
-        if self._due(bounds) != self._spans or len(self._spans) > 1:
+        (low, high), *others = self._spans
+        from_date, to_date = _window(bounds, low, high, beyond=bounds.margin + CHANGE)
+        is_answered = to_date - from_date <= self._client.reach.length and not 0 < self._client.now < to_date
+        if others or low == high or not is_answered or not self._is_due(bounds, low, high):
             return False
-        from_date, to_date = self._window_around(bounds, *self._spans[0])
-        if to_date - from_date > self._client.reach.length:
-            return False
-        return (yield from self._times_around(bounds, *self._spans[0])) == []
+        return not (yield from self._times_around(bounds, low, high))
 
-    def finish(self, bounds: Bounds, times: Sequence[int]) -> Flow[None]:
+    def finish(self, bounds: Bounds, samples: Mapping[int, Sequence[int]], *, beyond: int) -> Flow[None]:
         """Show it by windows around records, where no answer has shown it so far.
 
-        :param times: of records in the interval: the first and the last, or none.
+        :param samples: times of records of the interval, by week.
+        :param beyond: how far the reading reached beyond the interval, milliseconds.
         :raises CalibrationError: the API reads these dates in another zone.
         """
-        for low, high in self._due(bounds):
-            near = [time for time in times if low - NEAR <= time <= high + NEAR]
-            if near := near or (yield from self._times_around(bounds, low, high)) or []:
-                yield from self._look_at(bounds, near[0])
+        for low, high in self._spans:
+            if self._is_due(bounds, low, high):
+                near = [time for week in range(low // WEEK - 1, high // WEEK + 2) for time in samples.get(week, ())]
+                if not near and not self._ends.isdisjoint((low, high)):
+                    near = yield from self._times_around(bounds, low, high)
+                yield from self._look_at(bounds, near, max(MARGIN, beyond))
 
-    def _due(self, bounds: Bounds) -> list[tuple[int, int]]:
-        """The spans near which nothing has shown the zone."""
-        if bounds.dates.carries_zone or bounds.zone_error or self._is_present:
-            return []
-        return [span for span in self._spans if not all(map(self._client.zone_shown.is_near, span))]
+    def _is_due(self, bounds: Bounds, low: int, high: int) -> bool:
+        if bounds.dates.carries_zone or bounds.zone_error:
+            return False
+        return not (self._client.zone_shown.holds_at(low) and self._client.zone_shown.holds_at(high))
 
-    def _look_at(self, bounds: Bounds, time: int) -> Flow[None]:
-        window = self._window(bounds, time, time + 1, beyond=MARGIN)
-        try:
-            yield from self._client.fetch_window_at_any_limit(bounds.dates, *window)
-        except WindowRefusedError as error:
-            raise error.refusal from error
-        if not self._client.zone_shown.is_near(time):
+    def _look_at(self, bounds: Bounds, times: Sequence[int], beyond: int) -> Flow[None]:
+        """Look for one record after the other, each in a window around it that reaches as far as the reading does beyond the interval.
+
+        By so much the zone may be wrong, and nothing is lost.
+        """
+        # An API that reads dates to the hour, and gives all of it, gives another hour's records near its beginning and its end.
+        times = sorted(times, key=lambda time: abs(time % HALF - HALF // 2))
+        for time in (times * LOOKS)[:LOOKS]:
+            window = self._before_present(bounds, *_window(bounds, time, time + 1, beyond=beyond), at_least=time + 1)
+            if time in (yield from self._times_in(bounds, *window)):
+                self._client.zone_shown.add(time)
+                return
+        if times:
             raise CalibrationError(
                 f"The API reads dates about {format_timestamp(from_millis(time))} in another zone than those by which they were "
                 "calibrated: a window around a record does not hold it",
@@ -102,20 +119,37 @@ class ZoneCheck:
                 hint="set the extra `timezone` to the name of the API's zone, such as `Europe/London`, whose clocks change with the season",
             )
 
-    def _times_around(self, bounds: Bounds, low: int, high: int) -> Flow[list[int] | None]:
-        """The times of records in a span and beyond it by as much as clocks change; ``None`` where so long a window is refused."""
-        if (low, high) not in self._around:
-            self._around[low, high] = None
-            with contextlib.suppress(WindowRefusedError):
-                window = self._window_around(bounds, low, high)
-                answer = yield from self._client.fetch_window_at_any_limit(bounds.dates, *window)
-                self._around[low, high] = answer.records.times
-        return self._around[low, high]
+    def _times_around(self, bounds: Bounds, low: int, high: int) -> Flow[list[int]]:
+        """The times of records in a span and beyond it by as much as clocks change, or else about its ends."""
+        if (low, high) in self._around:
+            return self._around[low, high]
+        beyond = bounds.margin + CHANGE
+        windows = [_window(bounds, low, high, beyond=beyond)]
+        if high - low > 2 * CHANGE and windows[0][1] - windows[0][0] > self._client.reach.length:
+            windows = [_window(bounds, time, time, beyond=beyond) for time in (low, high)]
+        times: list[int] = []
+        for window in windows:
+            times += yield from self._times_in(bounds, *window)
+            earlier = self._before_present(bounds, *window, at_least=window[0], by=CHANGE)
+            # An API may answer a window that ends in the future with nothing. It may read the present as up to two hours later.
+            if not times and earlier != window:
+                times += yield from self._times_in(bounds, *earlier)
+        self._around[low, high] = times
+        return times
 
-    def _window_around(self, bounds: Bounds, low: int, high: int) -> tuple[int, int]:
-        return self._window(bounds, low, high, beyond=bounds.margin + CHANGE)
+    def _times_in(self, bounds: Bounds, from_date: int, to_date: int) -> Flow[list[int]]:
+        """The times in the answer to a window; none where it is refused."""
+        with contextlib.suppress(WindowRefusedError):
+            return (yield from self._client.fetch_window_at_any_limit(bounds.dates, from_date, to_date)).records.times
+        return []
 
-    def _window(self, bounds: Bounds, low: int, high: int, *, beyond: int) -> tuple[int, int]:
-        """A window longer than a span on both sides. Where it can, it ends in the past: an API may refuse one that does not."""
-        end, present = bounds.ceil(high + beyond), bounds.floor(self._client.now)
-        return bounds.window(bounds.floor(low - beyond), max(bounds.ceil(high), present) if 0 < present < end else end)
+    def _before_present(self, bounds: Bounds, from_date: int, to_date: int, *, at_least: int, by: int = 0) -> tuple[int, int]:
+        """A window that ends before the API's present, where it can end ``at_least`` at a time: an API may refuse one that does not."""
+        if not 0 < self._client.now - by < to_date:
+            return from_date, to_date
+        return from_date, max(bounds.ceil(at_least), bounds.floor(self._client.now - by))
+
+
+def _window(bounds: Bounds, low: int, high: int, *, beyond: int) -> tuple[int, int]:
+    """A window longer than a span on both sides."""
+    return bounds.window(bounds.floor(max(low - beyond, FIRST)), bounds.ceil(min(high + beyond, LAST)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import DAY, HOUR, MINUTE
+from airflow_provider_capillary.api.date_formats import DAY, HOUR
 from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.reading.bounds import ELSEWHERE
 from airflow_provider_capillary.reading.client import WindowRefusedError
@@ -30,7 +30,9 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
 
     How the API reads dates is not known then, so each format is tried. An API may not read one and answer with nothing.
 
-    :raises ParametersRefusedError: the API refuses each window, however short.
+    Without an error, no record is no proof that there is none before the interval.
+
+    :raises ParametersRefusedError: the API refuses each window, those of an hour, too.
     """
     for dates in formats:
         try:
@@ -39,19 +41,32 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
             continue
         if answer.records:
             return answer.records
-    # Such a long window may have been cut, or refused.
-    lengths = [end - start, *(length for length in (DAY, HOUR, 5 * MINUTE) if length < end - start)]
-    for length in lengths:
-        is_answered = False
-        for dates in formats:
+    # Such a long window may have been cut, or refused. A format that is refused is tried with shorter windows, though another one may have
+    # been answered: an API may answer dates that it can't read with nothing.
+    refusal = None
+    answered = 0
+    for dates in formats:
+        for length in [end - start, *(length for length in (DAY, HOUR) if length < end - start)]:
             try:
-                answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(end - length), dates.ceil(end))
+                records = yield from _first_records(client, dates, (start, end), length)
             except WindowRefusedError as error:
                 refusal = error.refusal
                 continue
-            if answer.records:
-                return answer.records
-            is_answered = True
-        if is_answered:
-            return EventLogs.of([])
-    raise refusal
+            if records:
+                return records
+            answered += 1
+            break
+    if refusal is not None and not answered:
+        raise refusal
+    return EventLogs.of([])
+
+
+def _first_records(client: EventLogsClient, dates: DateFormat, interval: tuple[int, int], length: int) -> Flow[EventLogs]:
+    """The records of the first window that has any, of windows of a length that cover the interval from its end on."""
+    start, high = interval
+    records = EventLogs.of([])
+    while high > start and not records:
+        low = max(start, high - length)
+        answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(low), dates.ceil(high))
+        records, high = answer.records, low
+    return records

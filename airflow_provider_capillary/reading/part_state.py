@@ -47,7 +47,7 @@ class PartState:
 
     @property
     def asked_from(self) -> int:
-        """Nothing before this has been asked for."""
+        """From here to the part's end, everything has a whole answer or is being asked for."""
         return self.asking.low if self.asking else self.part.answered_from
 
     @property

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.errors import ContinuityError
+from airflow_provider_capillary.reading.capacity import WEEK
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.api.event_logs import EventLogs
 
 __all__ = ["PendingRecords"]
+
+MOST_SAMPLES: Final = 6
+"""Of a week."""
 
 
 class PendingRecords:
@@ -40,8 +44,8 @@ class PendingRecords:
         self._proved: list[tuple[int, EventLogs]] = []
         """The records of whole answers, each record once, and the number of the answer's span."""
         self._all = [start, end]
-        self.ends: list[int] = []
-        """The first and the last time of the records that were released; empty where there are none."""
+        self.samples: dict[int, list[int]] = {}
+        """Times of some records that were released, by week."""
 
     @property
     def has_released(self) -> bool:
@@ -79,7 +83,7 @@ class PendingRecords:
     def distrust(self, first: int) -> None:
         """Take the answers of the span with this number and of all later ones for cut: their records need another whole answer.
 
-        A record is kept with the first whole answer that held it. So no other answer that is still believed held a record of these.
+        The first whole answer keeps a record, so earlier answers, which are still believed, did not hold these.
         """
         for number, records in self._proved:
             if number >= first:
@@ -111,11 +115,17 @@ class PendingRecords:
                 released.append(records[first:last])
                 self._proved += [(number, kept) for kept in (records[:first], records[last:]) if kept]
         for records in released:
-            self.ends = [min([records.times[0], *self.ends]), max([records.times[-1], *self.ends])]
+            self._sample(records.times)
             deque(map(self._times.pop, records.ids), maxlen=0)
         first, last = bisect_left(self._bounds, low), bisect_right(self._bounds, high)
         self._bounds[first:last] = [low] * (first % 2) + [high] * (last % 2)
         return sorted(released, key=lambda records: records.times[-1], reverse=True)
+
+    def _sample(self, times: list[int]) -> None:
+        for time in (times[0], times[len(times) // 2], times[-1]):
+            of_week = self.samples.setdefault(time // WEEK, [])
+            if len(of_week) < MOST_SAMPLES:
+                of_week.append(time)
 
     def _not_released(self, records: EventLogs) -> EventLogs:
         if not records:

@@ -5,17 +5,21 @@ The rule
 
     *A window is whole when its answer holds fewer records than the API has shown that it can give at once.*
 
-How many records an answer holds is all that shows whether the API left some out. Their order shows nothing. Where they lie shows one thing
-only: over how long a window the API answers from end to end (:class:`.Reach`). A full answer proves nothing about its window. Its records
-are true all the same, and the reading must yield them in the end.
+How many records an answer holds is all that shows whether the API left some out. No proof rests on their order. Their times show three
+other things: over how long a window the API answers from end to end (:class:`.Reach`), in which weeks the zone of the dates is right
+(:class:`.ZoneShown`), and how far from ``startTime`` the time is that the filter compares (:attr:`.Bounds.lag`).
 
-Windows tile the interval, as a rule from its end backwards (:mod:`.direction`). An answer is *short* where it holds fewer records than the
-API gives at once, and *whole* where it may be believed to hold all of its window. The span of a whole answer goes into the ledger. It is
-*proved* once a later, longer answer has shown that the API could still give more (:class:`.Ledger`). A full answer is followed by a shorter
-window (:class:`.Sizer` guesses how short). A reading ends without an error only when it has met six obligations:
+A *span* ``[low, high)`` is what is to be known, and spans tile the interval, as a rule from its end backwards (:mod:`.direction`). A
+*window* is what is sent for it, a little wider. An answer is *full* where it holds as many records as the API gives at once, else *short*;
+a short one is *whole* where the API is known not to cut so long a window. The span of a whole answer goes into the ledger, and is *proved*
+once a later, longer answer has shown that the API could still give more (:class:`.Ledger`). A full answer proves nothing about its window.
+Its records are true all the same, and the reading must yield them in the end. A shorter window follows (:class:`.Sizer` guesses how short).
+
+A reading ends without an error only when it has met six obligations, or where there is nothing to read: the interval is empty or lies in
+the future, or the API shows no record at all.
 
 1. *a short answer is whole* (``_prove_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
-   known to answer from end to end. An answer without records counts when it comes twice.
+   known to answer from end to end. An answer without records counts when it comes twice, the second time perhaps to a longer window.
 2. *the ledger covers the interval* (``covers_interval``): from :attr:`.Bounds.margin` before it to as much after it, span joining span.
    It need not cover a future in which the API answers no windows (:mod:`.future`).
 3. *the capacity still holds* (``confirm``): after each span came an answer longer than its own. Where none comes by itself,
@@ -23,7 +27,7 @@ window (:class:`.Sizer` guesses how short). A reading ends without an error only
 4. *everything seen is yielded* (``release`` raises an error else): each record of the interval that an answer held is in a whole answer,
    but for a record of what was read already, which became visible only then.
 5. *nothing comes from outside* (``require_nearby``): records far outside of a window show that the API does not read its dates.
-6. *the zone holds in the interval, too* (:class:`.ZoneCheck`): clocks change with the season, and not where the connection says.
+6. *the zone holds in the interval, too* (:class:`.ZoneCheck`, which says where that can't be shown): clocks change with the season.
 
 An example: 250 event logs, evenly over a day, at an API that gives 100 at once, newest first, and reads ``iso`` dates. Each line is a
 request; a day like it was read before.
@@ -33,13 +37,13 @@ request; a day like it was read before.
     from_date            to_date              answer
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.6 hours
     2025-09-17T14:38:25  2025-09-18T00:05:00   98: whole
-    2025-09-17T06:57:33  2025-09-17T14:38:26   81: whole
-    2025-09-16T23:54:59  2025-09-17T06:57:34   72: whole; the interval is covered
+    2025-09-17T06:49:28  2025-09-17T14:38:26   82: whole
+    2025-09-16T23:54:59  2025-09-17T06:49:29   71: whole; the interval is covered
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
 
 The cost for N records and a capacity of p, on a day without bursts, is about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration
-included; ``tests/benchmarks/reading_cost.py`` prints the table. A long reading whose pace the API's answers would set reads parts of the
-interval side by side (:mod:`.lanes`), each as described here. They share the ledger. That costs a few requests more.
+included, where the API sorts its answers by time; ``tests/benchmarks/reading_cost.py`` prints the table. A long reading whose pace the
+API's answers would set reads parts of the interval side by side (:mod:`.lanes`), for a few requests more. They share the ledger.
 """
 
 from __future__ import annotations
@@ -186,7 +190,8 @@ class _Reading:
                 else:
                     yield from self._recheck_capacity()
                     yield from self._yield_proved_records(self._ledger.parts[0])
-            yield from self._zone_check.finish(self.bounds, self._pending.ends)
+            low, high = self._direction.span(self._ledger.low, self._ledger.high)
+            yield from self._zone_check.finish(self.bounds, self._pending.samples, beyond=min(self._start - low, high - self._end))
 
     def _read_part(self, state: PartState) -> Flow[None]:
         """Ask for a part, span by span, until each has a whole answer."""
@@ -291,10 +296,7 @@ class _Reading:
             yield Records(released.pop(), ledger.proved_share)
 
     def _note_seen(self, records: EventLogs) -> None:
-        """Any answer may hold records of the interval. Those of the part that is still to be read must be in a whole answer later.
-
-        Records of the part that is read are left out: they may have become visible only now.
-        """
+        """Any answer may hold records of the interval. Those of what is not asked for yet have to be in a whole answer later."""
         for state in self._states:
             low, margin = state.part.low, self.bounds.margin
             unread = self._direction.span(low + margin * (low > self._ledger.low), state.asked_from - margin)
@@ -312,7 +314,7 @@ class _Reading:
             return None
         self._ledger.confirm(len(answer), asked_after=asked_after)
         require_nearby(self.bounds, answer.records, from_date, to_date)
-        self._learn_lag(from_date, answer.records.times)
+        yield from self._learn_lag(from_date, answer.records.times)
         return answer.records
 
     def _to_cover(self) -> tuple[int, int]:
@@ -320,8 +322,8 @@ class _Reading:
         low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
         return self._direction.span(low, high if self._latest is None else min(high, self._latest))
 
-    def _learn_lag(self, from_date: int, times: list[int]) -> None:
-        """Read farther beyond the interval where a record lies farther before its window than any so far.
+    def _learn_lag(self, from_date: int, times: list[int]) -> Flow[None]:
+        """Read farther beyond the interval where a record lies farther before its window than any so far, but not into the future.
 
         :raises CalibrationError: records were yielded from within that distance of spans that are still to be read.
         """
@@ -330,6 +332,8 @@ class _Reading:
         if self.bounds.margin <= margin:
             return
         if not self._pending.has_released:
+            if self._latest is None:
+                self._latest, self.bounds = yield from last_end(self._client, self.bounds, self._end)
             self._states += [PartState(part, self._states[0].sizer.elsewhere()) for part in self._ledger.extend(*self._to_cover())]
         elif self.bounds.lag > margin:
             raise CalibrationError(

@@ -16,7 +16,7 @@ full of the newest records of the window         the stretch over which they lie
 full of the oldest                               a stretch over which as many lie
 full of any of the matching                      the latest stretch over which a third of these records lie
 any, after one that was full of any              where that one shows another density: sized by it (:mod:`.subsets`)
-wrong again, three times in a row                an eighth of it, then a sixteenth of that
+full for the third time in a row                 an eighth of it, then a sixteenth of that
 ===============================================  =====================================================
 """
 
@@ -37,19 +37,19 @@ __all__ = ["Sizer"]
 
 # These were found by trying: fewest requests over days of 700 to 20,000 records, uniform and by the hours of a day, in pages of 100 and
 # 1,000. Within a tenth of these values the cost hardly changes.
-CAUTION: Final = 1.3
+CAUTION: Final = 1.2
 """The target is this many standard deviations of the expected count below the capacity. More wastes room, less makes full answers."""
 LEAST_FILLED: Final = 0.5
 """The target is at least this share of the capacity: the standard deviations are most of a small one."""
-NEXT_TO_NOTHING: Final = 0.45
+NEXT_TO_NOTHING: Final = 0.55
 """Share of the target up to which an answer counts as next to nothing."""
-SURPRISE: Final = 3.0
+SURPRISE: Final = 3.3
 """Standard deviations from the expected count at which the density counts as changed."""
-MEMORY: Final = 0.74
+MEMORY: Final = 0.72
 """Weight of the earlier half windows in the density, beside the last one."""
-TREND: Final = 0.7
+TREND: Final = 1.0
 """A change of the density is expected to go on by this power of it ..."""
-STEEPEST: Final = 3.0
+STEEPEST: Final = 2.5
 """... and by no more than this factor."""
 NEWEST_KEPT: Final = 0.98
 """Share of a full answer of the newest records that the next window is to hold."""
@@ -70,7 +70,7 @@ NEARER: Final = 16
 MOST_GUESSES: Final = 3
 """From this many full answers in a row on, windows are an eighth as long, then a sixteenth of that, whatever the answers look like."""
 MOST_WRONG: Final = 3
-"""After this many such rows, answers that look like the newest records of their windows are not taken for them any more."""
+"""After this many such runs of full answers, answers that look like the newest records of their windows are not taken for them any more."""
 
 
 class Sizer:
@@ -95,7 +95,7 @@ class Sizer:
         return length / self._length if self._length and self._count else 0.0
 
     def elsewhere(self) -> Sizer:
-        """A sizer for another part of the interval. Its first window is as long as the next one here would be."""
+        """A sizer for another part of the interval. Its first window has the length that was last computed here."""
         sizer = copy(self)
         sizer.begin()
         return sizer

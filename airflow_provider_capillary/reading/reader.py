@@ -81,9 +81,8 @@ if TYPE_CHECKING:
 __all__ = ["Reader"]
 
 MOST_UNCONFIRMED: Final = 10_000
-"""Records held in memory until a later answer confirms their spans. Beyond this many, a request is spent on such an answer ..."""
 FULL_UNCONFIRMED: Final = 4
-"""... or beyond those of so many full answers, where that is more: every few answers there is one that confirms others anyway."""
+"""Records held in memory until a later answer confirms their spans, and as many full answers: beyond both, a request asks for such one."""
 SHORTEST_REFUSED: Final = 2 * MINUTE
 """An API that refuses a window shorter than this, milliseconds, refuses it for another reason than its length."""
 
@@ -106,10 +105,7 @@ class Reader:
         self.proof: dict[str, int] | None = None
 
     def fetch_undated(self) -> Flow[EventLogs]:
-        """The event logs that the API answers a request without dates with: the newest, where it has an order.
-
-        :raises RequestError: the API does not answer.
-        """
+        """The event logs that the API answers a request without dates with: the newest, where it has an order."""
         return (yield from self._client.fetch_undated()).records
 
     def read(self, start: int, end: int, *, event_name: str | None = None) -> Flow[None]:
@@ -134,7 +130,7 @@ class Reader:
             latest, self.bounds = yield from last_end(self._client, bounds, end)
         if latest is not None and latest <= start:
             return
-        reading = _Reading(self._client, self.bounds, (start, end, latest), event_name, self._formats)
+        reading = _Reading(self._client, self.bounds, self._formats, start=start, end=end, windows_end_by=latest, event_name=event_name)
         yield from reading.run([self._client.undated, *seen])
         self.bounds, self.proof = reading.bounds, reading.proof
 
@@ -148,15 +144,21 @@ class Reader:
 
 
 class _Reading:
-    """One reading of ``[start, end)``."""
+    """One reading of ``[start, end)``, with windows that end by a time where :mod:`.future` says so."""
 
     def __init__(
-        self, client: EventLogsClient, bounds: Bounds, span: tuple[int, int, int | None], name: str | None, formats: Sequence[DateFormat]
+        self,
+        client: EventLogsClient,
+        bounds: Bounds,
+        formats: Sequence[DateFormat],
+        *,
+        start: int,
+        end: int,
+        windows_end_by: int | None,
+        event_name: str | None,
     ) -> None:
-        self._client = client
-        self._formats = formats
-        self._event_name = name
-        self._start, self._end, self._latest = span
+        self._client, self._formats, self._event_name = client, formats, event_name
+        self._start, self._end, self._windows_end_by = start, end, windows_end_by
         self.bounds = bounds
         self._direction = BACKWARDS
         self._ledger = Ledger(*self._to_cover())
@@ -181,9 +183,9 @@ class _Reading:
         :param seen: the records of answers before.
         :raises CompletenessError: it can't be proved that nothing is missing.
         """
-        with self._client.noticing(self._note_seen):
+        with self._client.noticing(self._note_unread):
             for records in seen:
-                self._note_seen(records)
+                self._note_unread(records)
             while not self._ledger.covers_interval:
                 if self._ledger.has_gaps:
                     yield from self._lanes.run([self._read_part(state) for state in self._states], self._read_beside)
@@ -251,7 +253,7 @@ class _Reading:
                 asked.shown = yield from prove_reach(self._client, self.bounds, wanted)
         if length <= reach.length:
             return True
-        if not (yield from self._shorten(state, asked)):
+        if not (yield from self._try_to_shorten(state, asked)):
             raise CalibrationError(
                 f"The API cuts windows short without saying so: {reach.length / HOUR:.1f} of {length / HOUR:.1f} hours are answered",
                 hint="check the extras `date_format` and `timezone`",
@@ -295,7 +297,7 @@ class _Reading:
             # None is kept here once it is yielded: together they may be many.
             yield Records(released.pop(), ledger.proved_share)
 
-    def _note_seen(self, records: EventLogs) -> None:
+    def _note_unread(self, records: EventLogs) -> None:
         """Any answer may hold records of the interval. Those of what is not asked for yet have to be in a whole answer later."""
         for state in self._states:
             low, margin = state.part.low, self.bounds.margin
@@ -309,7 +311,7 @@ class _Reading:
         try:
             answer = yield from self._lanes.fetch(asked.bounds.dates, from_date, to_date, event_name=self._event_name)
         except WindowRefusedError as error:
-            if not (yield from self._shorten(state, asked)):
+            if not (yield from self._try_to_shorten(state, asked)):
                 raise error.refusal from error
             return None
         self._ledger.confirm(len(answer), asked_after=asked_after)
@@ -320,7 +322,7 @@ class _Reading:
     def _to_cover(self) -> tuple[int, int]:
         """What the ledger has to cover, in positions: the interval, and the margin on both sides of it, up to the last end of windows."""
         low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
-        return self._direction.span(low, high if self._latest is None else min(high, self._latest))
+        return self._direction.span(low, high if self._windows_end_by is None else min(high, self._windows_end_by))
 
     def _learn_lag(self, from_date: int, times: list[int]) -> Flow[None]:
         """Read farther beyond the interval where a record lies farther before its window than any so far, but not into the future.
@@ -332,8 +334,8 @@ class _Reading:
         if self.bounds.margin <= margin:
             return
         if not self._pending.has_released:
-            if self._latest is None:
-                self._latest, self.bounds = yield from last_end(self._client, self.bounds, self._end)
+            if self._windows_end_by is None:
+                self._windows_end_by, self.bounds = yield from last_end(self._client, self.bounds, self._end)
             self._states += [PartState(part, self._states[0].sizer.elsewhere()) for part in self._ledger.extend(*self._to_cover())]
         elif self.bounds.lag > margin:
             raise CalibrationError(
@@ -342,8 +344,8 @@ class _Reading:
                 hint="export shorter intervals, and verify the objects later",
             )
 
-    def _shorten(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
-        """Whether the next span can be shorter, so that the API may answer its window in full."""
+    def _try_to_shorten(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
+        """Make the next span shorter, or its dates finer, so that the API may answer its window in full; ``False`` where neither can be."""
         if asked.high - asked.low >= SHORTEST_REFUSED and self._is_divisible(asked):
             state.forbid(asked.low, asked.high)
             return True

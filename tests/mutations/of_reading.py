@@ -131,7 +131,7 @@ MUTATIONS = (
     Mutation(
         breaks="everything seen is yielded: what was shown without dates",
         file="reading/reader.py",
-        text="            for records in seen:\n                self._note_seen(records)\n",
+        text="            for records in seen:\n                self._note_unread(records)\n",
         becomes="",
         caught_by=(*READER, "-k", "without_dates"),
     ),
@@ -418,7 +418,7 @@ MUTATIONS = (
     Mutation(
         breaks="a window that is refused for its length is asked for in parts",
         file="reading/reader.py",
-        text="            if not (yield from self._shorten(state, asked)):\n                raise error.refusal",
+        text="            if not (yield from self._try_to_shorten(state, asked)):\n                raise error.refusal",
         becomes="            if True:\n                raise error.refusal",
         caught_by=(*READER, "-k", "refused"),
     ),

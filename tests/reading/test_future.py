@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 from bench.fake_api import FakeApi
 
-from airflow_provider_capillary.errors import CalibrationError
+from airflow_provider_capillary.errors import CalibrationError, CompletenessError
 from reading.driving import drive, make_reader, truth
 
 MINUTE = 60_000
@@ -134,3 +135,21 @@ def test_where_all_known_records_are_of_this_minute_the_windows_around_them_end_
     run = drive(make_reader(date_format="iso"), world, NOW - 2 * MINUTE, NOW)
     assert run.error is None
     assert sorted(run.ids) == sorted(truth(world, NOW - 2 * MINUTE, NOW))
+
+
+@pytest.mark.parametrize("future", ["read", "refuse", "empty", "present"])
+def test_a_lag_that_shows_near_the_present_is_not_followed_into_the_future(future: str) -> None:
+    """The reading reaches farther beyond its end then, and that may be the future. Windows that end there are answered as they are."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        lags = {f"r{index}": rng.randrange(33 * MINUTE) if rng.random() < 0.3 else 20 for index in range(160)}
+        records = [
+            {"id": name, "startTime": NOW - 45 * MINUTE - rng.randrange(6 * HOUR), "responseTime": lag} for name, lag in lags.items()
+        ]
+        records = [record for record in records if record["startTime"] + record["responseTime"] < NOW]
+        world = FakeApi(records, date_format="iso", present=NOW, future=future, filter_by="write_time", limit_cap=50)
+        run = drive(make_reader(date_format="iso"), world, NOW - 5 * HOUR, NOW - 20 * MINUTE)
+        if run.error is None:
+            assert sorted(run.ids) == sorted(truth(world, NOW - 5 * HOUR, NOW - 20 * MINUTE))
+        else:
+            assert isinstance(run.error, CompletenessError)

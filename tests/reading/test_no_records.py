@@ -20,3 +20,14 @@ def test_an_api_without_records_may_refuse_long_windows(date_format: str, longes
     run = drive(make_reader(date_format=date_format), FakeApi([], date_format="iso", max_span=longest // 1000), BASE, BASE + 9 * DAY)
     assert run.error is None
     assert run.ids == []
+
+
+@pytest.mark.parametrize("unparsable_date", ["empty", "refuse"])
+def test_a_format_that_is_refused_for_the_length_of_windows_is_tried_with_shorter_ones(unparsable_date: str) -> None:
+    """Though another format is answered, with nothing, because the API can't read it. Records are found then, or it is an error."""
+    records = [{"id": f"r{index}", "startTime": BASE + index * HOUR, "responseTime": 20} for index in range(48)]
+    options = {"unparsable_date": unparsable_date, "max_span": 50 * 3600, "undated_days": 2, "present": BASE + 30 * DAY}
+    world = FakeApi(records, date_format="iso", limit_cap=100, **options)
+    run = drive(make_reader(date_format="auto"), world, BASE, BASE + 3 * DAY)
+    assert run.seen
+    assert run.error is not None or len(run.ids) == 48

@@ -57,6 +57,13 @@ class Bounds:
         """How far to read beyond an interval, for records that the filter dates later or earlier than their ``startTime``."""
         return max(MARGIN, 2 * self.lag) + self.zone_error
 
+    def surely(self, distance: int, *, is_cut: bool) -> int:
+        """How far a record has to lie from an end of a window, so that by the API's own times it is this far from it, milliseconds.
+
+        :param is_cut: whether longer windows may be cut. Then it counts that the filter may compare a later time; else only the zone.
+        """
+        return distance + (self.margin if is_cut and distance >= HOUR else self.zone_error)
+
     def floor(self, time: int) -> int:
         """The last time at or before ``time`` at which a span may begin or end."""
         return self.dates.floor(time, self.unit)

@@ -245,12 +245,12 @@ class _Reading:
         """
         from_date, to_date = asked.window
         reach = self._client.reach
-        # A record's distance from the ends of a window is no better known than the zone of its dates.
-        length = to_date - from_date + asked.bounds.zone_error
+        length = asked.bounds.surely(to_date - from_date, is_cut=reach.not_shown is not None)
         # All of the interval at once, where that is possible: the windows grow.
         for wanted in (max(length, self._ledger.high - self._ledger.low), length):
             if length > reach.length:
                 asked.shown = yield from prove_reach(self._client, self.bounds, wanted)
+            length = asked.bounds.surely(to_date - from_date, is_cut=reach.not_shown is not None)
         if length <= reach.length:
             return True
         if not (yield from self._try_to_shorten(state, asked)):
@@ -272,7 +272,7 @@ class _Reading:
 
     def _show_reach(self) -> Flow[None]:
         """Show that windows may be as long as this interval: the next ones are. What shows it is often a long answer, too."""
-        interval = self._ledger.high - self._ledger.low + self.bounds.zone_error
+        interval = self.bounds.surely(self._ledger.high - self._ledger.low, is_cut=False)
         if self._client.reach.length < interval:
             shown = yield from prove_reach(self._client, self.bounds, interval)
             self._ledger.confirm(shown, asked_after=self._ledger.added)
@@ -337,10 +337,10 @@ class _Reading:
             if self._windows_end_by is None:
                 self._windows_end_by, self.bounds = yield from last_end(self._client, self.bounds, self._end)
             self._states += [PartState(part, self._states[0].sizer.elsewhere()) for part in self._ledger.extend(*self._to_cover())]
-        elif self.bounds.lag > margin:
+        elif self.bounds.lag > (allowed := self._start - self._direction.span(self._ledger.low, self._ledger.high)[0]):
             raise CalibrationError(
                 f"The API compares its dates with a time {self.bounds.lag / MINUTE:.0f} minutes after `startTime`. At most "
-                f"{margin / MINUTE:.0f} minutes were allowed for, and records have been yielded by that",
+                f"{allowed / MINUTE:.0f} minutes were allowed for, and records have been yielded by that",
                 hint="export shorter intervals, and verify the objects later",
             )
 

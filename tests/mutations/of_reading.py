@@ -354,10 +354,17 @@ MUTATIONS = (
     ),
     Mutation(
         breaks="the length of answered windows is known no better than the zone",
-        file="reading/reader.py",
-        text="        length = to_date - from_date + asked.bounds.zone_error\n",
-        becomes="        length = to_date - from_date\n",
+        file="reading/bounds.py",
+        text="        return distance + (self.margin if is_cut and distance >= HOUR else self.zone_error)\n",
+        becomes="        return distance\n",
         caught_by=("tests/reading/test_worlds.py", "-k", "wrongly"),
+    ),
+    Mutation(
+        breaks="the length of answered windows is known no better than the time that the filter compares",
+        file="reading/bounds.py",
+        text="self.margin if is_cut and distance >= HOUR else self.zone_error",
+        becomes="self.zone_error",
+        caught_by=READER,
     ),
     Mutation(
         breaks="only a window's length can be why it is refused, or its length is not trusted",
@@ -376,7 +383,7 @@ MUTATIONS = (
     Mutation(
         breaks="the margin can't follow where records were yielded",
         file="reading/reader.py",
-        text="        elif self.bounds.lag > margin:\n",
+        text="        elif self.bounds.lag > (allowed := self._start - self._direction.span(self._ledger.low, self._ledger.high)[0]):\n",
         becomes="        elif False:\n",
         caught_by=(*READER, "-k", "lags"),
     ),

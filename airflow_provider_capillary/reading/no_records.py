@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_capillary.api.date_formats import DAY, HOUR
+from airflow_provider_capillary.api.date_formats import DAY, MINUTE
 from airflow_provider_capillary.api.event_logs import EventLogs
 from airflow_provider_capillary.reading.bounds import ELSEWHERE
 from airflow_provider_capillary.reading.client import WindowRefusedError
@@ -23,6 +23,8 @@ __all__ = ["find_by_dates"]
 
 FIRST: Final = 946_684_800_000
 """2000-01-01T00:00:00Z, before any event log."""
+BRIEF: Final = 50 * MINUTE
+"""Shorter than the windows of any API that refuses long ones; a little less than an hour, for dates are rounded."""
 
 
 def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start: int, end: int) -> Flow[EventLogs]:
@@ -32,7 +34,7 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
 
     Without an error, no record is no proof that there is none before the interval.
 
-    :raises ParametersRefusedError: the API refuses each window, those of an hour, too.
+    :raises ParametersRefusedError: the API refuses each window, however short.
     """
     for dates in formats:
         try:
@@ -46,7 +48,7 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
     refusal = None
     answered = 0
     for dates in formats:
-        for length in [end - start, *(length for length in (DAY, HOUR) if length < end - start)]:
+        for length in [end - start, *(length for length in (DAY, BRIEF) if length < end - start)]:
             try:
                 records = yield from _first_records(client, dates, (start, end), length)
             except WindowRefusedError as error:

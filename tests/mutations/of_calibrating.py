@@ -34,7 +34,7 @@ MUTATIONS = (
     Mutation(
         breaks="no record: dates are asked for less where the interval is too long for the API",
         file="reading/no_records.py",
-        text="(length for length in (DAY, HOUR) if length < end - start)",
+        text="(length for length in (DAY, BRIEF) if length < end - start)",
         becomes="(length for length in (DAY, HOUR) if False)",
         caught_by=NO_RECORDS,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,6 +171,25 @@ def test_retry_after_is_waited_for(name):
 def test_an_invalid_retry_after_is_ignored(text):
     """The error must not name a time in the past."""
     assert retry_after(status(429, retry_after=text, received=EPOCH_OF_DATE + 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("date", "later", "clock", "behind"),
+    [
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 480.0, 0.0, 480.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", -300.0, 0.0, -300.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 0.0, None, math.inf),
+        ("Tue, 20 Oct 2015 07:27:00 GMT", 0.0, None, math.inf),
+        (None, 480.0, 480.0, 0.0),
+    ],
+)
+def test_the_api_s_clock_is_the_date_of_its_responses(date, later, clock, behind):
+    """Unless that is of another day. The clock is counted from the time of ``DATE``; ``None`` where it is not known."""
+    client = Client()
+    headers = {} if date is None else {"date": date}
+    client.ask(status(200, json.loads(LOGS.body), received=EPOCH_OF_DATE + later, **headers))
+    assert client.executor.answered_at == (0.0 if clock is None else EPOCH_OF_DATE + clock)
+    assert client.executor.clock_behind == behind
 
 
 def test_all_waits_of_one_request_together_are_limited():

@@ -38,7 +38,7 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
     """
     for dates in formats:
         try:
-            answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(FIRST), dates.ceil(end + ELSEWHERE))
+            answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(FIRST), _last_date(client, dates, end + ELSEWHERE))
         except WindowRefusedError:
             continue
         if answer.records:
@@ -69,6 +69,11 @@ def _first_records(client: EventLogsClient, dates: DateFormat, interval: tuple[i
     records = EventLogs.of([])
     while high > start and not records:
         low = max(start, high - length)
-        answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(low), dates.ceil(high))
+        answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(low), _last_date(client, dates, high))
         records, high = answer.records, low
     return records
+
+
+def _last_date(client: EventLogsClient, dates: DateFormat, end: int) -> int:
+    """The date at which a window up to ``end`` ends: not after the API's present, for it may refuse such a window."""
+    return dates.floor(client.now) if 0 < client.now < dates.ceil(end) else dates.ceil(end)

@@ -265,9 +265,16 @@ MUTATIONS = (
     Mutation(
         breaks="no record without dates: each format is asked in, with dates from all times",
         file="reading/no_records.py",
-        text="dates.floor(FIRST), dates.ceil(end + ELSEWHERE))",
-        becomes="dates.ceil(end + ELSEWHERE), dates.ceil(end + ELSEWHERE))",
+        text="dates.floor(FIRST), _last_date(",
+        becomes="_last_date(client, dates, end + ELSEWHERE), _last_date(",
         caught_by=FUTURE,
+    ),
+    Mutation(
+        breaks="no record: windows up to the present may be refused where they end in the future",
+        file="reading/no_records.py",
+        text="dates.floor(client.now) if 0 < client.now < dates.ceil(end) else dates.ceil(end)",
+        becomes="dates.ceil(end)",
+        caught_by=("tests/reading/test_no_records.py",),
     ),
     Mutation(
         breaks="milliseconds of an interval's timestamps are rounded up",

@@ -31,3 +31,13 @@ def test_a_format_that_is_refused_for_the_length_of_windows_is_tried_with_shorte
     run = drive(make_reader(date_format="auto"), world, BASE, BASE + 3 * DAY)
     assert run.seen
     assert run.error is not None or len(run.ids) == 48
+
+
+@pytest.mark.parametrize("future", ["read", "refuse", "empty", "present"])
+@pytest.mark.parametrize("date_format", ["auto", "iso"])
+def test_a_poll_of_an_api_without_records_is_no_error(date_format: str, future: str) -> None:
+    """As of a new organisation. A poll ends five minutes after the present."""
+    world = FakeApi([], date_format="iso", present=BASE, future=future)
+    run = drive(make_reader(date_format=date_format), world, BASE - HOUR, BASE + HOUR // 12)
+    assert run.error is None
+    assert run.ids == []

@@ -35,6 +35,8 @@ KEY_REFUSALS = frozenset({400, 401, 403, 422, 498})
 """Statuses of a token request that mean a wrong key or secret. The documentation does not say which one the API sends."""
 LEAST_WAIT = 0.001
 """Seconds; long enough to move any clock."""
+KEY_PAUSE = 10.0
+"""Seconds in which a key that was refused is not sent again: other requests under way learn only one by one that their token has ended."""
 TOKEN_POLL = 0.05
 """Seconds between two looks at whether another flow has fetched the token."""
 LATEST_WEIGHT = 0.2
@@ -75,8 +77,9 @@ class RequestStats:
 
 @dataclass(slots=True)
 class _TokenRequest:
-    """A request for a token that is under way. Others wait for it: one token serves all of them, and a refused key is sent once."""
+    """A request for a token. Others wait for it: one token serves all of them, and a refused key is sent once."""
 
+    began_at: float = -math.inf
     is_over: bool = False
     error: RequestError | None = None
 
@@ -208,6 +211,8 @@ class RequestExecutor:
             if self._token is not None and now < self._renew_at:
                 return self._token
             if (others := self._token_request).is_over:
+                if isinstance(others.error, AuthenticationError) and now < others.began_at + KEY_PAUSE:
+                    raise others.error
                 return (yield from self._fetch_token(now))
             while not others.is_over:
                 yield Sleep(TOKEN_POLL, "another request fetches the token")
@@ -215,7 +220,7 @@ class RequestExecutor:
                 raise others.error
 
     def _fetch_token(self, now: float) -> Flow[str]:
-        self._token_request = mine = _TokenRequest()
+        self._token_request = mine = _TokenRequest(began_at=now)
         body = {"key": self._credential.key, "secret": self._credential.secret}
         request = Request(method="POST", path=TOKEN_PATH, body=body)
         try:

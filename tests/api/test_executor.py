@@ -268,3 +268,10 @@ def test_a_key_that_is_refused_is_not_sent_again(refusal):
         client.ask(refusal)
     assert "key and secret" in str(caught.value)
     assert len(client.sent) == 1
+    with pytest.raises(AuthenticationError):
+        client.ask(refusal)
+    assert len(client.sent) == 1
+    client.clock += 10
+    with pytest.raises(AuthenticationError):
+        client.ask(refusal)
+    assert len(client.sent) == 2

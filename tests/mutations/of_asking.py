@@ -13,6 +13,13 @@ AUTH = ("tests/hooks/test_hook_auth.py",)
 # Each row breaks one rule of how a request is made and its response is read.
 MUTATIONS = (
     Mutation(
+        breaks="a key that was refused is not sent again by requests that were under way",
+        file="api/executor.py",
+        text=" and now < others.began_at + KEY_PAUSE:\n",
+        becomes=" and False:\n",
+        caught_by=("tests/api/test_executor.py",),
+    ),
+    Mutation(
         breaks="the API's clock: a date of another day is not taken for it",
         file="api/executor.py",
         text="        if abs(sent - received) > CLOCKS_APART:\n",

@@ -45,7 +45,7 @@ NEXT_TO_NOTHING: Final = 0.55
 """Share of the target up to which an answer counts as next to nothing."""
 SURPRISE: Final = 3.3
 """Standard deviations from the expected count at which the density counts as changed."""
-MEMORY: Final = 0.72
+MEMORY: Final = 0.76
 """Weight of the earlier half windows in the density, beside the last one."""
 TREND: Final = 1.0
 """A change of the density is expected to go on by this power of it ..."""

@@ -56,29 +56,30 @@ class ZoneCheck:
     """Whether the API reads the dates about ``[start, end)`` in the zone in which it read those of calibration.
 
     It is checked at the start and the end, and every two weeks in between. Not where dates carry their zone, or are read by the hour or the
-    day: then the reading reaches beyond the interval by a day. Nor at an end that is not over by the API's clock, as a poll's is not: a
-    later poll sees what this one does not. Nor where there is no record to check it with: none of the interval within a week, and none
-    within two hours of its start or end, as far as the API answers windows about them.
+    day: then the reading reaches beyond the interval by a day. Nor in the last week before the present, where the interval is not over by
+    the API's clock, as a poll's is not: it would cost each poll of a quiet API a request. Nor where there is no record to check it with:
+    none of the interval within a week, and none within two hours of its start or end, as far as the API answers windows about them.
     """
 
     def __init__(self, client: EventLogsClient, start: int, end: int) -> None:
         self._client = client
         is_over = not 0 < client.now <= end
         if end - start <= WEEK:
-            self._spans = [(start, end if is_over else start)]
+            self._spans = [(start, end)] * is_over
         else:
-            self._spans = [(time, time) for time in (*range(start, end, 2 * WEEK), *[end] * is_over)]
+            times = (*range(start, end, 2 * WEEK), end)
+            self._spans = [(time, time) for time in times if is_over or time < client.now - WEEK]
         self._ends = {start, end}
         self._around: dict[tuple[int, int], list[int]] = {}
 
     def finds_none_around(self, bounds: Bounds) -> Flow[bool]:
         """Whether a longer window than the interval's shows that there are no records in it, where one has to be asked for anyway."""
-        (low, high), *others = self._spans
-        from_date, to_date = _window(bounds, low, high, beyond=bounds.margin + CHANGE)
-        is_answered = to_date - from_date <= self._client.reach.length and not 0 < self._client.now < to_date
-        if others or low == high or not is_answered or not self._is_due(bounds, low, high):
-            return False
-        return not (yield from self._times_around(bounds, low, high))
+        for low, high in self._spans[:1]:
+            from_date, to_date = _window(bounds, low, high, beyond=bounds.margin + CHANGE)
+            is_answered = to_date - from_date <= self._client.reach.length and not 0 < self._client.now < to_date
+            if low < high and is_answered and self._is_due(bounds, low, high):
+                return not (yield from self._times_around(bounds, low, high))
+        return False
 
     def finish(self, bounds: Bounds, samples: Mapping[int, Sequence[int]], *, beyond: int) -> Flow[None]:
         """Show it by windows around records, where no answer has shown it so far.

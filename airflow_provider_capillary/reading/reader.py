@@ -37,8 +37,8 @@ request; a day like it was read before.
     from_date            to_date              answer
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: full; they lie in the last 9.6 hours
     2025-09-17T14:38:25  2025-09-18T00:05:00   98: whole
-    2025-09-17T06:49:28  2025-09-17T14:38:26   82: whole
-    2025-09-16T23:54:59  2025-09-17T06:49:29   71: whole; the interval is covered
+    2025-09-17T06:48:50  2025-09-17T14:38:26   82: whole
+    2025-09-16T23:54:59  2025-09-17T06:48:51   71: whole; the interval is covered
     2025-09-16T23:54:59  2025-09-18T00:05:00  100: more than 98, so nothing was cut
 
 The cost for N records and a capacity of p, on a day without bursts, is about ``1.35 * ceil(N / p) + 8`` requests at the most, calibration

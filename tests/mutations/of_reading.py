@@ -187,15 +187,15 @@ MUTATIONS = (
     Mutation(
         breaks="the zone holds in the interval, too: also in the midst of a long one",
         file="reading/nearby.py",
-        text="for time in (*range(start, end, 2 * WEEK), *[end] * is_over)]",
-        becomes="for time in (start, *[end] * is_over)]",
+        text="            times = (*range(start, end, 2 * WEEK), end)\n",
+        becomes="            times = (start, end)\n",
         caught_by=NEARBY,
     ),
     Mutation(
         breaks="the zone holds in the interval, too: at the start of one that ends in the present",
         file="reading/nearby.py",
-        text="            self._spans = [(start, end if is_over else start)]\n",
-        becomes="            self._spans = [(start, end)] * is_over\n",
+        text=" if is_over or time < client.now - WEEK]\n",
+        becomes=" if is_over]\n",
         caught_by=NEARBY,
     ),
     Mutation(

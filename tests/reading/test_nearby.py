@@ -177,16 +177,28 @@ def test_the_day_on_which_clocks_are_set_back_is_read(zone: str, count: int) -> 
         assert sorted(run.ids) == wanted(world, start)
 
 
-def test_an_interval_that_ends_in_the_present_is_checked_at_its_start() -> None:
+def to_the_present(days: int) -> Run:
+    """An interval of so many days up to the present in summer, at an API that shows the oldest records first, of the winter."""
     present = SUMMER + DAY
-    start = present - 5 * DAY
-    rng = random.Random(3)
-    oldest = int(datetime(2025, 1, 10, tzinfo=UTC).timestamp() * 1000)
-    records = world_of([start + 30 * MINUTE, *around(rng, oldest, BUSY)], zone="UTC").records
+    start = present - days * DAY
+    records = world_of([start + 30 * MINUTE, *around(random.Random(3), WINTER, BUSY)], zone="UTC").records
     world = FakeApi(records, limit_cap=100, date_format="iso", timezone="Europe/London", order="oldest", present=present)
-    run = drive(make_reader(date_format="iso", timezone="UTC"), world, start, present + 5 * MINUTE)
-    assert run.ids or "timezone" in str(run.error)
-    assert run.error is not None
+    return drive(make_reader(date_format="iso", timezone="UTC"), world, start, present + 5 * MINUTE)
+
+
+def test_an_interval_that_ends_in_the_present_is_checked_at_its_start() -> None:
+    assert "timezone" in str(to_the_present(10).error)
+
+
+def test_a_poll_of_a_quiet_api_costs_two_requests() -> None:
+    """Its newest event log may be months old."""
+    records = world_of(around(random.Random(3), WINTER, BUSY), zone="UTC").records
+    world = FakeApi(records, limit_cap=100, date_format="iso", present=SUMMER)
+    reader = make_reader(date_format="iso")
+    for requests in (None, 2, 2):
+        run = drive(reader, world, SUMMER - 2 * HOUR, SUMMER + 5 * MINUTE)
+        assert run.error is None
+        assert requests in (None, len(run.asked))
 
 
 def test_a_window_from_one_season_into_the_other_shows_no_zone() -> None:

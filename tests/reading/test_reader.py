@@ -454,7 +454,7 @@ def test_where_the_compared_time_lags_by_more_than_was_known_nothing_is_lost(ord
     Only a record that was written later than any that an answer showed before its window may be missing, if that is over five minutes.
     """
     failed = 0
-    for seed in range(12):
+    for seed in (*range(12), 26, 91, 104):
         rng = random.Random(seed)
         times = [BASE + rng.randrange(-5 * HOUR, DAY + 5 * HOUR) for _ in range(600)]
         records = [
@@ -476,7 +476,7 @@ def test_where_the_compared_time_lags_by_more_than_was_known_nothing_is_lost(ord
             assert len(missing) < 2
         else:
             assert isinstance(run.error, CompletenessError), seed
-    assert failed < 8
+    assert failed < 10
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])

@@ -123,7 +123,7 @@ class CapillaryHook(FlowDriver, BaseHook):
 
         :param start: by ``startTime``; an aware datetime or ISO text with an offset; to the millisecond.
         :param end: the same; not included.
-        :param event_name: only records with exactly this ``eventName``; sent to the API and checked here.
+        :param event_name: only records with exactly this ``eventName``; checked here, and sent to the API where that leaves nothing out.
         :param statuses: only records with one of these; ``NO_STATUS`` stands for a record without a status. The API has no such parameter,
             so all records are read. ``None`` for all.
         :raises IntervalError: the interval is not one; raised at once.

@@ -58,7 +58,7 @@ class CapillaryAsyncHook(CapillaryHook):
 
         :param start: UTC epoch milliseconds.
         :param end: UTC epoch milliseconds.
-        :param event_name: sent to the API; its answers are not filtered here.
+        :param event_name: sent to the API where that leaves nothing out; its answers are not filtered here.
         :raises RequestError: the API does not answer.
         :raises CompletenessError: the API answers, and it can't be proved that nothing is missing.
         """

@@ -42,6 +42,7 @@ class EventLogsClient:
     :ivar reach: how long windows may be.
     :ivar zone_shown: where the zone of the dates was seen to be right.
     :ivar undated: the records of the last answer to a request without dates.
+    :ivar looks_for_names: it was shown that an answer to an ``event_name`` holds all that match, up to the capacity (:mod:`.names`).
     :ivar ahead: windows that end up to so many milliseconds in the future are known to be answered with records.
     """
 
@@ -52,6 +53,7 @@ class EventLogsClient:
         self.reach = Reach()
         self.zone_shown = ZoneShown()
         self.undated = EventLogs.of([])
+        self.looks_for_names = False
         self.ahead = 0
         self._notice: Callable[[EventLogs], object] | None = None
         self._longest: dict[str, str] = {}
@@ -124,6 +126,14 @@ class EventLogsClient:
                 yield from self.fetch_undated()
                 if self.limit == limit:
                     raise WindowRefusedError(refusal) from refusal
+
+    def fetch_window_unless_refused(
+        self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None
+    ) -> Flow[Page | None]:
+        """:meth:`fetch_window_at_any_limit`; ``None`` where the API refuses the window."""
+        with contextlib.suppress(WindowRefusedError):
+            return (yield from self.fetch_window_at_any_limit(dates, from_date, to_date, event_name=event_name))
+        return None
 
     def try_larger_limit(self, dates: DateFormat, from_date: int, to_date: int, *, event_name: str | None = None) -> Flow[bool]:
         """Ask for a window with a larger limit, and keep that limit where the answer is longer than any before."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_capillary.api.date_formats import MINUTE, SECOND
 from airflow_provider_capillary.api.effects import Sleep
 from airflow_provider_capillary.errors import CalibrationError
-from airflow_provider_capillary.reading.client import WindowRefusedError
 from airflow_provider_capillary.reading.precision import calibrate_closely
 
 if TYPE_CHECKING:
@@ -42,20 +41,15 @@ def last_end(client: EventLogsClient, bounds: Bounds, end: int) -> Flow[tuple[in
     newest = max(client.undated.times)
     # A minute more, so that the polls to come need not ask again.
     from_date, to_date = bounds.window(bounds.floor(newest - bounds.margin), bounds.ceil(end + bounds.margin + MINUTE))
-    try:
-        answer = yield from client.fetch_window_at_any_limit(bounds.dates, from_date, to_date)
-    except WindowRefusedError:
-        is_refused = True
-    else:
-        is_refused = False
-        if answer.records:
-            client.ahead = to_date - now
-            return None, bounds
+    answer = yield from client.fetch_window_unless_refused(bounds.dates, from_date, to_date)
+    if answer is not None and answer.records:
+        client.ahead = to_date - now
+        return None, bounds
     if bounds.zone_error:
         closer = yield from calibrate_closely(client, bounds, bounds.floor(newest), bounds.ceil(newest + 1), client.undated.times)
         if closer is not None and not closer.zone_error:
             bounds = closer
-        elif is_refused:
+        elif answer is None:
             # Perhaps for its length. Such an API says so again.
             return None, bounds
         else:

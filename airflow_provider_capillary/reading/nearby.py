@@ -8,14 +8,12 @@ some do. Where few do, a short window around one of them is asked for.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import HOUR
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
 from airflow_provider_capillary.reading.capacity import WEEK
-from airflow_provider_capillary.reading.client import WindowRefusedError
 from airflow_provider_capillary.reading.reach import FIRST, LAST
 from airflow_provider_capillary.timestamps import format_timestamp, from_millis
 
@@ -140,9 +138,8 @@ class ZoneCheck:
 
     def _times_in(self, bounds: Bounds, from_date: int, to_date: int) -> Flow[list[int]]:
         """The times in the answer to a window; none where it is refused."""
-        with contextlib.suppress(WindowRefusedError):
-            return (yield from self._client.fetch_window_at_any_limit(bounds.dates, from_date, to_date)).records.times
-        return []
+        answer = yield from self._client.fetch_window_unless_refused(bounds.dates, from_date, to_date)
+        return [] if answer is None else answer.records.times
 
     def _before_present(self, bounds: Bounds, from_date: int, to_date: int, *, at_least: int, by: int = 0) -> tuple[int, int]:
         """A window that ends before the API's present, where it can end ``at_least`` at a time: an API may refuse one that does not."""

@@ -21,8 +21,8 @@ MOST_SAMPLES: Final = 6
 class PendingRecords:
     """Records of ``[start, end)`` that were seen and are not released yet, each once.
 
-    Every record that was seen must be in a whole answer before it is released. The records of a whole answer stay together, in order;
-    only the repetitions of records that an earlier answer held are taken out.
+    Every record that was seen, if it is looked for, must be in a whole answer before it is released. The records of a whole answer stay
+    together, in order; only the repetitions of records that an earlier answer held are taken out.
 
     >>> pending = PendingRecords(0, 100)
     >>> pending.add(EventLogs.of([{"id": "a", "startTime": 70}, {"id": "b", "startTime": 20}]))
@@ -32,15 +32,17 @@ class PendingRecords:
 
     :param start: UTC epoch milliseconds.
     :param end: UTC epoch milliseconds.
+    :param event_name: the records that are looked for have this name; ``None`` for all.
     """
 
-    def __init__(self, start: int, end: int) -> None:
+    def __init__(self, start: int, end: int, event_name: str | None = None) -> None:
+        self._event_name = event_name
         self._bounds = [start, end]
         """What is not released yet: from the first to the second, from the third to the fourth ..."""
         self._times: dict[str, int] = {}
         """By id, the time of each pending record."""
         self._unproved: dict[str, int] = {}
-        """The same of those that no whole answer held."""
+        """The same of those that are looked for and that no whole answer held."""
         self._proved: list[tuple[int, EventLogs]] = []
         """The records of whole answers, each record once, and the number of the answer's span."""
         self._all = [start, end]
@@ -60,7 +62,7 @@ class PendingRecords:
 
         :raises ContinuityError: one id came with two times.
         """
-        times = self._times_of(self._not_released(records))
+        times = self._times_of(self._not_released(records).named(self._event_name))
         known = self._known(times)
         unproved = {name: time for name, time in times.items() if name not in known} if known else times
         if unproved:
@@ -87,7 +89,8 @@ class PendingRecords:
         """
         for number, records in self._proved:
             if number >= first:
-                self._unproved.update(zip(records.ids, records.times, strict=True))
+                deque(map(self._times.pop, records.ids), maxlen=0)
+                self.add(records)
         self._proved = [answer for answer in self._proved if answer[0] < first]
 
     def release(self, low: int, high: int) -> list[EventLogs]:

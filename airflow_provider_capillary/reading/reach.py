@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_capillary.api.date_formats import DAY
-from airflow_provider_capillary.reading.client import WindowRefusedError
 
 if TYPE_CHECKING:
     from airflow_provider_capillary.api.effects import Flow
@@ -44,14 +43,13 @@ def prove_reach(client: EventLogsClient, bounds: Bounds, length: int) -> Flow[in
         if reach.length >= length:
             return longest
         from_date, to_date = bounds.window(bounds.floor(max(low, FIRST)), bounds.ceil(min(high, LAST)))
-        try:
-            answer = yield from client.fetch_window_at_any_limit(bounds.dates, from_date, to_date)
+        answer = yield from client.fetch_window_unless_refused(bounds.dates, from_date, to_date)
+        if answer is not None:
             longest = max(longest, len(answer))
-        except WindowRefusedError:
+        elif high == newest + 1:
             # An API that refuses too long a window does not cut a shorter one without saying so. But only the length can be the reason:
             # a window that ends after the known record may end in the future.
-            if high == newest + 1:
-                reach.trust(length)
+            reach.trust(length)
     if reach.length < length:
         reach.not_shown = length
     return longest

@@ -20,6 +20,7 @@ the future, or the API shows no record at all.
 
 1. *a short answer is whole* (``_prove_whole``): it holds fewer records than :class:`.Capacity`, and its window is no longer than the API is
    known to answer from end to end. An answer without records counts when it comes twice, the second time perhaps to a longer window.
+   Windows are asked for by ``event_name`` only where that was shown to leave nothing out (:mod:`.names`).
 2. *the ledger covers the interval* (``covers_interval``): from :attr:`.Bounds.margin` before it to as much after it, span joining span.
    It need not cover a future in which the API answers no windows (:mod:`.future`).
 3. *the capacity still holds* (``confirm``): after each span came an answer longer than its own. Where none comes by itself,
@@ -58,9 +59,10 @@ from airflow_provider_capillary.reading.calibration import calibrate
 from airflow_provider_capillary.reading.client import EventLogsClient, WindowRefusedError
 from airflow_provider_capillary.reading.crowded import relieve
 from airflow_provider_capillary.reading.direction import BACKWARDS, FORWARDS, is_newest_first
-from airflow_provider_capillary.reading.future import last_end
+from airflow_provider_capillary.reading.extent import Extent
 from airflow_provider_capillary.reading.lanes import Lanes
 from airflow_provider_capillary.reading.ledger import Ledger
+from airflow_provider_capillary.reading.names import NameFilter
 from airflow_provider_capillary.reading.nearby import ZoneCheck, require_nearby
 from airflow_provider_capillary.reading.no_records import find_by_dates
 from airflow_provider_capillary.reading.part_state import AskedSpan, PartState
@@ -113,7 +115,8 @@ class Reader:
 
         :param start: UTC epoch milliseconds.
         :param end: UTC epoch milliseconds.
-        :param event_name: sent to the API, so that its answers are shorter; they are not filtered here.
+        :param event_name: sent to the API where that is no risk (:mod:`.names`), so that its answers are shorter. Records of other names
+            may be among those that are yielded.
         :raises RequestError: the API does not answer.
         :raises CompletenessError: it answers, and it can't be proved that nothing is missing.
         """
@@ -127,10 +130,11 @@ class Reader:
                 raise CalibrationError("The API showed event logs, and then none", hint="retry; if it stays so, ask Capillary's support")
             if bounds is None:
                 return
-            latest, self.bounds = yield from last_end(self._client, bounds, end)
-        if latest is not None and latest <= start:
+            extent = Extent(self._client, start, end)
+            self.bounds = yield from extent.find_end(bounds)
+        if extent.is_in_future:
             return
-        reading = _Reading(self._client, self.bounds, self._formats, start=start, end=end, windows_end_by=latest, event_name=event_name)
+        reading = _Reading(self._client, self.bounds, self._formats, extent, event_name=event_name)
         yield from reading.run([self._client.undated, *seen])
         self.bounds, self.proof = reading.bounds, reading.proof
 
@@ -144,28 +148,20 @@ class Reader:
 
 
 class _Reading:
-    """One reading of ``[start, end)``, with windows that end by a time where :mod:`.future` says so."""
+    """One reading of an interval, and as far beyond it as :class:`.Extent` says."""
 
     def __init__(
-        self,
-        client: EventLogsClient,
-        bounds: Bounds,
-        formats: Sequence[DateFormat],
-        *,
-        start: int,
-        end: int,
-        windows_end_by: int | None,
-        event_name: str | None,
+        self, client: EventLogsClient, bounds: Bounds, formats: Sequence[DateFormat], extent: Extent, *, event_name: str | None
     ) -> None:
-        self._client, self._formats, self._event_name = client, formats, event_name
-        self._start, self._end, self._windows_end_by = start, end, windows_end_by
+        self._client, self._formats, self._extent = client, formats, extent
         self.bounds = bounds
+        self._names = NameFilter(client, event_name)
         self._direction = BACKWARDS
-        self._ledger = Ledger(*self._to_cover())
+        self._ledger = Ledger(*extent.span(bounds))
         self._states = [PartState(self._ledger.parts[0], Sizer(client.capacity))]
         self._lanes = Lanes(client)
-        self._pending = PendingRecords(self._start, self._end)
-        self._zone_check = ZoneCheck(client, self._start, self._end)
+        self._pending = PendingRecords(extent.start, extent.end, event_name)
+        self._zone_check = ZoneCheck(client, extent.start, extent.end)
 
     @property
     def proof(self) -> dict[str, int]:
@@ -193,7 +189,8 @@ class _Reading:
                     yield from self._recheck_capacity()
                     yield from self._yield_proved_records(self._ledger.parts[0])
             low, high = self._direction.span(self._ledger.low, self._ledger.high)
-            yield from self._zone_check.finish(self.bounds, self._pending.samples, beyond=min(self._start - low, high - self._end))
+            beyond = min(self._extent.start - low, high - self._extent.end)
+            yield from self._zone_check.finish(self.bounds, self._pending.samples, beyond=beyond)
 
     def _read_part(self, state: PartState) -> Flow[None]:
         """Ask for a part, span by span, until each has a whole answer."""
@@ -302,14 +299,14 @@ class _Reading:
         for state in self._states:
             low, margin = state.part.low, self.bounds.margin
             unread = self._direction.span(low + margin * (low > self._ledger.low), state.asked_from - margin)
-            self._pending.add(records.within(*unread).named(self._event_name))
+            self._pending.add(records.within(*unread))
 
     def _fetch(self, state: PartState, asked: AskedSpan) -> Flow[EventLogs | None]:
         """The records of a span's window; ``None`` where the API refuses so long a window. Other parts go on meanwhile."""
         from_date, to_date = asked.window
         asked_after = self._ledger.added
         try:
-            answer = yield from self._lanes.fetch(asked.bounds.dates, from_date, to_date, event_name=self._event_name)
+            answer = yield from self._lanes.fetch(asked.bounds.dates, from_date, to_date, event_name=self._names.asked)
         except WindowRefusedError as error:
             if not (yield from self._try_to_shorten(state, asked)):
                 raise error.refusal from error
@@ -318,11 +315,6 @@ class _Reading:
         require_nearby(self.bounds, answer.records, from_date, to_date)
         yield from self._learn_lag(from_date, answer.records.times)
         return answer.records
-
-    def _to_cover(self) -> tuple[int, int]:
-        """What the ledger has to cover, in positions: the interval, and the margin on both sides of it, up to the last end of windows."""
-        low, high = self.bounds.floor(self._start - self.bounds.margin), self.bounds.ceil(self._end + self.bounds.margin)
-        return self._direction.span(low, high if self._windows_end_by is None else min(high, self._windows_end_by))
 
     def _learn_lag(self, from_date: int, times: list[int]) -> Flow[None]:
         """Read farther beyond the interval where a record lies farther before its window than any so far, but not into the future.
@@ -333,16 +325,12 @@ class _Reading:
         self.bounds = self.bounds.saw(from_date, times)
         if self.bounds.margin <= margin:
             return
-        if not self._pending.has_released:
-            if self._windows_end_by is None:
-                self._windows_end_by, self.bounds = yield from last_end(self._client, self.bounds, self._end)
-            self._states += [PartState(part, self._states[0].sizer.elsewhere()) for part in self._ledger.extend(*self._to_cover())]
-        elif self.bounds.lag > (allowed := self._start - self._direction.span(self._ledger.low, self._ledger.high)[0]):
-            raise CalibrationError(
-                f"The API compares its dates with a time {self.bounds.lag / MINUTE:.0f} minutes after `startTime`. At most "
-                f"{allowed / MINUTE:.0f} minutes were allowed for, and records have been yielded by that",
-                hint="export shorter intervals, and verify the objects later",
-            )
+        if self._pending.has_released:
+            self._extent.require_read(self.bounds, self._direction.span(self._ledger.low, self._ledger.high)[0])
+            return
+        self.bounds = yield from self._extent.find_end(self.bounds)
+        parts = self._ledger.extend(*self._direction.span(*self._extent.span(self.bounds)))
+        self._states += [PartState(part, self._states[0].sizer.elsewhere()) for part in parts]
 
     def _try_to_shorten(self, state: PartState, asked: AskedSpan) -> Flow[bool]:
         """Make the next span shorter, or its dates finer, so that the API may answer its window in full; ``False`` where neither can be."""
@@ -362,8 +350,10 @@ class _Reading:
         :raises TieError: neither helps.
         """
         times, span = records.times, self._direction.span(asked.low, asked.high)
+        if (yield from self._names.begins(asked.bounds.dates, *asked.window, records)):
+            return
         if not self._is_divisible(asked):
-            self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._event_name)
+            self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._names.asked)
             return
         if self._should_turn(times):
             self._turn_forwards(state)

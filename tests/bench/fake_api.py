@@ -198,8 +198,16 @@ class FakeApi(PackageApi):
             low, high = self._window(params)
         except _NothingError:
             return []
-        event_name = params.get("event_name")
-        options, chance = self.options, self._random()
+        options, chance, event_name = self.options, self._random(), params.get("event_name")
+        if event_name is None:
+            return self._chosen(low, high, limit, None, chance)
+        limit = limit if options.named_cap is None else min(limit, options.named_cap)
+        if options.names == "before":
+            return self._chosen(low, high, limit, event_name, chance)
+        return [ident for ident in self._chosen(low, high, limit, None, chance) if self._by_id[ident].get("eventName") == event_name]
+
+    def _chosen(self, low: int, high: int, limit: int, event_name: str | None, chance: random.Random) -> list[str]:
+        options = self.options
         if options.cut in {"leading", "trailing"} and options.order in {"newest", "oldest"} and not options.strays:
             return [key[1] for key in self._page(low, high, limit, event_name, chance)]
         keys = self._index[options.filter_by]

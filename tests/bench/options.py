@@ -77,6 +77,10 @@ class ServerOptions(PackageOptions):
     undated_days: int | None = option(None, "without dates, only the last so many days are looked through", kind=int)
     ignores: tuple[str, ...] = option((), f"parameters that have no effect: {', '.join(PARAMETERS)}", many=True)
     strays: int = option(0, "records from outside of the window in each answer, within its limit", kind=int)
+    names: str = option(
+        "before", "event_name is applied before the limit, or after it to what the limit leaves", choices=("before", "after")
+    )
+    named_cap: int | None = option(None, "most records in an answer to an event_name", kind=int)
     late_share: float = option(0.0, "share of the records, chosen by id, that shows late", kind=float)
     late_request: int = option(0, "... from this request on", kind=int)
 

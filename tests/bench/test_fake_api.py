@@ -97,6 +97,8 @@ OPTIONS = [
     ({"ignores": ("from_date", "to_date"), "unparsable_date": "refuse"}, {"from_date": "x"}, "hgfedzcba"),
     ({"ignores": ("event_name",)}, {"event_name": "Other"}, "hgfedzcba"),
     ({"ignores": ("limit",)}, {"limit": "1"}, "hgfedzcba"),
+    ({"names": "after"}, {"event_name": "Other", "limit": "2"}, ""),
+    ({"named_cap": 2}, {"event_name": ""}, "hg"),
 ]
 
 

@@ -88,7 +88,7 @@ def test_an_unknown_name_costs_one_request_even_where_the_limit_is_refused(monke
     warned = []
     log = SimpleNamespace(info=lambda *_: None, warning=lambda text, *values: warned.append(text % values))
     monkeypatch.setattr(CapillaryHook, "log", log)
-    with Emulator(events=60, limit_cap=50, over_limit="refuse") as api:
+    with Emulator(events=600, limit_cap=50, over_limit="refuse") as api:
         assert read(hook_of(monkeypatch, api), event_name="Transaction_Ad").error is None
         last = [dict(request.params) for request in api.requests][-2:]
     assert "from_date" in last[0]

@@ -11,7 +11,6 @@ TAMPERED = ("tests/reading/test_tampered_pages.py",)
 LEDGER = ("tests/reading/test_ledger.py",)
 PENDING = ("tests/reading/test_pending.py",)
 TRACES = ("tests/reading/test_traces.py",)
-NEARBY = ("tests/reading/test_nearby.py",)
 WITHIN = ("tests/api/test_event_logs.py",)
 
 # Each row breaks one obligation of reading an interval whole, or a value that it rests on.
@@ -150,69 +149,6 @@ MUTATIONS = (
         caught_by=TAMPERED,
     ),
     Mutation(
-        breaks="nothing from outside: records far outside of a window",
-        file="reading/nearby.py",
-        text="    if not times or not any(bounds.is_elsewhere(time",
-        becomes="    if True or not any(bounds.is_elsewhere(time",
-        caught_by=TAMPERED,
-    ),
-    Mutation(
-        breaks="the zone holds in the interval, too: a window around one of its records",
-        file="reading/nearby.py",
-        text="            if time in (yield from",
-        becomes="            if (yield from",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone holds in the interval, too: an error where it does not",
-        file="reading/nearby.py",
-        text="        if times:\n            raise",
-        becomes="        if False:\n            raise",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone holds in the interval, too: records beside an interval without any",
-        file="reading/nearby.py",
-        text="        beyond = bounds.margin + CHANGE\n",
-        becomes="        beyond = bounds.margin\n",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone holds in the interval, too: about its ends, where a longer window is not answered",
-        file="reading/nearby.py",
-        text="            windows = [_window(bounds, time, time, beyond=beyond) for time in (low, high)]\n",
-        becomes="            pass\n",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone holds in the interval, too: also in the midst of a long one",
-        file="reading/nearby.py",
-        text="            times = (*range(start, end, 2 * WEEK), end)\n",
-        becomes="            times = (start, end)\n",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone holds in the interval, too: at the start of one that ends in the present",
-        file="reading/nearby.py",
-        text=" if is_over or time < client.now - WEEK]\n",
-        becomes=" if is_over]\n",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone is shown by records close to both ends of a window, not to one",
-        file="reading/capacity.py",
-        text=" < CLOSE and -MINUTE <",
-        becomes=" < CLOSE or -MINUTE <",
-        caught_by=NEARBY,
-    ),
-    Mutation(
-        breaks="the zone is shown by brief windows alone",
-        file="reading/capacity.py",
-        text="to_date - from_date <= BRIEF and ",
-        becomes="",
-        caught_by=NEARBY,
-    ),
-    Mutation(
         breaks="an empty answer is asked for twice",
         file="reading/reader.py",
         text="        if records is not None and not records:\n",
@@ -225,62 +161,6 @@ MUTATIONS = (
         text="                records = yield from self._fetch(state, asked)\n",
         becomes="                yield from self._fetch(state, asked)\n",
         caught_by=TAMPERED,
-    ),
-    Mutation(
-        breaks="reach: windows that are cut in silence",
-        file="reading/reader.py",
-        text="        if length <= reach.length:\n            return True\n",
-        becomes="        if length:\n            return True\n",
-        caught_by=(*READER, "-k", "cut_in_silence"),
-    ),
-    Mutation(
-        breaks="reach: windows that are cut in silence at their start",
-        file="reading/capacity.py",
-        text="        return min(self.back, self.ahead)\n",
-        becomes="        return self.ahead\n",
-        caught_by=LEDGER,
-    ),
-    Mutation(
-        breaks="reach: windows that are cut in silence at their end",
-        file="reading/capacity.py",
-        text="        return min(self.back, self.ahead)\n",
-        becomes="        return self.back\n",
-        caught_by=LEDGER,
-    ),
-    Mutation(
-        breaks="reach: a record from outside of a window shows nothing of it",
-        file="reading/capacity.py",
-        text="        inside = [time for time in times if from_date <= time <= to_date]\n",
-        becomes="        inside = times\n",
-        caught_by=LEDGER,
-    ),
-    Mutation(
-        breaks="reach: an API that refuses what is too long does not cut it",
-        file="reading/reach.py",
-        text="            reach.trust(length)\n",
-        becomes="            pass\n",
-        caught_by=TRACES,
-    ),
-    Mutation(
-        breaks="reach: a length that could not be shown is not tried again",
-        file="reading/reach.py",
-        text="        reach.not_shown = length\n",
-        becomes="        pass\n",
-        caught_by=TRACES,
-    ),
-    Mutation(
-        breaks="the margin at the end: what the filter dates later",
-        file="reading/reader.py",
-        text="self.bounds.ceil(self._end + self.bounds.margin)\n",
-        becomes="self.bounds.ceil(self._end)\n",
-        caught_by=(*READER, "-k", "written"),
-    ),
-    Mutation(
-        breaks="the margin at the start: what the filter dates earlier",
-        file="reading/reader.py",
-        text="self.bounds.floor(self._start - self.bounds.margin),",
-        becomes="self.bounds.floor(self._start),",
-        caught_by=(*READER, "-k", "dates_records_earlier"),
     ),
     Mutation(
         breaks="the margin before what is proved: what the filter dates later is not yielded yet",
@@ -351,41 +231,6 @@ MUTATIONS = (
         text=" and len(records) < asked.capacity\n",
         becomes="\n",
         caught_by=("tests/reading/test_lanes.py", "-k", "under_way"),
-    ),
-    Mutation(
-        breaks="the length of answered windows is known no better than the zone",
-        file="reading/bounds.py",
-        text="        return distance + (self.margin if is_cut and distance >= HOUR else self.zone_error)\n",
-        becomes="        return distance\n",
-        caught_by=("tests/reading/test_worlds.py", "-k", "wrongly"),
-    ),
-    Mutation(
-        breaks="the length of answered windows is known no better than the time that the filter compares",
-        file="reading/bounds.py",
-        text="self.margin if is_cut and distance >= HOUR else self.zone_error",
-        becomes="self.zone_error",
-        caught_by=READER,
-    ),
-    Mutation(
-        breaks="only a window's length can be why it is refused, or its length is not trusted",
-        file="reading/reach.py",
-        text="            if high == newest + 1:\n",
-        becomes="            if True:\n",
-        caught_by=(*READER, "-k", "future"),
-    ),
-    Mutation(
-        breaks="the margin follows the distance that was seen",
-        file="reading/reader.py",
-        text="        if self.bounds.margin <= margin:\n",
-        becomes="        if True:\n",
-        caught_by=(*READER, "-k", "lags"),
-    ),
-    Mutation(
-        breaks="the margin can't follow where records were yielded",
-        file="reading/reader.py",
-        text="        elif self.bounds.lag > (allowed := self._start - self._direction.span(self._ledger.low, self._ledger.high)[0]):\n",
-        becomes="        elif False:\n",
-        caught_by=(*READER, "-k", "lags"),
     ),
     Mutation(
         breaks="finer dates for a second with more records than an answer holds",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutations import of_asking, of_calibrating, of_channels, of_publishing, of_reading, of_redacting, of_telling, of_verifying
+from mutations import of_asking, of_calibrating, of_channels, of_publishing, of_reaching, of_reading, of_redacting, of_telling, of_verifying
 
 __all__ = ["MUTATIONS"]
 
@@ -10,6 +10,7 @@ MUTATIONS = (
     *of_asking.MUTATIONS,
     *of_calibrating.MUTATIONS,
     *of_reading.MUTATIONS,
+    *of_reaching.MUTATIONS,
     *of_telling.MUTATIONS,
     *of_publishing.MUTATIONS,
     *of_redacting.MUTATIONS,

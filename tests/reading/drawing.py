@@ -102,6 +102,8 @@ def draw_once(rng: random.Random, seed: int, family: str) -> Case:
     skips = family == "hostile" and make_hostile(rng, options, settings)
     name = "e" if rng.random() < 0.15 else None
     lanes = rng.choice((1, 2, 3, 5, 16))
+    if name is not None:
+        options |= rng.choice([{}, {"names": "after"}, {"names": "after"}, {"named_cap": rng.choice([10, 20, 50])}])
     return Case(seed, options, records, start, end, settings=settings, event_name=name, skips=skips, family=family, lanes=lanes)
 
 

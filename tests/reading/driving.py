@@ -186,7 +186,7 @@ def drive(
     most: int = 5000,
     **options: Any,
 ) -> Run:
-    """Carry out the steps of one reading.
+    """Carry out the steps of one reading. What it yields is filtered by the name, as the hook does.
 
     :param options: of the :class:`Loop`.
     """
@@ -212,7 +212,7 @@ def drive(
         run.error = error
     run.slept, run.sent = loop.slept, loop.sent
     run.took = loop.now - begun
-    run.ids = [record["id"] for record in loop.records]
+    run.ids = [record["id"] for record in loop.records if event_name in (None, record.get("eventName"))]
     return run
 
 

@@ -57,8 +57,7 @@ class Told:
         before = self.floor(low - 1)
         is_short = high - before <= self.case.options.get("max_span", 10**12) * 1000
         if is_short:
-            params = {"from_date": self.text(before), "to_date": self.text(high)}
-            answer = self.ask(params | ({"event_name": self.case.event_name} if self.case.event_name else {}))
+            answer = self.ask({"from_date": self.text(before), "to_date": self.text(high)})
             if len(answer) < max(10, self.capacity):
                 self.greatest = max(self.greatest, len(answer))
                 return

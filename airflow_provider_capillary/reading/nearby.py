@@ -72,12 +72,12 @@ class ZoneCheck:
 
     def finds_none_around(self, bounds: Bounds) -> Flow[bool]:
         """Whether a longer window than the interval's shows that there are no records in it, where one has to be asked for anyway."""
-        for low, high in self._spans[:1]:
-            from_date, to_date = _window(bounds, low, high, beyond=bounds.margin + CHANGE)
-            is_answered = to_date - from_date <= self._client.reach.length and not 0 < self._client.now < to_date
-            if low < high and is_answered and self._is_due(bounds, low, high):
-                return not (yield from self._times_around(bounds, low, high))
-        return False
+        low, high = self._spans[0] if self._spans else (0, 0)
+        if low == high:
+            return False
+        from_date, to_date = _window(bounds, low, high, beyond=bounds.margin + CHANGE)
+        is_answered = to_date - from_date <= self._client.reach.length and not 0 < self._client.now < to_date
+        return is_answered and self._is_due(bounds, low, high) and not (yield from self._times_around(bounds, low, high))
 
     def finish(self, bounds: Bounds, samples: Mapping[int, Sequence[int]], *, beyond: int) -> Flow[None]:
         """Show it by windows around records, where no answer has shown it so far.

@@ -37,16 +37,12 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
     :raises ParametersRefusedError: the API refuses each window, however short.
     """
     for dates in formats:
-        try:
-            answer = yield from client.fetch_window_at_any_limit(dates, dates.floor(FIRST), _last_date(client, dates, end + ELSEWHERE))
-        except WindowRefusedError:
-            continue
-        if answer.records:
+        answer = yield from client.fetch_window_unless_refused(dates, dates.floor(FIRST), _last_date(client, dates, end + ELSEWHERE))
+        if answer is not None and answer.records:
             return answer.records
     # Such a long window may have been cut, or refused. A format that is refused is tried with shorter windows, though another one may have
     # been answered: an API may answer dates that it can't read with nothing.
-    refusal = None
-    answered = 0
+    refusal, is_answered = None, False
     for dates in formats:
         for length in [end - start, *(length for length in (DAY, BRIEF) if length < end - start)]:
             try:
@@ -56,9 +52,9 @@ def find_by_dates(client: EventLogsClient, formats: Sequence[DateFormat], start:
                 continue
             if records:
                 return records
-            answered += 1
+            is_answered = True
             break
-    if refusal is not None and not answered:
+    if refusal is not None and not is_answered:
         raise refusal
     return EventLogs.of([])
 

@@ -42,7 +42,7 @@ class EventLogsClient:
     :ivar reach: how long windows may be.
     :ivar zone_shown: where the zone of the dates was seen to be right.
     :ivar undated: the records of the last answer to a request without dates.
-    :ivar looks_for_names: it was shown that an answer to an ``event_name`` holds all that match, up to the capacity (:mod:`.names`).
+    :ivar named_capacity: how many records an answer to an ``event_name`` holds, if so many match (:mod:`.names`); 0 before that is shown.
     :ivar ahead: windows that end up to so many milliseconds in the future are known to be answered with records.
     """
 
@@ -53,7 +53,7 @@ class EventLogsClient:
         self.reach = Reach()
         self.zone_shown = ZoneShown()
         self.undated = EventLogs.of([])
-        self.looks_for_names = False
+        self.named_capacity = 0
         self.ahead = 0
         self._notice: Callable[[EventLogs], object] | None = None
         self._longest: dict[str, str] = {}
@@ -105,7 +105,10 @@ class EventLogsClient:
         """
         params = self._params(dates, from_date, to_date, event_name)
         answer: Page = yield from self.executor.logs(params) if started is None else join(started)
-        self._note(params, answer)
+        if event_name is None or self.named_capacity:
+            self._note(params, answer)
+        else:  # perhaps the API gives more at once with a name
+            self._pass_on(answer)
         self.reach.show(from_date, to_date, answer.records.times)
         self.zone_shown.show(from_date, to_date, answer.records.times)
         return answer
@@ -140,11 +143,11 @@ class EventLogsClient:
         limit, before = self.limit, self.capacity.records
         self._change_limit(limit * LARGER)
         try:
-            answer = yield from self.fetch_window(dates, from_date, to_date, event_name=event_name)
+            yield from self.fetch_window(dates, from_date, to_date, event_name=event_name)
         except ParametersRefusedError:
             self._change_limit(limit)
             return False
-        if len(answer) > before:
+        if self.capacity.records > before:
             # Perhaps it holds all of the window. Only a longer answer can show that.
             yield from self.fetch_undated()
             return True

@@ -302,13 +302,13 @@ class _Reading:
             self._pending.add(records.within(*unread))
 
     def _fetch(self, state: PartState, asked: AskedSpan) -> Flow[EventLogs | None]:
-        """The records of a span's window; ``None`` where the API refuses so long a window. Other parts go on meanwhile."""
+        """The records of a span's window; ``None`` where the API refuses it, for its length or its name. Other parts go on meanwhile."""
         from_date, to_date = asked.window
-        asked_after = self._ledger.added
+        asked_after, name = self._ledger.added, self._names.asked
         try:
-            answer = yield from self._lanes.fetch(asked.bounds.dates, from_date, to_date, event_name=self._names.asked)
+            answer = yield from self._lanes.fetch(asked.bounds.dates, from_date, to_date, event_name=name)
         except WindowRefusedError as error:
-            if not (yield from self._try_to_shorten(state, asked)):
+            if not self._names.give_up(name) and not (yield from self._try_to_shorten(state, asked)):
                 raise error.refusal from error
             return None
         self._ledger.confirm(len(answer), asked_after=asked_after)
@@ -350,7 +350,7 @@ class _Reading:
         :raises TieError: neither helps.
         """
         times, span = records.times, self._direction.span(asked.low, asked.high)
-        if (yield from self._names.begins(asked.bounds.dates, *asked.window, records)):
+        if (yield from self._names.try_on(asked.bounds.dates, *asked.window, records)):
             return
         if not self._is_divisible(asked):
             self.bounds = yield from relieve(self._client, self.bounds, *span, times, formats=self._formats, event_name=self._names.asked)

@@ -254,6 +254,13 @@ MUTATIONS = (
         caught_by=(*READER, "-k", "crowded"),
     ),
     Mutation(
+        breaks="rows that come twice do not make a larger limit worth it",
+        file="reading/client.py",
+        text="        if self.capacity.records > before:\n",
+        becomes="        if self._longest:\n",
+        caught_by=(*READER, "-k", "row_that_comes_twice"),
+    ),
+    Mutation(
         breaks="the capacity is shown anew under a larger limit",
         file="reading/client.py",
         text="            yield from self.fetch_undated()\n            return True\n",
@@ -270,8 +277,8 @@ MUTATIONS = (
     Mutation(
         breaks="a window that is refused for its length is asked for in parts",
         file="reading/reader.py",
-        text="            if not (yield from self._try_to_shorten(state, asked)):\n                raise error.refusal",
-        becomes="            if True:\n                raise error.refusal",
+        text="            if not self._names.give_up(name) and not (yield from self._try_to_shorten(state, asked)):\n",
+        becomes="            if not self._names.give_up(name):\n",
         caught_by=(*READER, "-k", "refused"),
     ),
     Mutation(

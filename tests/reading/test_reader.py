@@ -292,6 +292,20 @@ def test_a_row_that_comes_twice_shows_no_longer_answers() -> None:
         assert sorted(run.ids) == sorted(truth(world, BASE, BASE + DAY))
 
 
+def test_a_row_that_comes_twice_makes_no_larger_limit_worth_it() -> None:
+    """A reading that raised the limit again and again for such answers would not end."""
+
+    class Doubling(FakeApi):
+        def answer(self, params: Any) -> tuple[int, Any]:
+            status, envelope = super().answer(params)
+            return status, envelope | {"data": envelope.get("data", []) * 2}
+
+    world = Doubling(spread(100) + crowd(30), date_format="iso", limit_cap=20)
+    run = drive(make_reader(), world, BASE, BASE + DAY)
+    assert isinstance(run.error, TieError)
+    assert {params.get("limit") for params in run.asked} == {"1000", "10000"}
+
+
 def test_what_calibration_was_shown_has_to_be_in_a_whole_answer() -> None:
     """The first window is answered with a record that no later one is answered with."""
 

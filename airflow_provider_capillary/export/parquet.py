@@ -57,10 +57,13 @@ _REPEATED = ("responseTime", "orgId", "status", "eventName", "webhookId", "paren
 _EXTRA = "_extra"
 _NONE: Final = type(None)
 
-# A row group is closed by whichever comes first. Both count the records themselves, so that equal records give equal row groups, and
-# the bytes (of texts) keep memory bounded where a record is large.
-_ROWS_IN_GROUP = 10_000
-_BYTES_IN_GROUP = 4 * 1024 * 1024
+# A row group consists of chunks. Each of both is closed by whichever comes first: these count the records themselves, so that equal records
+# give equal row groups, and the bytes (of texts) keep memory bounded where a record is large.
+_ROWS_IN_CHUNK, _BYTES_IN_CHUNK = 1_000, 512 * 1024
+# One row group is in memory. Of each that is written, pyarrow keeps 10 KiB to the end, and for the end as much again.
+_ROWS_IN_GROUP, _BYTES_IN_GROUP = 30_000, 12 * 1024 * 1024
+# Pyarrow's own pages of 1 MiB take 6 MiB more memory and a fifth more CPU time: it holds several copies of each.
+_BYTES_IN_PAGE = 128 * 1024
 # Rows that are Python objects at one time when a file is read; arrow holds the same in a fraction of the room.
 _ROWS_AT_ONCE = 500
 
@@ -117,10 +120,7 @@ class Columns:
 
     def joined(self, contents: list[bytes]) -> bytes:
         """See :class:`.runs.BlockForm`."""
-        import pyarrow as pa
-
-        (batch,) = pa.Table.from_batches(map(self.opened, contents), self._schema).combine_chunks().to_batches()
-        return batch.serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
+        return _one_of(map(self.opened, contents)).serialize().to_pybytes()  # type: ignore[no-any-return]  # of an optional package
 
     def _block(self, columns: list[list[Any]], extra: list[str | None], texts: Callable[[], list[bytes]]) -> bytes:
         """A block of these fields.
@@ -156,33 +156,57 @@ def write_parquet(blocks: Iterable[bytes], raw: BinaryIO) -> None:
     schema = _schema()
     # Snappy, format 2.6 and no schema of Arrow's own beside parquet's: what every query engine reads alike.
     options = {"compression": "snappy", "version": "2.6", "store_schema": False, "use_dictionary": list(_REPEATED)}
-    with pq.ParquetWriter(raw, schema, **options) as writer:
-        for batches in _groups(map(Columns().opened, blocks)):
-            # One chunk, however it came to be: where pages of a column end depends on that.
-            group = pa.Table.from_batches(batches, schema).combine_chunks()
-            batches.clear()
-            writer.write_table(group, row_group_size=_ROWS_IN_GROUP)
+    with pq.ParquetWriter(raw, schema, data_page_size=_BYTES_IN_PAGE, **options) as writer:
+        for chunks in _groups(_chunks(map(Columns().opened, blocks))):
+            group = pa.Table.from_batches(chunks, schema)
+            chunks.clear()
+            writer.write_table(group, row_group_size=group.num_rows)
             del group
             # Else Arrow keeps more and more of what each group takes.
             pa.default_memory_pool().release_unused()
 
 
-def _groups(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
-    """The records of each row group: as few as have more bytes than :data:`_BYTES_IN_GROUP` in their texts, or :data:`_ROWS_IN_GROUP`."""
+def _groups(chunks: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
+    """The chunks of each row group: as few as have more bytes in their texts than :data:`_BYTES_IN_GROUP`, or :data:`_ROWS_IN_GROUP`."""
     group: list[RecordBatch] = []
+    size = rows = 0
+    for chunk in chunks:
+        group.append(chunk)
+        size, rows = size + _bytes_of(chunk), rows + chunk.num_rows
+        if size > _BYTES_IN_GROUP or rows >= _ROWS_IN_GROUP:
+            yield group
+            group, size, rows = [], 0, 0
+    if group:
+        yield group
+
+
+def _chunks(batches: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+    """The records in chunks: as few as have more bytes in their texts than :data:`_BYTES_IN_CHUNK`, or :data:`_ROWS_IN_CHUNK`.
+
+    Those of a chunk are in one piece, however they came: where pages of a column end depends on that. A whole row group in one piece would
+    be in memory twice while it is made.
+    """
+    parts: list[RecordBatch] = []
     size = rows = 0
     for batch in batches:
         rest = batch
         while rest.num_rows:
-            part = rest.slice(0, _rows_up_to(_BYTES_IN_GROUP - size, rest.slice(0, _ROWS_IN_GROUP - rows)))
-            group.append(part)
+            part = rest.slice(0, _rows_up_to(_BYTES_IN_CHUNK - size, rest.slice(0, _ROWS_IN_CHUNK - rows)))
+            parts.append(part)
             size, rows = size + _bytes_of(part), rows + part.num_rows
             rest = rest.slice(part.num_rows)
-            if size > _BYTES_IN_GROUP or rows == _ROWS_IN_GROUP:
-                yield group
-                group, size, rows = [], 0, 0
-    if group:
-        yield group
+            if size > _BYTES_IN_CHUNK or rows == _ROWS_IN_CHUNK:
+                yield _one_of(parts)
+                parts, size, rows = [], 0, 0
+    if parts:
+        yield _one_of(parts)
+
+
+def _one_of(batches: Iterable[RecordBatch]) -> RecordBatch:
+    import pyarrow as pa
+
+    (batch,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return batch
 
 
 def _rows_up_to(size: int, batch: RecordBatch) -> int:
@@ -190,9 +214,8 @@ def _rows_up_to(size: int, batch: RecordBatch) -> int:
     if _bytes_of(batch) <= size:
         return batch.num_rows  # type: ignore[no-any-return]  # of an optional package
     starts = [starts_of(text) for text in _texts_of(batch)]
-    # Before each row, and after the last one: the bytes of all rows before it.
-    before = [sum(each) - sum(start[0] for start in starts) for each in zip(*starts, strict=True)]
-    return bisect_right(before, size)
+    # By the bytes of all rows before each, and before the end.
+    return bisect_right(range(batch.num_rows + 1), size, key=lambda row: sum(each[row] - each[0] for each in starts))
 
 
 def _bytes_of(batch: RecordBatch) -> int:

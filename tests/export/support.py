@@ -78,6 +78,11 @@ def make_records(count, *, seed=0, size=40):
         yield record
 
 
+def batched(items, size):
+    """As many at a time."""
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
+
+
 def in_order(records):
     return sorted(records, key=lambda record: (record["startTime"], record["id"]))
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import random
 import subprocess
 import sys
 from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from export.support import ENDINGS, START_MS, export, in_order, lines_of, make_records, unpack
+from export.support import ENDINGS, START_MS, batched, export, in_order, lines_of, make_records, unpack
 
 from airflow_provider_capillary import fast
 from airflow_provider_capillary.api import usual_pages
@@ -145,42 +144,6 @@ def test_parquet_times_are_utc_instants(tmp_path):
     target = tmp_path / "x.parquet"
     export([{"id": "x", "startTime": 1_758_171_830_945}], str(target))
     assert unpack(target.read_bytes(), ".parquet")[0]["startTime"] == datetime(2025, 9, 18, 5, 3, 50, 945_000, tzinfo=UTC)
-
-
-def test_large_records_close_a_row_group_early(tmp_path):
-    import pyarrow.parquet as pq
-
-    target = tmp_path / "x.parquet"
-    export(({"id": f"{n:02}", "startTime": START_MS, "message": "m" * 2**20} for n in range(20)), str(target))
-    file = pq.ParquetFile(target)
-    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 4, 4]
-
-
-def test_row_groups_are_the_same_whatever_the_blocks(monkeypatch):
-    """Each is the least number of records whose texts have more than so many bytes, or so many records."""
-    import pyarrow as pa
-
-    monkeypatch.setattr(parquet, "_BYTES_IN_GROUP", 1_000)
-    monkeypatch.setattr(parquet, "_ROWS_IN_GROUP", 20)
-    rng = random.Random(5)
-    texts = ["é" * (rng.choice((0, 3, 10, 100, 400, 3_000)) // 2) for _ in range(600)]
-    expected, group = [], []
-    for text in texts:
-        group.append(text)
-        if sum(len(each.encode()) for each in group) > 1_000 or len(group) == 20:
-            expected.append(group)
-            group = []
-    expected += [group] if group else []
-    for size in (1, 7, 50, 3_000):
-        blocks = [
-            pa.record_batch({"orgId": [7] * len(some), "a": some, "b": pa.nulls(len(some), pa.string())}) for some in batched(texts, size)
-        ]
-        for each in (parquet._groups(blocks), parquet._groups(block.slice(0) for block in blocks)):
-            assert [pa.Table.from_batches(group)["a"].to_pylist() for group in each] == expected
-
-
-def batched(items, size):
-    return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
 
 # What stands in an answer for one record, and what of it stands in ``_extra`` of parquet: the number's own text.

@@ -11,6 +11,7 @@ MANIFEST = ("tests/export/test_manifest.py",)
 PUBLISH = ("tests/export/test_publish.py",)
 SPOOL = ("tests/export/test_spool.py",)
 FORMATS = ("tests/export/test_formats.py",)
+ROW_GROUPS = ("tests/export/test_row_groups.py",)
 REPLACING = ("tests/export/test_replacing.py",)
 COLUMNS = ("tests/export/test_column_decoder.py",)
 
@@ -252,6 +253,20 @@ MUTATIONS = (
         text="    exact = exact_fields_of(line)\n",
         becomes="    exact = record\n",
         caught_by=FORMATS,
+    ),
+    Mutation(
+        breaks="pages of parquet end where they do whatever the blocks",
+        file="export/parquet.py",
+        text="BYTES_IN_CHUNK or rows == _ROWS_IN_CHUNK:\n                yield _one_of(parts)\n",
+        becomes="BYTES_IN_CHUNK or rows == _ROWS_IN_CHUNK:\n                yield from parts\n",
+        caught_by=ROW_GROUPS,
+    ),
+    Mutation(
+        breaks="large records close a row group early",
+        file="export/parquet.py",
+        text="if size > _BYTES_IN_GROUP or rows >= _ROWS_IN_GROUP:",
+        becomes="if rows >= _ROWS_IN_GROUP:",
+        caught_by=ROW_GROUPS,
     ),
     Mutation(
         breaks="a temporary file without a name",

@@ -108,6 +108,7 @@ def sample(client: EventLogsClient, formats: Sequence[DateFormat], start: int, e
     :param event_name: only records with this name.
     :raises CapillaryError: the API does not answer, or how it reads dates is not found out. Later errors end the sampling alone.
     """
+    client.named_capacity = client.limit  # an estimate may take on trust what an export has shown to it
     sampling = _Sampling(client, formats, start, end, event_name)
     return (yield from _measured(sampling.run(), sampling.found.latencies))
 

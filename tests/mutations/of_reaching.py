@@ -24,8 +24,8 @@ MUTATIONS = (
     Mutation(
         breaks="the zone holds in the interval, too: a window around one of its records",
         file="reading/nearby.py",
-        text="            if time in (yield from",
-        becomes="            if (yield from",
+        text="if time in found or self",
+        becomes="if found or self",
         caught_by=NEARBY,
     ),
     Mutation(
@@ -69,6 +69,13 @@ MUTATIONS = (
         text=" < CLOSE and -MINUTE <",
         becomes=" < CLOSE or -MINUTE <",
         caught_by=NEARBY,
+    ),
+    Mutation(
+        breaks="the zone holds in the interval, too: shown by records of other names",
+        file="reading/nearby.py",
+        text="            if time in found or self._client.zone_shown.holds_at(time):\n",
+        becomes="            if time in found:\n",
+        caught_by=(*NEARBY, "-k", "rare_name"),
     ),
     Mutation(
         breaks="the zone is shown by brief windows alone",

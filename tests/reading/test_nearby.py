@@ -77,6 +77,22 @@ def test_the_right_zone_is_read_whole_in_any_season(zone: str, count: int) -> No
         assert sorted(run.ids) == wanted(world, SUMMER)
 
 
+@pytest.mark.parametrize("zone", ["Europe/London", "UTC"])
+def test_a_rare_name_among_many_records_is_read(zone: str) -> None:
+    """No answer to the name shows the zone, and about each of its records there are more of other names than an answer holds."""
+    rng = random.Random(zone)
+    times = around(rng, SUMMER, 10_000) + around(rng, NEXT_WINTER, BUSY)
+    names = ["rare" if number % 5_000 == 0 else "ab"[number % 2] for number in range(len(times))]
+    records = [{"id": f"{number:05}", "startTime": time, "eventName": names[number]} for number, time in enumerate(times)]
+    world = FakeApi(records, limit_cap=100, date_format="iso", timezone=zone)
+    run = drive(make_reader(date_format="iso", timezone=zone), world, SUMMER, SUMMER + DAY, event_name="rare")
+    assert run.error is None
+    rare = [record for record in records if record["eventName"] == "rare"]
+    assert sorted(run.ids) == [record["id"] for record in rare if SUMMER <= record["startTime"] < SUMMER + DAY]
+    assert len(run.ids) > 0
+    assert len(run.asked) < 15
+
+
 # Records on the day, the date format, whether the newest records are of another season, and how many requests more that costs.
 COSTS = [
     (0, "iso", True, 1),  # none by a reader that knows how long windows may be: the second look is the longer one

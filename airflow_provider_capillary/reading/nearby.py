@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_capillary.api.date_formats import HOUR
 from airflow_provider_capillary.errors import CalibrationError
 from airflow_provider_capillary.reading.bounds import MARGIN
-from airflow_provider_capillary.reading.capacity import WEEK
+from airflow_provider_capillary.reading.capacity import WEEK, ZoneShown
 from airflow_provider_capillary.reading.reach import FIRST, LAST
 from airflow_provider_capillary.timestamps import format_timestamp, from_millis
 
@@ -107,9 +107,10 @@ class ZoneCheck:
         times = sorted(times, key=lambda time: abs(time % HALF - HALF // 2))
         for time in (times * LOOKS)[:LOOKS]:
             window = self._before_present(bounds, *_window(bounds, time, time + 1, beyond=beyond), at_least=time + 1)
-            found = yield from self._times_in(bounds, *window)
+            found, shown = (yield from self._times_in(bounds, *window)), ZoneShown()
+            shown.show(*window, found)
             # Where a reading asks by name, records of other names may fill the answer. They show the zone themselves.
-            if time in found or self._client.zone_shown.holds_at(time):
+            if time in found or shown.holds_at(time):
                 self._client.zone_shown.add(time)
                 return
         if times:

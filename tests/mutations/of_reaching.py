@@ -24,8 +24,8 @@ MUTATIONS = (
     Mutation(
         breaks="the zone holds in the interval, too: a window around one of its records",
         file="reading/nearby.py",
-        text="if time in found or self",
-        becomes="if found or self",
+        text="if time in found or",
+        becomes="if found or",
         caught_by=NEARBY,
     ),
     Mutation(
@@ -73,7 +73,7 @@ MUTATIONS = (
     Mutation(
         breaks="the zone holds in the interval, too: shown by records of other names",
         file="reading/nearby.py",
-        text="            if time in found or self._client.zone_shown.holds_at(time):\n",
+        text="            if time in found or shown.holds_at(time):\n",
         becomes="            if time in found:\n",
         caught_by=(*NEARBY, "-k", "rare_name"),
     ),

@@ -40,7 +40,11 @@ FILTERS = {
         10,
         "None of 10 event logs was kept. Asked for statuses=",
     ),
-    "a name misspelt": ({"event_name": "Group_User_Evnt"}, 0, "none of its newest 10 has that name: theirs are "),
+    "a name misspelt": (
+        {"event_name": "Group_User_Evnt"},
+        10,
+        "None of 10 event logs was kept. Asked for event_name='Group_User_Evnt'; the names were ",
+    ),
     "a status that is there": ({"statuses": ["EVENT_SUCCESS"]}, 10, None),
 }
 

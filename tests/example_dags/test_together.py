@@ -137,8 +137,21 @@ def test_all_do_their_work_side_by_side(everything):
         assert "1 {'EMF_PROCESSOR_FAILED': 1}" in logs
 
     assert airflow.rows("SELECT filename, stacktrace FROM import_error") == []
-    assert airflow.rows("SELECT dag_id, task_id, run_id, state FROM task_instance WHERE state IN ('failed', 'up_for_retry')") == []
+    assert logs_of_failed_tasks(airflow) == {}
     assert airflow.dead() == []
+
+
+def logs_of_failed_tasks(airflow):
+    """The logs of all tries of the tasks that have failed, or wait to be retried.
+
+    Not of tasks without a line in any log on Airflow 3.0: on a busy machine, it ends some tries before they begin, and retries them.
+    """
+    failed = airflow.rows("SELECT dag_id, task_id, run_id, state FROM task_instance WHERE state IN ('failed', 'up_for_retry')")
+    found = {
+        task: [path.read_text() for path in airflow.logs.glob(f"dag_id={task[0]}/run_id={task[2]}/task_id={task[1]}/**/*.log")]
+        for task in failed
+    }
+    return {task: logs for task, logs in found.items() if any(logs) or AIRFLOW >= (3, 1)}
 
 
 def day_of(each):

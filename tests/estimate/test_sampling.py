@@ -112,6 +112,19 @@ def test_only_the_named_events_count():
     assert rare / 1.3 < cost.records < rare * 1.3
 
 
+def test_named_answers_show_how_many_come_at_once():
+    """Without dates, this API gives its newest five alone."""
+
+    class FewWithoutDates:
+        def __init__(self):
+            self.whole = make_world("uniform", 4_000, page=100)
+
+        def answer(self, params):
+            return self.whole.answer(params if "from_date" in params else params | {"limit": "5"})
+
+    assert run_sampling(FewWithoutDates(), START, START + DAY, event_name="Rare").capacity == 100
+
+
 def test_an_api_that_ignores_dates_gives_no_estimate():
     with pytest.raises(CalibrationError):
         run_sampling(make_world("uniform", 5_000, page=100, ignores=("from_date", "to_date")), START, START + DAY)
